@@ -1,0 +1,88 @@
+import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import fp from 'fastify-plugin'
+import { isDatabaseUnavailable } from '../src/db/errors.ts'
+import { type FieldError, Problem, type ProblemCode, toProblemBody } from '../src/problem.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the request was answered with, for its log line. */
+    problem: Problem | null
+  }
+}
+
+/** Every error leaves as a problem from the catalogue: thrown, of a hook, of Fastify, of a library. */
+export default fp(
+  async (app) => {
+    app.decorateRequest('problem', null)
+    app.setErrorHandler(sendProblem)
+    app.setNotFoundHandler(
+      // Absent when RATE_LIMITS=off.
+      app.hasDecorator('rateLimit') ? { preHandler: app.rateLimit() } : {},
+      async () => {
+        throw new Problem('not_found')
+      },
+    )
+  },
+  { name: 'latchkey-errors', fastify: '5.x', dependencies: ['latchkey-rate-limit'] },
+)
+
+/** Answers with the problem that an error amounts to. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const problem = toProblem(error)
+  request.problem = problem
+  if (problem.status >= 500) request.log.error({ err: error }, problem.message)
+  reply
+    .code(problem.status)
+    .headers(problem.headers)
+    .type('application/problem+json; charset=utf-8')
+    .serializer(JSON.stringify)
+    .send(toProblemBody(problem, request.id))
+}
+
+/** Fastify's and the parsers' own error codes, as far as a client can cause them. */
+const codes: Record<string, ProblemCode> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
+  FST_ERR_MAX_PARAM_LENGTH: 'uri_too_long',
+  FST_ERR_BAD_URL: 'invalid_request',
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  const { code, statusCode, validation } = error as FastifyError
+  if (validation) return new Problem('validation_failed', { errors: fieldErrors(validation) })
+  const known = codes[code]
+  if (known) return new Problem(known, { cause: error })
+  if (isDatabaseUnavailable(error)) {
+    return new Problem('service_unavailable', {
+      cause: error,
+      reason: 'database',
+      headers: { 'retry-after': '1' },
+    })
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new Problem('invalid_request', { cause: error, reason: code })
+  }
+  return new Problem('internal_error', { cause: error })
+}
+
+/** More than a form has fields would only be an echo of junk. */
+const maxFieldErrors = 20
+
+function fieldErrors(validation: readonly FastifySchemaValidationError[]): FieldError[] {
+  return validation.slice(0, maxFieldErrors).map(({ keyword, instancePath, message, params }) => {
+    const parts = instancePath.split('/').slice(1)
+    if (keyword === 'required') parts.push(String(params['missingProperty']))
+    // A name that the sender made up goes back only if it is one that a schema could have.
+    const unknown = keyword === 'additionalProperties' ? String(params['additionalProperty']) : ''
+    if (/^[A-Za-z_]\w{0,39}$/.test(unknown)) parts.push(unknown)
+    return { path: parts.join('.') || 'body', message: messages[keyword] ?? message ?? 'is not valid' }
+  })
+}
+
+/** Where Ajv's own words are for the schema's author rather than the sender. */
+const messages: Record<string, string> = {
+  additionalProperties: 'is not a field of this request',
+  required: 'is required',
+  pattern: 'has characters or a form that is not accepted',
+}

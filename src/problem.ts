@@ -1,0 +1,125 @@
+/** One row of the catalogue: HTTP status, the human sentence, and whether a retry may help. */
+interface Entry {
+  readonly status: number
+  readonly detail: string
+}
+
+/**
+ * Every error that this service can answer. Closed on purpose: a client can switch over `code`,
+ * the OpenAPI document lists which of them an operation gives, and nothing else leaves the process.
+ */
+const catalogue = {
+  invalid_request: { status: 400, detail: 'The request is malformed' },
+  validation_failed: { status: 400, detail: 'The request does not match the contract' },
+  email_already_registered: { status: 400, detail: 'Email already registered' },
+  unauthorized: { status: 401, detail: 'Could not validate credentials' },
+  invalid_credentials: { status: 401, detail: 'Incorrect email or password' },
+  not_owner: { status: 403, detail: 'Not authorized to access this resource' },
+  not_found: { status: 404, detail: 'Not found' },
+  user_not_found: { status: 404, detail: 'User not found' },
+  task_not_found: { status: 404, detail: 'Task not found' },
+  request_timeout: { status: 408, detail: 'The request took too long to arrive' },
+  precondition_failed: { status: 412, detail: 'The resource has changed since it was read' },
+  payload_too_large: { status: 413, detail: 'The request body is too large' },
+  uri_too_long: { status: 414, detail: 'The request path is too long' },
+  unsupported_media_type: { status: 415, detail: 'The request body must be application/json in UTF-8' },
+  rate_limited: { status: 429, detail: 'Too many requests' },
+  headers_too_large: { status: 431, detail: 'The request headers are too large' },
+  internal_error: { status: 500, detail: 'Internal server error' },
+  service_unavailable: { status: 503, detail: 'The service is temporarily unavailable' },
+} as const satisfies Record<string, Entry>
+
+export type ProblemCode = keyof typeof catalogue
+
+export const problemCodes = Object.keys(catalogue) as ProblemCode[]
+
+/** The HTTP status that goes with a code. */
+export function statusOf(code: ProblemCode): number {
+  return catalogue[code].status
+}
+
+/** The sentence that goes with a code. */
+export function detailOf(code: ProblemCode): string {
+  return catalogue[code].detail
+}
+
+/** Names a field of the request and what is wrong with it; never the value. */
+export interface FieldError {
+  readonly path: string
+  readonly message: string
+}
+
+interface ProblemOptions {
+  readonly errors?: readonly FieldError[]
+  readonly headers?: Readonly<Record<string, string>>
+  /** For the log only: why this happened. Never sent. */
+  readonly reason?: string
+  readonly cause?: unknown
+}
+
+/** An answer from the catalogue, thrown. What the client is told and what the log is told are different fields. */
+export class Problem extends Error {
+  readonly code: ProblemCode
+  readonly status: number
+  readonly errors: readonly FieldError[] | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly reason: string | undefined
+
+  constructor(code: ProblemCode, options: ProblemOptions = {}) {
+    super(detailOf(code), options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'Problem'
+    this.code = code
+    this.status = statusOf(code)
+    this.errors = options.errors
+    this.headers = options.headers ?? {}
+    this.reason = options.reason
+  }
+}
+
+/** The wire form of a problem, RFC 9457. */
+export interface ProblemBody {
+  type: 'about:blank'
+  title: string
+  status: number
+  detail: string
+  code: ProblemCode
+  request_id: string
+  errors?: readonly FieldError[]
+}
+
+const titles: Record<number, string> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  408: 'Request Timeout',
+  412: 'Precondition Failed',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  415: 'Unsupported Media Type',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+}
+
+/** The reason phrase of a problem's status, RFC 9110 section 15. */
+export function titleOf(status: number): string {
+  return titles[status] ?? 'Error'
+}
+
+/**
+ * Shapes a problem for the wire. `type` is `about:blank` (RFC 9457 section 4.2.1), so `title` is the
+ * status phrase; `code` is what a client switches over.
+ */
+export function toProblemBody(problem: Problem, requestId: string): ProblemBody {
+  return {
+    type: 'about:blank',
+    title: titleOf(problem.status),
+    status: problem.status,
+    detail: problem.message,
+    code: problem.code,
+    request_id: requestId,
+    ...(problem.errors ? { errors: problem.errors } : {}),
+  }
+}
