@@ -1,0 +1,188 @@
+import { isIP } from 'node:net'
+import { availableParallelism } from 'node:os'
+import { type Static, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import { secretWeakness } from './tokens/secret.ts'
+
+const OnOff = Type.Union([Type.Literal('on'), Type.Literal('off')])
+
+/** Every variable that the service reads. docs/configuration.md has the same list; a test compares them. */
+export const Environment = Type.Object({
+  NODE_ENV: Type.Union([Type.Literal('development'), Type.Literal('production'), Type.Literal('test')], {
+    default: 'development',
+  }),
+  HOST: Type.Optional(Type.String({ minLength: 1 })),
+  PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 8000 }),
+  PUBLIC_URL: Type.Optional(Type.String()),
+  DATABASE_URL: Type.Optional(Type.String()),
+  DATABASE_POOL_SIZE: Type.Integer({ minimum: 1, maximum: 100, default: 5 }),
+  DATA_DIR: Type.String({ minLength: 1, default: './data' }),
+  MIGRATE_ON_START: Type.Boolean({ default: true }),
+  SECRET_KEY: Type.Optional(Type.String()),
+  SECRET_KEY_PREVIOUS: Type.Optional(Type.String()),
+  ALGORITHM: Type.Union([Type.Literal('HS256')], { default: 'HS256' }),
+  AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
+  ACCESS_TOKEN_EXPIRE_MINUTES: Type.Integer({ minimum: 1, maximum: 1440, default: 15 }),
+  HASH_CONCURRENCY: Type.Integer({
+    minimum: 1,
+    maximum: 64,
+    default: Math.max(1, availableParallelism() - 1),
+  }),
+  HASH_QUEUE: Type.Integer({ minimum: 0, maximum: 10_000, default: 100 }),
+  RATE_LIMITS: Type.Union([OnOff], { default: 'on' }),
+  TRUST_PROXY: Type.Optional(Type.String()),
+  LOG_LEVEL: Type.Union(
+    ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
+    { default: 'info' },
+  ),
+})
+
+type Variables = Static<typeof Environment>
+
+/** What the rest of the service knows of its surroundings; frozen, made once by {@link loadConfig}. */
+export interface Config {
+  readonly mode: 'development' | 'production' | 'test'
+  readonly host: string
+  readonly port: number
+  /** Without a trailing slash. The `iss` of every token made here. */
+  readonly publicUrl: string
+  readonly database:
+    | { readonly kind: 'embedded'; readonly dataDir: string }
+    | { readonly kind: 'postgres'; readonly url: string; readonly poolSize: number }
+  readonly dataDir: string
+  readonly migrateOnStart: boolean
+  readonly secretKey: string
+  readonly previousSecretKey: string | undefined
+  readonly audience: string
+  readonly accessTokenSeconds: number
+  readonly hashing: { readonly concurrency: number; readonly queue: number }
+  readonly rateLimits: boolean
+  /** CIDRs and names that proxy-addr takes; false ignores every forwarding header. */
+  readonly trustProxy: readonly string[] | false
+  readonly logLevel: string
+}
+
+/** The environment cannot be used. Each line of the message names a variable, never its value. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+/**
+ * Turns environment variables into a Config.
+ * @param generateSecret asked in development when SECRET_KEY is unset; gets DATA_DIR
+ * @throws ConfigError
+ */
+export function loadConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  generateSecret: (dataDir: string) => string,
+): Config {
+  const variables = parse(env)
+  const production = variables.NODE_ENV === 'production'
+  const faults = production ? missing(variables, ['DATABASE_URL', 'SECRET_KEY', 'PUBLIC_URL']) : []
+  for (const name of ['SECRET_KEY', 'SECRET_KEY_PREVIOUS'] as const) {
+    const weakness = variables[name] === undefined ? undefined : secretWeakness(variables[name])
+    if (weakness) faults.push(`${name} ${weakness}`)
+  }
+  faults.push(...urlFaults(variables), ...proxyFaults(variables))
+  if (faults.length > 0) throw new ConfigError(faults.join('\n'))
+
+  const publicUrl = (variables.PUBLIC_URL ?? `http://127.0.0.1:${variables.PORT}`).replace(/\/+$/, '')
+  return deepFreeze({
+    mode: variables.NODE_ENV,
+    host: variables.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
+    port: variables.PORT,
+    publicUrl,
+    database: variables.DATABASE_URL
+      ? { kind: 'postgres', url: variables.DATABASE_URL, poolSize: variables.DATABASE_POOL_SIZE }
+      : { kind: 'embedded', dataDir: variables.DATA_DIR },
+    dataDir: variables.DATA_DIR,
+    migrateOnStart: variables.MIGRATE_ON_START,
+    secretKey: variables.SECRET_KEY ?? generateSecret(variables.DATA_DIR),
+    previousSecretKey: variables.SECRET_KEY_PREVIOUS,
+    audience: variables.AUDIENCE ?? publicUrl,
+    accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
+    hashing: { concurrency: variables.HASH_CONCURRENCY, queue: variables.HASH_QUEUE },
+    rateLimits: variables.RATE_LIMITS === 'on',
+    trustProxy: variables.TRUST_PROXY ? list(variables.TRUST_PROXY) : false,
+    logLevel: variables.LOG_LEVEL,
+  })
+}
+
+function parse(env: Readonly<Record<string, string | undefined>>): Variables {
+  const known: Record<string, string> = {}
+  for (const name of Object.keys(Environment.properties)) {
+    // `NAME=` in a compose file means "not set" for everything but a secret, where empty is a mistake.
+    const value = env[name]
+    if (value !== undefined && (value !== '' || name.startsWith('SECRET_KEY'))) known[name] = value
+  }
+  const variables = Value.Convert(Environment, Value.Default(Environment, known))
+  if (Value.Check(Environment, variables)) return variables
+  const faults = new Map<string, string>()
+  for (const { path, schema } of Value.Errors(Environment, variables)) {
+    const name = path.slice(1)
+    if (!faults.has(name)) faults.set(name, `${name} must be ${expectation(schema)}`)
+  }
+  throw new ConfigError([...faults.values()].join('\n'))
+}
+
+/** Says in words what a variable's schema takes. */
+function expectation(schema: Record<string, unknown>): string {
+  if (Array.isArray(schema['anyOf'])) return schema['anyOf'].map(expectation).join(' or ')
+  if ('const' in schema) return String(schema['const'])
+  if (schema['type'] === 'integer') return `a whole number from ${schema['minimum']} to ${schema['maximum']}`
+  if (schema['type'] === 'boolean') return 'true or false'
+  return 'a non-empty text'
+}
+
+function missing(variables: Variables, names: (keyof Variables)[]): string[] {
+  return names
+    .filter((name) => variables[name] === undefined)
+    .map((name) => `${name} must be set when NODE_ENV=production`)
+}
+
+function urlFaults(variables: Variables): string[] {
+  const faults: string[] = []
+  if (variables.PUBLIC_URL !== undefined && !isUrl(variables.PUBLIC_URL, ['http:', 'https:'])) {
+    faults.push('PUBLIC_URL must be an http(s) URL without credentials, query or fragment')
+  }
+  if (variables.DATABASE_URL && !/^postgres(ql)?:\/\//.test(variables.DATABASE_URL)) {
+    faults.push('DATABASE_URL must start with postgres:// or postgresql://')
+  }
+  return faults
+}
+
+function isUrl(text: string, protocols: string[]): boolean {
+  if (!URL.canParse(text)) return false
+  const url = new URL(text)
+  return protocols.includes(url.protocol) && !url.search && !url.hash && !url.username && !url.password
+}
+
+const proxyNames = ['loopback', 'linklocal', 'uniquelocal']
+
+function proxyFaults(variables: Variables): string[] {
+  const wrong = list(variables.TRUST_PROXY ?? '').some(
+    (entry) => !proxyNames.includes(entry) && !isCidr(entry),
+  )
+  return wrong ? ['TRUST_PROXY must be a comma-separated list of addresses or CIDRs'] : []
+}
+
+function isCidr(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/')
+  const bits = isIP(address) === 4 ? 32 : 128
+  const length = prefix === undefined ? bits : Number(prefix)
+  // A prefix of 0 would believe anyone.
+  return rest.length === 0 && isIP(address) > 0 && Number.isInteger(length) && length > 0 && length <= bits
+}
+
+function list(text: string): string[] {
+  return text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const member of Object.values(value))
+    if (typeof member === 'object' && member !== null) deepFreeze(member)
+  return Object.freeze(value)
+}

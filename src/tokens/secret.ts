@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Secrets of at least 32 bytes that stand in public tutorials, READMEs and cracking lists. */
+const published = new Set([
+  '09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7',
+  'a-string-secret-at-least-256-bits-long',
+  'better-auth-secret-12345678901234567890',
+  'better-auth-secret-123456789012345678901234567890',
+  'super-secret-jwt-token-with-at-least-32-characters-long',
+  'ThisIsASecretKeyForJwtTokenGeneration',
+  'your-256-bit-secret-your-256-bit-secret',
+  '0123456789abcdef0123456789abcdef',
+  '00000000000000000000000000000000',
+  'abcdefghijklmnopqrstuvwxyz123456',
+  'abcdefghijklmnopqrstuvwxyz0123456789',
+  '12345678901234567890123456789012',
+  '404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970',
+  '5367566B59703373367639792F423F4528482B4D6251655468576D5A71347437',
+  'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow',
+])
+
+/** What example files write where a secret belongs. */
+const placeholder =
+  /change[-_ ]?(me|this|it|in)|replace[-_ ]?(me|this|with)|(your|example)[-_ ]?(own[-_ ]?)?(super[-_ ]?)?(jwt|secret|256|key|signing)/i
+
+/**
+ * Why a text cannot be an HMAC secret, or undefined when it can. RFC 7518 section 3.2 asks for at least as
+ * many bytes as the hash has; a PEM or JWK here is how HS256 gets signed with a public key (RFC 8725 section 2.1).
+ */
+export function secretWeakness(secret: string): string | undefined {
+  const trimmed = secret.trim()
+  if (trimmed === '') return 'must not be empty'
+  if (Buffer.byteLength(trimmed) < 32) return 'must be at least 32 bytes; `openssl rand -base64 32` makes one'
+  if (/-----BEGIN |^ssh-/.test(trimmed)) return 'must be a random text, not a PEM or SSH key'
+  if (trimmed.startsWith('{') || trimmed.startsWith('[')) return 'must be a random text, not a JWK'
+  if (published.has(trimmed) || placeholder.test(trimmed)) {
+    return 'must not be a published example; `openssl rand -base64 32` makes one'
+  }
+  return undefined
+}
+
+/** Reads the development secret kept in the data folder, making it on the first start. */
+export function developmentSecret(dataDir: string): string {
+  const file = join(dataDir, 'secret_key')
+  mkdirSync(dataDir, { recursive: true })
+  try {
+    writeFileSync(file, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  return readFileSync(file, 'utf8').trim()
+}
