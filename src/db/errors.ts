@@ -1,0 +1,38 @@
+/** SQLSTATE classes and codes that mean "not now" rather than "not so" (PostgreSQL, appendix A). */
+const unavailable = /^(08|53|57P|25006|57014|40001|40P01|55P03)/
+
+const networkErrors = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+])
+
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : ''
+}
+
+/** True when a statement broke the unique constraint of that name. */
+export function violatesUnique(error: unknown, constraint: string): boolean {
+  return codeOf(error) === '23505' && (error as { constraint?: string }).constraint === constraint
+}
+
+/** True when a statement named a row of another table that is not there (any more). */
+export function violatesForeignKey(error: unknown): boolean {
+  return codeOf(error) === '23503'
+}
+
+/** True when the database is out of reach, overloaded, read-only or gave up waiting: a retry may succeed. */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  const code = codeOf(error)
+  if (unavailable.test(code) || networkErrors.has(code)) return true
+  // pg has no code for these two.
+  return (
+    error instanceof Error &&
+    /^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)
+  )
+}

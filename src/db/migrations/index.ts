@@ -1,0 +1,7 @@
+import type { Migration } from 'kysely/migration'
+import * as accountsAndTasks from './0001_accounts_and_tasks.ts'
+
+/** Forward only, and never edited once released: a change is a new file. */
+export const migrations: Record<string, Migration> = {
+  '0001_accounts_and_tasks': accountsAndTasks,
+}

@@ -1,0 +1,20 @@
+/** PostgreSQL's type OIDs whose text form this service reads in a way of its own. */
+const INT8 = 20
+const TIMESTAMPTZ = 1184
+
+/**
+ * `2026-01-31 12:00:00.5+00` to `2026-01-31T12:00:00.500Z`, RFC 3339 in UTC. A server in another time zone
+ * writes another offset, so that path goes through Date.
+ */
+function toRfc3339(text: string): string {
+  const [date, time = ''] = text.split(' ')
+  if (!time.endsWith('+00')) return new Date(text.replace(/([+-]\d\d)$/, '$1:00')).toISOString()
+  const [seconds, fraction = ''] = time.slice(0, -3).split('.')
+  return `${date}T${seconds}.${fraction.slice(0, 3).padEnd(3, '0')}Z`
+}
+
+/** The parsers by OID; bigint columns are identities and stay below 2^53. */
+export const parsers: Record<number, (text: string) => unknown> = {
+  [INT8]: Number,
+  [TIMESTAMPTZ]: toRfc3339,
+}

@@ -1,0 +1,100 @@
+import type { Selectable } from 'kysely'
+import type { Db, TasksTable } from '../db/schema.ts'
+import type { OwnerId } from '../tokens/owner.ts'
+
+export type Task = Omit<Selectable<TasksTable>, 'version'>
+
+/** A task and the version that its ETag is made of; the version is not on the wire. */
+export interface VersionedTask {
+  readonly task: Task
+  readonly version: number
+}
+
+interface Page {
+  readonly limit: number
+  /** Id of the last task already seen. */
+  readonly after: number
+  readonly completed: boolean | undefined
+}
+
+export interface NewTask {
+  readonly title: string
+  readonly description: string | null
+  readonly completed: boolean
+}
+
+function versioned({ version, ...task }: Selectable<TasksTable>): VersionedTask {
+  return { task, version }
+}
+
+/** Up to `limit` tasks in order of id, and whether more follow. */
+export async function listOwnedTasks(
+  db: Db,
+  owner: OwnerId,
+  { limit, after, completed }: Page,
+): Promise<{ tasks: Task[]; more: boolean }> {
+  const rows = await db
+    .selectFrom('tasks')
+    .selectAll()
+    .where('user_id', '=', owner)
+    .where('id', '>', after)
+    .$if(completed !== undefined, (query) => query.where('completed', '=', completed as boolean))
+    .orderBy('id')
+    .limit(limit + 1)
+    .execute()
+  return { tasks: rows.slice(0, limit).map((row) => versioned(row).task), more: rows.length > limit }
+}
+
+export async function insertOwnedTask(db: Db, owner: OwnerId, task: NewTask): Promise<VersionedTask> {
+  const row = await db
+    .insertInto('tasks')
+    .values({ ...task, user_id: owner })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  return versioned(row)
+}
+
+export async function findOwnedTask(db: Db, owner: OwnerId, id: number): Promise<VersionedTask | undefined> {
+  const row = await db
+    .selectFrom('tasks')
+    .selectAll()
+    .where('user_id', '=', owner)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  return row && versioned(row)
+}
+
+/** Changes the fields given, if the task is at one of `versions` (undefined: at any). */
+export async function updateOwnedTask(
+  db: Db,
+  owner: OwnerId,
+  id: number,
+  changes: Partial<NewTask>,
+  versions: readonly number[] | undefined,
+): Promise<VersionedTask | undefined> {
+  const row = await db
+    .updateTable('tasks')
+    .set((eb) => ({ ...changes, version: eb('version', '+', 1), updated_at: eb.fn<string>('now') }))
+    .where('user_id', '=', owner)
+    .where('id', '=', id)
+    .$if(versions !== undefined, (query) => query.where('version', 'in', versions as number[]))
+    .returningAll()
+    .executeTakeFirst()
+  return row && versioned(row)
+}
+
+/** Deletes a task, if it is at one of `versions` (undefined: at any). */
+export async function deleteOwnedTask(
+  db: Db,
+  owner: OwnerId,
+  id: number,
+  versions: readonly number[] | undefined,
+): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('tasks')
+    .where('user_id', '=', owner)
+    .where('id', '=', id)
+    .$if(versions !== undefined, (query) => query.where('version', 'in', versions as number[]))
+    .executeTakeFirst()
+  return numDeletedRows > 0n
+}
