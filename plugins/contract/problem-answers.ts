@@ -1,0 +1,55 @@
+import type { RouteOptions } from 'fastify'
+import { detailOf, type ProblemCode, statusOf } from '../../src/problem.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Codes that the handler itself answers; what hooks and validation answer is added where they are installed. */
+    problems?: readonly ProblemCode[]
+  }
+}
+
+/** Adds codes to a route and rewrites the problem answers of its schema accordingly. */
+export function documentProblems(route: RouteOptions, codes: readonly ProblemCode[]): void {
+  const all = [...new Set([...(route.config?.problems ?? []), ...codes])]
+  route.config = { ...route.config, problems: all } as NonNullable<RouteOptions['config']>
+  const statuses = [...new Set(all.map(statusOf))].sort((a, b) => a - b)
+  const answers = Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      problemAnswer(
+        status,
+        all.filter((code) => statusOf(code) === status),
+      ),
+    ]),
+  )
+  const response = (route.schema?.response ?? {}) as Record<string, unknown>
+  route.schema = { ...route.schema, response: { ...response, ...answers } }
+}
+
+/** One status of one operation: the shape of a problem, narrowed to the codes that this operation gives. */
+function problemAnswer(status: number, codes: readonly ProblemCode[]) {
+  return {
+    description: codes.map((code) => `\`${code}\`: ${detailOf(code)}`).join('; '),
+    ...(headersOf(status) ? { headers: headersOf(status) } : {}),
+    content: {
+      'application/problem+json': {
+        schema: {
+          allOf: [
+            { $ref: 'Problem#' },
+            { type: 'object', properties: { code: { type: 'string', enum: codes } } },
+          ],
+        },
+      },
+    },
+  }
+}
+
+function headersOf(status: number) {
+  if (status === 401) {
+    return { 'WWW-Authenticate': { type: 'string', description: 'The challenge, RFC 6750 section 3' } }
+  }
+  if (status === 429 || status === 503) {
+    return { 'Retry-After': { type: 'integer', description: 'Seconds to wait before trying again' } }
+  }
+  return undefined
+}

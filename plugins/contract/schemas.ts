@@ -1,0 +1,58 @@
+import { type SchemaOptions, type Static, type TSchema, Type } from '@sinclair/typebox'
+import { problemCodes } from '../../src/problem.ts'
+
+/** A reference to a schema added with `app.addSchema`, typed as what it refers to. */
+export function Ref<T extends TSchema>(schema: T) {
+  return Type.Unsafe<Static<T>>(Type.Ref(`${schema.$id}#`))
+}
+
+/** A string or null. `anyOf` with null would be coerced, and generators make two types of it. */
+export function Nullable(options: SchemaOptions) {
+  return Type.Unsafe<string | null>({ ...options, type: ['string', 'null'] })
+}
+
+/** RFC 3339 in UTC. */
+export function Timestamp(description: string) {
+  return Type.String({ format: 'date-time', description, examples: ['2026-01-31T12:00:00.000Z'] })
+}
+
+/** Text that PostgreSQL can keep: anything but U+0000. */
+export const storable = '^[^\\u0000]*$'
+
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'Always `about:blank`: `code` says which problem it is' }),
+    title: Type.String({ description: 'The phrase of the status' }),
+    status: Type.Integer({ description: 'The HTTP status' }),
+    detail: Type.String({ description: 'What happened, for a person' }),
+    code: Type.Unsafe<string>({
+      type: 'string',
+      enum: problemCodes,
+      description: 'What happened, for a program',
+    }),
+    request_id: Type.String({ description: 'Names this request in the log of the service' }),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          path: Type.String({ description: 'The field' }),
+          message: Type.String({ description: 'What is wrong with it' }),
+        }),
+        { description: 'On `validation_failed`: the fields and what is wrong with them' },
+      ),
+    ),
+  },
+  {
+    $id: 'Problem',
+    description: 'An error, RFC 9457',
+    examples: [
+      {
+        type: 'about:blank',
+        title: 'Forbidden',
+        status: 403,
+        detail: 'Not authorized to access this resource',
+        code: 'not_owner',
+        request_id: '5f0c1f0e-6c0a-4b8e-9d51-3a8c0e0f7f51',
+      },
+    ],
+  },
+)
