@@ -1,0 +1,154 @@
+import { Type } from '@sinclair/typebox'
+import type { RouteScope } from '../../../plugins/contract/provider.ts'
+import { Ref } from '../../../plugins/contract/schemas.ts'
+import { Problem } from '../../../src/problem.ts'
+import { etagOf, versionsIn } from '../../../src/tasks/etag.ts'
+import { findOwnedTask, listOwnedTasks } from '../../../src/tasks/repository.ts'
+import { changeTask, createTask, removeTask } from '../../../src/tasks/service.ts'
+import {
+  etagHeader,
+  IfMatch,
+  ListQuery,
+  NewTaskBody,
+  OwnerParams,
+  schemas,
+  TaskChangesBody,
+  TaskParams,
+  TaskSchema,
+} from './schemas.ts'
+
+const tags = ['tasks']
+
+export default async function taskRoutes(app: RouteScope, { basePath }: { basePath: string }): Promise<void> {
+  for (const schema of schemas) app.addSchema(schema)
+
+  app.get(
+    '/',
+    {
+      config: { access: 'owner' },
+      schema: {
+        operationId: 'listTasks',
+        tags,
+        summary: 'List tasks, oldest first',
+        params: OwnerParams,
+        querystring: ListQuery,
+        response: {
+          200: {
+            ...Type.Array(Ref(TaskSchema)),
+            description: 'A page of tasks in order of id',
+            headers: {
+              Link: { type: 'string', description: '`rel="next"` when there is more, RFC 8288' },
+            },
+          },
+        },
+      },
+    },
+    async (request, reply) => {
+      const { limit = 50, cursor, completed } = request.query
+      const page = { limit, after: Number(cursor ?? 0), completed }
+      const { tasks, more } = await listOwnedTasks(app.db, request.owner, page)
+      const last = tasks.at(-1)
+      if (more && last) {
+        const query = new URLSearchParams({ limit: String(limit), cursor: String(last.id) })
+        if (completed !== undefined) query.set('completed', String(completed))
+        reply.header('link', `<${pathOf(request.params.user_id)}?${query}>; rel="next"`)
+      }
+      return reply.code(200).send(tasks)
+    },
+  )
+
+  app.post(
+    '/',
+    {
+      config: { access: 'owner' },
+      schema: {
+        operationId: 'createTask',
+        tags,
+        summary: 'Create a task',
+        params: OwnerParams,
+        body: Ref(NewTaskBody),
+        response: {
+          201: {
+            ...Ref(TaskSchema),
+            description: 'The task was made',
+            headers: { ...etagHeader, Location: { type: 'string', description: 'The path of the task' } },
+          },
+        },
+      },
+    },
+    async (request, reply) => {
+      const { title, description = null, completed = false } = request.body
+      const { task, version } = await createTask(app.db, request.owner, { title, description, completed })
+      reply.header('location', pathOf(request.params.user_id, task.id)).header('etag', etagOf(version))
+      return reply.code(201).send(task)
+    },
+  )
+
+  app.get(
+    '/:task_id',
+    {
+      config: { access: 'owner', problems: ['task_not_found'] },
+      schema: {
+        operationId: 'getTask',
+        tags,
+        summary: 'Read a task',
+        params: TaskParams,
+        response: { 200: { ...Ref(TaskSchema), description: 'The task', headers: etagHeader } },
+      },
+    },
+    async (request, reply) => {
+      const found = await findOwnedTask(app.db, request.owner, request.params.task_id)
+      if (!found) throw new Problem('task_not_found')
+      return reply.header('etag', etagOf(found.version)).code(200).send(found.task)
+    },
+  )
+
+  for (const method of ['PUT', 'PATCH'] as const) {
+    app.route({
+      method,
+      url: '/:task_id',
+      config: { access: 'owner', problems: ['task_not_found', 'precondition_failed'] },
+      schema: {
+        operationId: method === 'PUT' ? 'updateTask' : 'patchTask',
+        tags,
+        summary: 'Change a task',
+        description: 'Only the fields sent change; PUT and PATCH are the same.',
+        params: TaskParams,
+        headers: IfMatch,
+        body: Ref(TaskChangesBody),
+        response: { 200: { ...Ref(TaskSchema), description: 'The task as it is now', headers: etagHeader } },
+      },
+      handler: async (request, reply) => {
+        const versions = versionsIn(request.headers['if-match'])
+        const { task_id: id } = request.params
+        const { task, version } = await changeTask(app.db, request.owner, id, request.body, versions)
+        return reply.header('etag', etagOf(version)).code(200).send(task)
+      },
+    })
+  }
+
+  app.delete(
+    '/:task_id',
+    {
+      config: { access: 'owner', problems: ['task_not_found', 'precondition_failed'] },
+      schema: {
+        operationId: 'deleteTask',
+        tags,
+        summary: 'Delete a task',
+        params: TaskParams,
+        headers: IfMatch,
+        response: { 204: { ...Type.Null(), description: 'The task is gone' } },
+      },
+    },
+    async (request, reply) => {
+      await removeTask(app.db, request.owner, request.params.task_id, versionsIn(request.headers['if-match']))
+      return reply.code(204).send(null)
+    },
+  )
+
+  /** From the path of PUBLIC_URL on, so that links hold behind a gateway that adds a prefix. */
+  function pathOf(userId: string, taskId?: number): string {
+    const tasks = `${basePath}/api/${encodeURIComponent(userId)}/tasks`
+    return taskId === undefined ? tasks : `${tasks}/${taskId}`
+  }
+}

@@ -1,0 +1,80 @@
+import { Type } from '@sinclair/typebox'
+import { Nullable, storable, Timestamp } from '../../../plugins/contract/schemas.ts'
+
+const Title = Type.String({ minLength: 1, maxLength: 200, pattern: storable, examples: ['Buy milk'] })
+const Description = Nullable({ maxLength: 1000, pattern: storable, examples: ['Two litres'] })
+const Completed = Type.Boolean({ examples: [false] })
+
+export const TaskSchema = Type.Object(
+  {
+    id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, examples: [1] }),
+    user_id: Type.String({ description: 'The owner', examples: ['user_01kb3v5rs1e2wbhx4hrsz3zj5e'] }),
+    title: Title,
+    description: Description,
+    completed: Completed,
+    created_at: Timestamp('When the task was made'),
+    updated_at: Timestamp('When the task last changed'),
+  },
+  { $id: 'Task' },
+)
+
+export const NewTaskBody = Type.Object(
+  { title: Title, description: Type.Optional(Description), completed: Type.Optional(Completed) },
+  { $id: 'NewTask', additionalProperties: false },
+)
+
+export const TaskChangesBody = Type.Object(
+  {
+    title: Type.Optional(Title),
+    description: Type.Optional(Description),
+    completed: Type.Optional(Completed),
+  },
+  { $id: 'TaskChanges', additionalProperties: false, minProperties: 1 },
+)
+
+const UserId = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  description: "The owner: the token's subject",
+  examples: ['user_01kb3v5rs1e2wbhx4hrsz3zj5e'],
+})
+
+export const OwnerParams = Type.Object({ user_id: UserId })
+
+export const TaskParams = Type.Object({
+  user_id: UserId,
+  task_id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, examples: [1] }),
+})
+
+export const ListQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'Most tasks in one answer' }),
+    ),
+    cursor: Type.Optional(
+      Type.String({
+        pattern: '^[1-9][0-9]{0,14}$',
+        description: 'From the `next` link of an earlier answer',
+        examples: ['20'],
+      }),
+    ),
+    completed: Type.Optional(Type.Boolean({ description: 'Only tasks that are, or are not, completed' })),
+  },
+  { additionalProperties: false },
+)
+
+export const IfMatch = Type.Object({
+  'if-match': Type.Optional(
+    Type.String({
+      maxLength: 255,
+      description: 'The `ETag` that the task must still have, RFC 9110 section 13.1.1',
+      examples: ['"1"'],
+    }),
+  ),
+})
+
+export const etagHeader = {
+  ETag: { type: 'string', description: 'The version of the task, for `If-Match`' },
+}
+
+export const schemas = [TaskSchema, NewTaskBody, TaskChangesBody]

@@ -1,0 +1,43 @@
+import swaggerUi from '@fastify/swagger-ui'
+import { Type } from '@sinclair/typebox'
+import type { RouteScope } from '../../plugins/contract/provider.ts'
+
+const tags = ['operations']
+
+/** The contract in its two spellings, and a page to try it. */
+export default async function docsRoutes(app: RouteScope): Promise<void> {
+  app.get(
+    '/openapi.json',
+    {
+      config: { access: 'public' },
+      schema: {
+        operationId: 'getOpenapiJson',
+        tags,
+        summary: 'This document as JSON',
+        response: { 200: { ...Type.Object({}, { additionalProperties: true }), description: 'OpenAPI 3.1' } },
+      },
+    },
+    async (_request, reply) => reply.code(200).send(app.swagger() as object),
+  )
+
+  app.get(
+    '/openapi.yaml',
+    {
+      config: { access: 'public' },
+      schema: {
+        operationId: 'getOpenapiYaml',
+        tags,
+        summary: 'This document as YAML',
+        produces: ['application/yaml'],
+        response: { 200: { ...Type.String(), description: 'OpenAPI 3.1' } },
+      },
+    },
+    async (_request, reply) =>
+      reply.type('application/yaml; charset=utf-8').code(200).send(app.contractYaml()),
+  )
+
+  await app.register(async (scope) => {
+    scope.accessOfScope = 'public'
+    await scope.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
+  })
+}

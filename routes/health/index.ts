@@ -1,0 +1,47 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'kysely'
+import type { RouteScope } from '../../plugins/contract/provider.ts'
+import { Problem } from '../../src/problem.ts'
+
+const Health = Type.Object({ status: Type.Literal('ok') }, { $id: 'Health' })
+const tags = ['operations']
+
+export default async function healthRoutes(app: RouteScope): Promise<void> {
+  let draining = false
+  app.addHook('preClose', async () => {
+    draining = true
+  })
+
+  app.get(
+    '/live',
+    {
+      config: { access: 'public' },
+      schema: {
+        operationId: 'getLiveness',
+        tags,
+        summary: 'Whether the process answers',
+        response: { 200: { ...Health, description: 'It does' } },
+      },
+    },
+    async (_request, reply) => reply.code(200).send({ status: 'ok' }),
+  )
+
+  app.get(
+    '/ready',
+    {
+      config: { access: 'public' },
+      schema: {
+        operationId: 'getReadiness',
+        tags,
+        summary: 'Whether requests should be sent here',
+        description: '503 while the database is out of reach, and from the moment that the process drains.',
+        response: { 200: { ...Health, description: 'They should' } },
+      },
+    },
+    async (_request, reply) => {
+      if (draining) throw new Problem('service_unavailable', { reason: 'draining' })
+      await sql`select 1`.execute(app.db)
+      return reply.code(200).send({ status: 'ok' })
+    },
+  )
+}

@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto'
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
+import contract from '../plugins/contract/index.ts'
+import database from '../plugins/database.ts'
+import errors from '../plugins/errors.ts'
+import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
+import guard from '../plugins/guard.ts'
+import jwt from '../plugins/jwt.ts'
+import passwords from '../plugins/passwords.ts'
+import rateLimit from '../plugins/rate-limit.ts'
+import requestLog from '../plugins/request-log.ts'
+import securityHeaders from '../plugins/security-headers.ts'
+import validation from '../plugins/validation.ts'
+import authRoutes from '../routes/api/auth/index.ts'
+import taskRoutes from '../routes/api/tasks/index.ts'
+import docsRoutes from '../routes/docs/index.ts'
+import healthRoutes from '../routes/health/index.ts'
+import { type Clock, systemClock } from './clock.ts'
+import type { Config } from './config.ts'
+import type { Db } from './db/schema.ts'
+
+interface Surroundings {
+  readonly db: Db
+  readonly clock?: Clock
+  /** Where log lines go; standard output unless a test wants to read them. */
+  readonly logStream?: { write(line: string): void }
+}
+
+/** Builds the service: options, then plugins, then routes. It owns `db` from here on and closes it with itself. */
+export async function buildApp(
+  config: Config,
+  { db, clock = systemClock, logStream }: Surroundings,
+): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: { level: config.logLevel, ...(logStream ? { stream: logStream } : {}) },
+    // plugins/request-log.ts writes the one line a request gets.
+    logController: new LogController({ disableRequestLogging: true }),
+    requestIdHeader: false,
+    genReqId: ({ headers }) => foreignRequestId(headers['x-request-id']) ?? randomUUID(),
+    trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
+    bodyLimit: 16 * 1024,
+    routerOptions: { maxParamLength: 255 },
+    frameworkErrors: sendFrameworkProblem,
+    clientErrorHandler: refuseUnparsable,
+  })
+
+  await app.register(requestLog)
+  await app.register(securityHeaders)
+  await app.register(validation)
+  await app.register(contract)
+  await app.register(rateLimit, { enabled: config.rateLimits })
+  await app.register(errors)
+  await app.register(database, { db })
+  await app.register(passwords, config.hashing)
+  await app.register(jwt, {
+    keys: { current: config.secretKey, previous: config.previousSecretKey },
+    policy: { issuer: config.publicUrl, audience: config.audience, lifetime: config.accessTokenSeconds },
+    clock,
+  })
+  await app.register(guard)
+
+  const basePath = new URL(config.publicUrl).pathname.replace(/\/$/, '')
+  await app.register(authRoutes, { prefix: '/api/auth' })
+  await app.register(taskRoutes, { prefix: '/api/:user_id/tasks', basePath })
+  await app.register(healthRoutes, { prefix: '/health' })
+  await app.register(docsRoutes)
+  return app
+}
+
+/** A gateway's request id is taken over only if it cannot forge a log line or a header. */
+function foreignRequestId(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && /^[A-Za-z0-9-]{1,64}$/.test(header) ? header : undefined
+}

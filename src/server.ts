@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs'
+import closeWithGrace from 'close-with-grace'
+import { buildApp } from './app.ts'
+import { banner } from './banner.ts'
+import { type Config, ConfigError, loadConfig } from './config.ts'
+import { DataFolderInUse } from './db/embedded.ts'
+import { migrate, pendingMigrations } from './db/migrate.ts'
+import { openDatabase } from './db/open.ts'
+import type { Db } from './db/schema.ts'
+import { developmentSecret } from './tokens/secret.ts'
+
+/**
+ * The process: the only reader of its environment. `serve` (the default) listens until a signal; `migrate` brings
+ * the schema up to date and ends.
+ */
+const commands: Record<string, (config: Config) => Promise<void>> = { serve, migrate: runMigrations }
+
+async function main(): Promise<void> {
+  if (existsSync('.env')) process.loadEnvFile('.env')
+  const [name = 'serve', ...rest] = process.argv.slice(2)
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (!command || rest.length > 0) throw new ConfigError(`usage: ${Object.keys(commands).join(' | ')}`)
+  await command(loadConfig(process.env, developmentSecret))
+}
+
+async function serve(config: Config): Promise<void> {
+  const db = await openDatabase(config, (error) =>
+    app.log.warn({ err: error }, 'an idle database connection broke'),
+  )
+  const app = await buildApp(config, { db })
+  // From here on, a signal or a fault closes what was opened.
+  closeWithGrace({ delay: 10_000 }, async ({ err }) => {
+    if (err) app.log.fatal({ err }, 'closing after an unexpected error')
+    await app.close()
+  })
+  await prepareSchema(db, config)
+  const address = await app.listen({ host: config.host, port: config.port })
+  process.stdout.write(banner(config, address))
+}
+
+async function prepareSchema(db: Db, { migrateOnStart }: Config): Promise<void> {
+  if (migrateOnStart) {
+    await migrate(db)
+  } else if ((await pendingMigrations(db)).length > 0) {
+    throw new ConfigError(
+      'the database schema is behind and MIGRATE_ON_START=false: run `npm run migrate` first',
+    )
+  }
+}
+
+async function runMigrations(config: Config): Promise<void> {
+  const db = await openDatabase(config, () => {})
+  try {
+    const applied = await migrate(db)
+    process.stdout.write(
+      applied.length > 0 ? `applied ${applied.join(', ')}\n` : 'the schema is up to date\n',
+    )
+  } finally {
+    await db.destroy()
+  }
+}
+
+/** One line for what the operator can mend; a stack only for what is a fault of this program. */
+function explain(error: unknown): string {
+  if (error instanceof ConfigError || error instanceof DataFolderInUse) return error.message
+  const { code, message, stack, port } = error as NodeJS.ErrnoException & { port?: number }
+  if (code === 'EADDRINUSE') return `port ${port} is in use; set PORT to another one`
+  if (code !== undefined) return `cannot start: ${message || code}`
+  return stack ?? String(error)
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${explain(error).replace(/^/gm, 'latchkey: ')}\n`)
+  process.exit(1)
+})
