@@ -1,0 +1,16 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { PGlite } from '@electric-sql/pglite'
+import { Kysely, PGliteDialect } from 'kysely'
+import { migrate } from '../src/db/migrate.ts'
+import type { Database } from '../src/db/schema.ts'
+import { snapshotFile } from './snapshot.ts'
+
+// Making an embedded database takes seconds, loading a copy of one does not: made here once for all test files.
+const pglite = await PGlite.create()
+const db = new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) })
+await migrate(db)
+const snapshot = await pglite.dumpDataDir('none')
+mkdirSync(dirname(snapshotFile), { recursive: true })
+writeFileSync(snapshotFile, Buffer.from(await snapshot.arrayBuffer()))
+await db.destroy()

@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { PGlite } from '@electric-sql/pglite'
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
+import { Kysely, PGliteDialect, sql } from 'kysely'
+import { buildApp } from '../src/app.ts'
+import type { Clock } from '../src/clock.ts'
+import { type Config, loadConfig } from '../src/config.ts'
+import { migrate } from '../src/db/migrate.ts'
+import { openPostgres } from '../src/db/postgres.ts'
+import type { Database, Db } from '../src/db/schema.ts'
+import { parsers } from '../src/db/types.ts'
+import { snapshotFile } from './snapshot.ts'
+
+/** What this helper needs of a tap test. */
+export interface Test {
+  teardown(fn: () => unknown): void
+}
+
+export const secret = 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u'
+export const password = 'correct horse battery'
+
+/** A configuration as an operator would set it; `off` limits, since a test's requests come from one address. */
+export function testConfig(env: Record<string, string> = {}): Config {
+  const defaults = {
+    NODE_ENV: 'test',
+    LOG_LEVEL: 'silent',
+    RATE_LIMITS: 'off',
+    PUBLIC_URL: 'http://latchkey.test',
+    SECRET_KEY: secret,
+    // The cost of a hash is the same everywhere; how many wait for it is not what most tests are about.
+    HASH_QUEUE: '1000',
+  }
+  return loadConfig({ ...defaults, ...env }, () => secret)
+}
+
+/** An empty, migrated database: PGlite, or a fresh one on the server that TEST_DATABASE_URL names. */
+export async function testDatabase(t: Test): Promise<Db> {
+  const server = process.env['TEST_DATABASE_URL']
+  if (server) return openPostgres({ ...(await freshDatabase(t, server)), poolSize: 5, onIdleError: () => {} })
+  const pglite = await PGlite.create({ loadDataDir: new Blob([readFileSync(snapshotFile)]), parsers })
+  return new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) })
+}
+
+/** Makes a database on a PostgreSQL server and drops it when the test ends. */
+export async function freshDatabase(t: Test, server: string): Promise<{ url: string }> {
+  const name = `latchkey_test_${randomUUID().replaceAll('-', '')}`
+  const admin = openPostgres({ url: server, poolSize: 1, onIdleError: () => {} })
+  await sql`create database ${sql.id(name)}`.execute(admin)
+  t.teardown(async () => {
+    await sql`drop database ${sql.id(name)} with (force)`.execute(admin)
+    await admin.destroy()
+  })
+  const url = new URL(server)
+  url.pathname = `/${name}`
+  return { url: url.href }
+}
+
+export interface AppOptions {
+  readonly env?: Record<string, string>
+  readonly clock?: Clock
+  /** Gets each log line. */
+  readonly log?: (line: string) => void
+  /** Adds routes before the app is ready. */
+  readonly extend?: (app: FastifyInstance) => void | Promise<void>
+}
+
+/** The service on a database of its own, closed when the test ends. */
+export async function testApp(
+  t: Test,
+  { env, clock, log, extend }: AppOptions = {},
+): Promise<FastifyInstance> {
+  const db = await testDatabase(t)
+  await migrate(db)
+  const app = await buildApp(testConfig(env), {
+    db,
+    ...(clock ? { clock } : {}),
+    ...(log ? { logStream: { write: log } } : {}),
+  })
+  t.teardown(() => app.close())
+  await extend?.(app)
+  await app.ready()
+  return app
+}
+
+type Request = Omit<InjectOptions, 'url' | 'method'>
+
+/** Someone with an account, and a session to call the service with. */
+export interface TestUser {
+  readonly id: string
+  readonly email: string
+  readonly token: string
+  /** Path of the user's tasks. */
+  readonly tasks: string
+  call(method: string, url: string, body?: unknown, request?: Request): Promise<LightMyRequestResponse>
+}
+
+/** Signs up someone new. */
+export async function signUp(app: FastifyInstance, name: string): Promise<TestUser> {
+  const email = `${name}.${randomUUID()}@example.com`
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/api/auth/signup',
+    payload: { email, password, name },
+  })
+  if (answer.statusCode !== 201) throw new Error(`signup answered ${answer.statusCode}: ${answer.body}`)
+  const { token, user } = answer.json()
+  return {
+    id: user.id,
+    email,
+    token,
+    tasks: `/api/${user.id}/tasks`,
+    call: (method, url, body, { headers, ...request } = {}) =>
+      app.inject({
+        method: method as 'GET',
+        url,
+        ...(body === undefined ? {} : { payload: body as object }),
+        headers: { authorization: `Bearer ${token}`, ...headers },
+        ...request,
+      }),
+  }
+}
+
+/** An app and two users of it: what one may do is only half of a test. */
+export async function twoUsers(t: Test, options: AppOptions = {}) {
+  const app = await testApp(t, options)
+  const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
+  return { app, alice, bob }
+}
+
+/** A problem answer, as far as it does not change from one request to the next. */
+export function problemOf(answer: LightMyRequestResponse) {
+  const { request_id: _, ...body } = answer.json()
+  return { type: answer.headers['content-type'], ...body }
+}
