@@ -4,6 +4,7 @@ import { Problem, type ProblemCode } from '../src/problem.ts'
 import { assertOwned, type OwnerId, ownerOf } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
 import { documentProblems } from './contract/problem-answers.ts'
+import { ProblemSchema } from './contract/schemas.ts'
 
 /** Who may call a route. `optional` reads a token where there is a good one and never fails. */
 export type Access = 'public' | 'optional' | 'user' | 'owner'
@@ -54,6 +55,8 @@ const rules: Record<Access, Rule> = {
  */
 export default fp(
   async (app) => {
+    // The answers below refer to it; an app without the contract plugin has it from here.
+    if (!app.getSchema('Problem')) app.addSchema(ProblemSchema)
     app.decorate('accessOfScope', null)
     app.decorateRequest(granted, null)
     app.decorateRequest('owner', {

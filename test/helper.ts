@@ -34,7 +34,13 @@ export function testConfig(env: Record<string, string> = {}): Config {
   return loadConfig({ ...defaults, ...env }, () => secret)
 }
 
-/** An empty, migrated database: PGlite, or a fresh one on the server that TEST_DATABASE_URL names. */
+async function migratedDatabase(t: Test): Promise<Db> {
+  const db = await testDatabase(t)
+  await migrate(db)
+  return db
+}
+
+/** An empty database: PGlite (migrated already), or a fresh one on the server that TEST_DATABASE_URL names. */
 export async function testDatabase(t: Test): Promise<Db> {
   const server = process.env['TEST_DATABASE_URL']
   if (server) return openPostgres({ ...(await freshDatabase(t, server)), poolSize: 5, onIdleError: () => {} })
@@ -59,6 +65,8 @@ export async function freshDatabase(t: Test, server: string): Promise<{ url: str
 export interface AppOptions {
   readonly env?: Record<string, string>
   readonly clock?: Clock
+  /** Instead of a database of its own. */
+  readonly db?: Db
   /** Gets each log line. */
   readonly log?: (line: string) => void
   /** Adds routes before the app is ready. */
@@ -131,5 +139,19 @@ export async function twoUsers(t: Test, options: AppOptions = {}) {
 /** A problem answer, as far as it does not change from one request to the next. */
 export function problemOf(answer: LightMyRequestResponse) {
   const { request_id: _, ...body } = answer.json()
-  return { type: answer.headers['content-type'], ...body }
+  return { media: answer.headers['content-type'], ...body }
+}
+
+/** Every method and URL pattern that the router knows, as the router itself tells it. */
+export function registeredRoutes(app: FastifyInstance): { method: string; url: string }[] {
+  const path: string[] = []
+  return app
+    .printRoutes({ commonPrefix: false })
+    .split('\n')
+    .flatMap((line) => {
+      const found = /^(?<indent>.*?)[├└]── (?<segment>\S+) \((?<methods>[A-Z, ]+)\)$/.exec(line)?.groups
+      if (!found) return []
+      path.splice(found['indent']!.length / 4, Number.POSITIVE_INFINITY, found['segment']!)
+      return found['methods']!.split(', ').map((method) => ({ method, url: path.join('') }))
+    })
 }

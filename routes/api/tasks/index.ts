@@ -23,7 +23,7 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
   for (const schema of schemas) app.addSchema(schema)
 
   app.get(
-    '/',
+    '',
     {
       config: { access: 'owner' },
       schema: {
@@ -58,7 +58,7 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
   )
 
   app.post(
-    '/',
+    '',
     {
       config: { access: 'owner' },
       schema: {

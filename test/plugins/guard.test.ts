@@ -1,0 +1,177 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import t from 'tap'
+import guard, { type Access } from '../../plugins/guard.ts'
+import jwt from '../../plugins/jwt.ts'
+import { problemOf, registeredRoutes, secret, testApp, twoUsers } from '../helper.ts'
+import { mint } from '../tokens/mint.ts'
+
+const unauthorized = {
+  media: 'application/problem+json; charset=utf-8',
+  type: 'about:blank',
+  title: 'Unauthorized',
+  status: 401,
+  detail: 'Could not validate credentials',
+  code: 'unauthorized',
+}
+
+const notOwner = { ...unauthorized, title: 'Forbidden', status: 403, code: 'not_owner' }
+notOwner.detail = 'Not authorized to access this resource'
+
+/** The policy as a reviewer reads it. Whatever the router has beyond this list fails the test below. */
+const policy: Record<string, Access> = {
+  'POST /api/auth/signup': 'public',
+  'POST /api/auth/login': 'public',
+  'GET /api/auth/me': 'user',
+  'PATCH /api/auth/me': 'user',
+  'POST /api/auth/me/delete': 'user',
+  'GET /api/:user_id/tasks': 'owner',
+  'POST /api/:user_id/tasks': 'owner',
+  'GET /api/:user_id/tasks/:task_id': 'owner',
+  'PUT /api/:user_id/tasks/:task_id': 'owner',
+  'PATCH /api/:user_id/tasks/:task_id': 'owner',
+  'DELETE /api/:user_id/tasks/:task_id': 'owner',
+  'GET /health/live': 'public',
+  'GET /health/ready': 'public',
+  'GET /openapi.json': 'public',
+  'GET /openapi.yaml': 'public',
+  'GET /docs': 'public',
+}
+
+/** Bodies that pass validation, so that nothing but the guard can refuse. */
+const bodies: Record<string, object> = {
+  'PATCH /api/auth/me': { name: 'x' },
+  'POST /api/auth/me/delete': { password: 'password123' },
+  'POST /api/:user_id/tasks': { title: 'x' },
+  'PUT /api/:user_id/tasks/:task_id': { title: 'x' },
+  'PATCH /api/:user_id/tasks/:task_id': { title: 'x' },
+}
+
+/** What the router has, HEAD twins under their GET, the pages of /docs under /docs. */
+function routesOf(app: FastifyInstance) {
+  return registeredRoutes(app).map(({ method, url }) => ({
+    method,
+    url,
+    name: `${method === 'HEAD' ? 'GET' : method} ${url.replace(/^\/docs.*/, '/docs')}`,
+  }))
+}
+
+t.test('F01: every route that is registered refuses a stranger and another user', async (t) => {
+  const { app, alice, bob } = await twoUsers(t)
+  const routes = routesOf(app)
+  t.same([...new Set(routes.map(({ name }) => name))].sort(), Object.keys(policy).sort())
+
+  for (const { method, url, name } of routes) {
+    const access = policy[name]
+    if (access === 'public') continue
+    const body = bodies[name]
+    const path = url.replace(':task_id', '1')
+    const label = `${method} ${url}`
+
+    const own = path.replace(':user_id', alice.id)
+    const request = { method: method as 'GET', url: own, ...(body ? { payload: body } : {}) }
+    const anonymous = await app.inject(request)
+    t.equal(anonymous.statusCode, 401, label)
+    t.equal(anonymous.headers['www-authenticate'], 'Bearer', label)
+    if (method !== 'HEAD') t.same(problemOf(anonymous), unauthorized, label)
+
+    if (access !== 'owner') continue
+    for (const stranger of [
+      alice.id,
+      'user_01kb3v5rs1e2wbhx4hrsz3zj5e',
+      'different_user',
+      alice.id.toUpperCase(),
+    ]) {
+      const refused = await bob.call(method, path.replace(':user_id', stranger), body)
+      t.equal(refused.statusCode, 403, label)
+      if (method !== 'HEAD') t.same(problemOf(refused), notOwner, label)
+    }
+  }
+  t.same((await alice.call('GET', alice.tasks)).json(), [], 'nothing was written')
+})
+
+t.test('the document has the routes and the guard of each', async (t) => {
+  const app = await testApp(t)
+  const document = (await app.inject('/openapi.json')).json()
+  const seen = new Set(routesOf(app).map(({ name }) => name))
+
+  for (const [path, operations] of Object.entries<Record<string, Record<string, unknown>>>(document.paths)) {
+    for (const [method, operation] of Object.entries(operations)) {
+      const name = `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`
+      const access = policy[name]
+      t.ok(seen.has(name), `${name} is served`)
+      t.same(operation['security'], access === 'public' ? [] : [{ bearer: [] }], name)
+      const statuses = Object.keys(operation['responses'] as object)
+      t.equal(statuses.includes('401') && access !== 'public', access !== 'public', name)
+      t.equal(statuses.includes('403'), access === 'owner', name)
+    }
+  }
+})
+
+/** An app with the guard and one route, as another service would have it. */
+async function guarded(route: { method?: string; url: string; access?: unknown }) {
+  const app = Fastify()
+  const policy = { issuer: 'http://latchkey.test', audience: 'http://latchkey.test', lifetime: 900 }
+  await app.register(jwt, { keys: { current: secret, previous: undefined }, policy, clock: () => 1_000_000 })
+  await app.register(guard)
+  app.route({
+    method: route.method ?? 'GET',
+    url: route.url,
+    config: { access: route.access as Access },
+    handler: async () => 'ok',
+  })
+  await app.ready()
+}
+
+t.test('a route whose declaration is missing or wrong stops the start', async (t) => {
+  await t.rejects(guarded({ url: '/a' }), { message: /^GET \/a: config\.access must be/ })
+  await t.rejects(guarded({ url: '/a', access: 'admin' }), { message: /^GET \/a: config\.access must be/ })
+  await t.rejects(guarded({ url: '/a', access: 'toString' }), { message: /^GET \/a: config\.access must be/ })
+  await t.rejects(guarded({ url: '/a', access: 'owner' }), {
+    message: /^GET \/a: access "owner" needs :user_id/,
+  })
+  for (const access of ['public', 'optional', 'user']) {
+    const route = { method: 'DELETE', url: '/a/:user_id/b', access }
+    await t.rejects(guarded(route), {
+      message: /^DELETE \/a\/:user_id\/b: a path with :user_id needs access "owner"/,
+    })
+  }
+  await t.resolves(guarded({ url: '/a', access: 'public' }))
+  await t.resolves(guarded({ url: '/a/:user_ids', access: 'user' }), 'another parameter is not an owner')
+})
+
+t.test('optional reads a good token and never fails', async (t) => {
+  let now = Math.floor(Date.now() / 1000)
+  const { app, alice } = await twoUsers(t, {
+    clock: () => now,
+    extend: (app) => {
+      app.get('/greeting', { config: { access: 'optional' } }, async ({ user }) => ({
+        sub: user?.sub ?? null,
+      }))
+      app.get('/forgotten', { config: { access: 'optional' } }, async (request) => ({ owner: request.owner }))
+    },
+  })
+  const greet = async (authorization?: string) => {
+    const headers = authorization === undefined ? {} : { authorization }
+    const answer = await app.inject({ url: '/greeting', headers })
+    return [answer.statusCode, answer.json().sub]
+  }
+
+  t.same(await greet(`Bearer ${alice.token}`), [200, alice.id])
+  t.same(await greet(), [200, null], 'no token')
+  for (const bad of [
+    'Bearer',
+    'Bearer x',
+    'Basic YTpi',
+    `Bearer ${alice.token}x`,
+    `Bearer ${mint({ alg: 'none' })}`,
+  ]) {
+    t.same(await greet(bad), [200, null], bad)
+  }
+  t.equal(
+    (await alice.call('GET', '/forgotten')).statusCode,
+    500,
+    'no owner is granted, even for a good token',
+  )
+  now += 15 * 60 + 31
+  t.same(await greet(`Bearer ${alice.token}`), [200, null], 'expired')
+})
