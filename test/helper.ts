@@ -74,12 +74,8 @@ export interface AppOptions {
 }
 
 /** The service on a database of its own, closed when the test ends. */
-export async function testApp(
-  t: Test,
-  { env, clock, log, extend }: AppOptions = {},
-): Promise<FastifyInstance> {
-  const db = await testDatabase(t)
-  await migrate(db)
+export async function testApp(t: Test, options: AppOptions = {}): Promise<FastifyInstance> {
+  const { env, clock, log, extend, db = await migratedDatabase(t) } = options
   const app = await buildApp(testConfig(env), {
     db,
     ...(clock ? { clock } : {}),
@@ -149,9 +145,9 @@ export function registeredRoutes(app: FastifyInstance): { method: string; url: s
     .printRoutes({ commonPrefix: false })
     .split('\n')
     .flatMap((line) => {
-      const found = /^(?<indent>.*?)[├└]── (?<segment>\S+) \((?<methods>[A-Z, ]+)\)$/.exec(line)?.groups
-      if (!found) return []
-      path.splice(found['indent']!.length / 4, Number.POSITIVE_INFINITY, found['segment']!)
-      return found['methods']!.split(', ').map((method) => ({ method, url: path.join('') }))
+      const [, indent = '', segment = '', methods] = /^(.*?)[├└]── (\S+) \(([A-Z, ]+)\)$/.exec(line) ?? []
+      if (methods === undefined) return []
+      path.splice(indent.length / 4, Number.POSITIVE_INFINITY, segment)
+      return methods.split(', ').map((method) => ({ method, url: path.join('') }))
     })
 }
