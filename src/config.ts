@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
-import { type Static, Type } from '@sinclair/typebox'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { secretWeakness } from './tokens/secret.ts'
 
@@ -115,7 +115,7 @@ function parse(env: Readonly<Record<string, string | undefined>>): Variables {
     const value = env[name]
     if (value !== undefined && (value !== '' || name.startsWith('SECRET_KEY'))) known[name] = value
   }
-  const variables = Value.Convert(Environment, Value.Default(Environment, known))
+  const variables = Value.Default(Environment, convert(known))
   if (Value.Check(Environment, variables)) return variables
   const faults = new Map<string, string>()
   for (const { path, schema } of Value.Errors(Environment, variables)) {
@@ -123,6 +123,19 @@ function parse(env: Readonly<Record<string, string | undefined>>): Variables {
     if (!faults.has(name)) faults.set(name, `${name} must be ${expectation(schema)}`)
   }
   throw new ConfigError([...faults.values()].join('\n'))
+}
+
+/** Numbers and booleans as they are written in an environment; anything else stays text, for the schema to refuse. */
+function convert(texts: Readonly<Record<string, string>>): Record<string, unknown> {
+  const properties: Record<string, TSchema> = Environment.properties
+  return Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => {
+      const type = properties[name]?.['type']
+      if (type === 'integer' && /^\d{1,9}$/.test(text)) return [name, Number(text)]
+      if (type === 'boolean' && /^(true|false)$/.test(text)) return [name, text === 'true']
+      return [name, text]
+    }),
+  )
 }
 
 /** Says in words what a variable's schema takes. */
