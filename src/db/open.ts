@@ -1,6 +1,4 @@
 import type { Config } from '../config.ts'
-import { openEmbedded } from './embedded.ts'
-import { openPostgres } from './postgres.ts'
 import type { Db } from './schema.ts'
 
 /**
@@ -11,7 +9,11 @@ export async function openDatabase(
   { database }: Pick<Config, 'database'>,
   onIdleError: (error: Error) => void,
 ): Promise<Db> {
-  return database.kind === 'postgres'
-    ? openPostgres({ ...database, onIdleError })
-    : openEmbedded(database.dataDir)
+  // Each loads its driver only where it is the one in use.
+  if (database.kind === 'postgres') {
+    const { openPostgres } = await import('./postgres.ts')
+    return openPostgres({ ...database, onIdleError })
+  }
+  const { openEmbedded } = await import('./embedded.ts')
+  return openEmbedded(database.dataDir)
 }
