@@ -23,6 +23,9 @@ export const Environment = Type.Object({
   ALGORITHM: Type.Union([Type.Literal('HS256')], { default: 'HS256' }),
   AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
   ACCESS_TOKEN_EXPIRE_MINUTES: Type.Integer({ minimum: 1, maximum: 1440, default: 15 }),
+  SESSION_IDLE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 14 }),
+  SESSION_ABSOLUTE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 30 }),
+  REVOCATION_POLL_SECONDS: Type.Integer({ minimum: 1, maximum: 60, default: 2 }),
   HASH_CONCURRENCY: Type.Integer({
     minimum: 1,
     maximum: 64,
@@ -55,6 +58,8 @@ export interface Config {
   readonly previousSecretKey: string | undefined
   readonly audience: string
   readonly accessTokenSeconds: number
+  readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
+  readonly revocationPollSeconds: number
   readonly hashing: { readonly concurrency: number; readonly queue: number }
   readonly rateLimits: boolean
   /** CIDRs and names that proxy-addr takes; false ignores every forwarding header. */
@@ -101,6 +106,8 @@ export function loadConfig(
     previousSecretKey: variables.SECRET_KEY_PREVIOUS,
     audience: variables.AUDIENCE ?? publicUrl,
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
+    sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },
+    revocationPollSeconds: variables.REVOCATION_POLL_SECONDS,
     hashing: { concurrency: variables.HASH_CONCURRENCY, queue: variables.HASH_QUEUE },
     rateLimits: variables.RATE_LIMITS === 'on',
     trustProxy: variables.TRUST_PROXY ? list(variables.TRUST_PROXY) : false,

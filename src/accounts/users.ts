@@ -38,8 +38,13 @@ export async function findCredentials(
   return db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
 }
 
+/** For a session that is known to be this user's. */
+export async function findUser(db: Db, id: string): Promise<User | undefined> {
+  return db.selectFrom('users').select(visible).where('id', '=', id).executeTakeFirst()
+}
+
 export async function findOwnedUser(db: Db, owner: OwnerId): Promise<User | undefined> {
-  return db.selectFrom('users').select(visible).where('id', '=', owner).executeTakeFirst()
+  return findUser(db, owner)
 }
 
 export async function findOwnedPasswordHash(db: Db, owner: OwnerId): Promise<string | undefined> {
@@ -49,6 +54,10 @@ export async function findOwnedPasswordHash(db: Db, owner: OwnerId): Promise<str
 
 export async function renameOwnedUser(db: Db, owner: OwnerId, name: string): Promise<User | undefined> {
   return db.updateTable('users').set({ name }).where('id', '=', owner).returning(visible).executeTakeFirst()
+}
+
+export async function setOwnedPasswordHash(db: Db, owner: OwnerId, passwordHash: string): Promise<void> {
+  await db.updateTable('users').set({ password_hash: passwordHash }).where('id', '=', owner).execute()
 }
 
 /** Deletes the account; its sessions and tasks go with it by foreign key, in the same statement. */

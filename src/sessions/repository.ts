@@ -1,6 +1,8 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { typeid } from 'typeid-js'
-import type { Db, SessionsTable } from '../db/schema.ts'
+import type { Db, SessionsTable, Trx } from '../db/schema.ts'
+import type { OwnerId } from '../tokens/owner.ts'
+import { newSalt } from './refresh-token.ts'
 
 export type Session = Selectable<SessionsTable>
 
@@ -10,15 +12,102 @@ export interface Client {
   readonly userAgent: string
 }
 
-export async function insertSession(db: Db, userId: string, client: Client): Promise<Session> {
-  return db
+/** Days until a session ends: without use, and in any case. */
+export interface Lifetimes {
+  readonly idleDays: number
+  readonly absoluteDays: number
+}
+
+const inDays = (days: number) => sql<string>`now() + make_interval(days => ${days})`
+
+/** Rotating moves the idle end, up to the absolute one. */
+const nextIdleEnd = (days: number) => sql<string>`least(expires_at, ${inDays(days)})`
+
+const isLive = sql<boolean>`idle_expires_at > now()`
+
+/**
+ * Makes whoever else would open or end this user's sessions wait for the end of the transaction.
+ * @returns the password hash as it is under the lock, or undefined when there is no such user
+ */
+export async function lockUser(trx: Trx, userId: string): Promise<string | undefined> {
+  const row = await trx
+    .selectFrom('users')
+    .select('password_hash')
+    .where('id', '=', userId)
+    .forUpdate()
+    .executeTakeFirst()
+  return row?.password_hash
+}
+
+export async function insertSession(
+  trx: Trx,
+  userId: string,
+  { ip, userAgent }: Client,
+  { idleDays, absoluteDays }: Lifetimes,
+): Promise<Session> {
+  return trx
     .insertInto('sessions')
     .values({
       id: typeid('session').toString(),
       user_id: userId,
-      ip: client.ip,
-      user_agent: client.userAgent,
+      salt: newSalt(),
+      ip,
+      user_agent: userAgent,
+      idle_expires_at: inDays(Math.min(idleDays, absoluteDays)),
+      expires_at: inDays(absoluteDays),
     })
     .returningAll()
     .executeTakeFirstOrThrow()
+}
+
+/** A session that has not expired, and whether its last rotation was within the last `graceSeconds`. */
+export async function findLiveSession(
+  db: Db,
+  id: string,
+  graceSeconds: number,
+): Promise<(Session & { justRotated: boolean }) | undefined> {
+  const justRotated = sql<boolean>`last_used_at > now() - make_interval(secs => ${graceSeconds})`
+  return db
+    .selectFrom('sessions')
+    .selectAll()
+    .select(justRotated.as('justRotated'))
+    .where('id', '=', id)
+    .where(isLive)
+    .executeTakeFirst()
+}
+
+/**
+ * Takes a session from one generation to the next, if it is still at that one: of any number that try at once, on
+ * any number of instances, one succeeds.
+ */
+export async function rotateSession(
+  db: Db,
+  id: string,
+  generation: number,
+  { idleDays }: Lifetimes,
+): Promise<Session | undefined> {
+  return db
+    .updateTable('sessions')
+    .set({
+      generation: generation + 1,
+      last_used_at: sql<string>`now()`,
+      idle_expires_at: nextIdleEnd(idleDays),
+    })
+    .where('id', '=', id)
+    .where('generation', '=', generation)
+    .where(isLive)
+    .returningAll()
+    .executeTakeFirst()
+}
+
+/** The sessions that are not over, newest first. */
+export async function listOwnedSessions(db: Db, owner: OwnerId): Promise<Session[]> {
+  return db
+    .selectFrom('sessions')
+    .selectAll()
+    .where('user_id', '=', owner)
+    .where(isLive)
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .execute()
 }

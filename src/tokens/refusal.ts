@@ -12,6 +12,7 @@ export type RefusalReason =
   | 'expired'
   | 'not_yet_valid'
   | 'issued_at'
+  | 'revoked'
   | 'signature'
 
 /** A token that does not authenticate anyone. Its message is the reason, nothing of the token. */

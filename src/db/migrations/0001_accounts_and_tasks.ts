@@ -20,16 +20,17 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .createTable('sessions')
     .addColumn('id', id, (column) => column.primaryKey())
     .addColumn('user_id', id, (column) => column.notNull().references('users.id').onDelete('cascade'))
+    // With the salt, what the current refresh token is a MAC over; the key is not in the database.
+    .addColumn('generation', 'integer', (column) => column.notNull().defaultTo(0))
+    .addColumn('salt', 'bytea', (column) => column.notNull())
     .addColumn('ip', 'text', (column) => column.notNull())
     .addColumn('user_agent', 'text', (column) => column.notNull())
     .addColumn('created_at', 'timestamptz(3)', (column) => column.notNull().defaultTo(now))
     .addColumn('last_used_at', 'timestamptz(3)', (column) => column.notNull().defaultTo(now))
+    .addColumn('idle_expires_at', 'timestamptz(3)', (column) => column.notNull())
+    .addColumn('expires_at', 'timestamptz(3)', (column) => column.notNull())
     .execute()
-  await db.schema
-    .createIndex('sessions_by_user')
-    .on('sessions')
-    .columns(['user_id', 'last_used_at'])
-    .execute()
+  await db.schema.createIndex('sessions_by_user').on('sessions').columns(['user_id', 'created_at']).execute()
 
   await db.schema
     .createTable('tasks')

@@ -1,7 +1,9 @@
 import type { Migration } from 'kysely/migration'
 import * as accountsAndTasks from './0001_accounts_and_tasks.ts'
+import * as revocationsAndEvents from './0002_revocations_and_events.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
 export const migrations: Record<string, Migration> = {
   '0001_accounts_and_tasks': accountsAndTasks,
+  '0002_revocations_and_events': revocationsAndEvents,
 }

@@ -1,0 +1,89 @@
+import type { Clock } from '../clock.ts'
+import { Problem } from '../problem.ts'
+import type { Principal } from '../tokens/owner.ts'
+import { TokenRefused } from '../tokens/refusal.ts'
+
+/** A session whose tokens are dead, or a user whose tokens without a session are, if issued until `at`. */
+export type Revocation =
+  | { readonly session: string; readonly endsAt: number }
+  | { readonly user: string; readonly at: number; readonly endsAt: number }
+
+/** How long this process may go without news before it refuses to say that a token is good, in milliseconds. */
+export const patience = 10_000
+
+interface UserRevocation {
+  readonly at: number
+  readonly endsAt: number
+}
+
+/**
+ * The revocations that still matter, in memory, so that no request pays a query. An entry leaves when the last
+ * token that it could refuse has expired. Times are in seconds since the epoch.
+ */
+export class Revocations {
+  readonly #sessions = new Map<string, number>()
+  readonly #users = new Map<string, UserRevocation>()
+  readonly #clock: Clock
+  readonly #monotonic: () => number
+  #heardAt = Number.NEGATIVE_INFINITY
+
+  /** @param monotonic milliseconds that never go back */
+  constructor(clock: Clock, monotonic: () => number = () => performance.now()) {
+    this.#clock = clock
+    this.#monotonic = monotonic
+  }
+
+  get size(): number {
+    return this.#sessions.size + this.#users.size
+  }
+
+  /** True while what is in memory is known to be what the database has, give or take {@link patience}. */
+  get current(): boolean {
+    return this.#monotonic() - this.#heardAt <= patience
+  }
+
+  apply(revocations: Iterable<Revocation>): void {
+    for (const revocation of revocations) {
+      if ('session' in revocation) this.#sessions.set(revocation.session, revocation.endsAt)
+      else this.#revokeUser(revocation)
+    }
+  }
+
+  /** Says that everything revoked until now has been applied. */
+  heard(): void {
+    this.#heardAt = this.#monotonic()
+  }
+
+  /** Forgets what can refuse no token any more. */
+  sweep(): void {
+    const now = this.#clock()
+    for (const [session, endsAt] of this.#sessions) if (endsAt <= now) this.#sessions.delete(session)
+    for (const [user, { endsAt }] of this.#users) if (endsAt <= now) this.#users.delete(user)
+  }
+
+  /**
+   * Passes a verified token that nobody has revoked.
+   * @throws TokenRefused revoked
+   * @throws Problem service_unavailable when it cannot be known: fails closed
+   */
+  assertLive({ sub, sid, issuedAt }: Principal): void {
+    if (!this.current) {
+      throw new Problem('service_unavailable', {
+        reason: 'revocations_unknown',
+        headers: { 'retry-after': '1' },
+      })
+    }
+    if (sid !== undefined) {
+      if (this.#sessions.has(sid)) throw new TokenRefused('revoked')
+      return
+    }
+    const user = this.#users.get(sub)
+    // A token that does not say when it was issued could be from before.
+    if (user && (issuedAt === undefined || issuedAt <= user.at)) throw new TokenRefused('revoked')
+  }
+
+  #revokeUser({ user, at, endsAt }: { user: string; at: number; endsAt: number }): void {
+    const known = this.#users.get(user)
+    if (!known || known.at < at) this.#users.set(user, { at, endsAt: Math.max(endsAt, known?.endsAt ?? 0) })
+  }
+}
