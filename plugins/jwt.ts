@@ -19,6 +19,8 @@ interface JwtOptions {
   readonly keys: SharedKeys
   readonly policy: AccessTokenPolicy
   readonly clock: Clock
+  /** A last word on a token that is good in every other way; throws to refuse it. */
+  readonly assertLive: (user: Principal) => void
 }
 
 const unverified = Symbol('unverified token')
@@ -46,7 +48,7 @@ declare module 'fastify' {
  * token may be written and where it may stand) and after (what its claims must say) is in src/tokens.
  */
 export default fp<JwtOptions>(
-  async (app, { keys, policy, clock }) => {
+  async (app, { keys, policy, clock, assertLive }) => {
     app.decorateRequest(unverified, null)
 
     await app.register(jwt, {
@@ -85,6 +87,7 @@ export default fp<JwtOptions>(
       trusted: async (request) => {
         const { header, claims } = tokenOf(request)
         checkAccessToken(policy, header, claims, clock())
+        assertLive(principalOf(claims as unknown as AccessTokenClaims))
         return true
       },
       formatUser: (claims) => principalOf(claims as AccessTokenClaims),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
+import cleanUp from '../plugins/clean-up.ts'
 import contract from '../plugins/contract/index.ts'
 import database from '../plugins/database.ts'
 import errors from '../plugins/errors.ts'
@@ -10,6 +11,7 @@ import passwords from '../plugins/passwords.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestLog from '../plugins/request-log.ts'
 import securityHeaders from '../plugins/security-headers.ts'
+import sessions from '../plugins/sessions.ts'
 import validation from '../plugins/validation.ts'
 import authRoutes from '../routes/api/auth/index.ts'
 import taskRoutes from '../routes/api/tasks/index.ts'
@@ -17,10 +19,14 @@ import docsRoutes from '../routes/docs/index.ts'
 import healthRoutes from '../routes/health/index.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
+import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
+import { refreshKeys } from './sessions/refresh-token.ts'
 
 interface Surroundings {
   readonly db: Db
+  /** How revocations made by other instances arrive; without it they are only polled for. */
+  readonly listen?: Listen | undefined
   readonly clock?: Clock
   /** Where log lines go; standard output unless a test wants to read them. */
   readonly logStream?: { write(line: string): void }
@@ -29,7 +35,7 @@ interface Surroundings {
 /** Builds the service: options, then plugins, then routes. It owns `db` from here on and closes it with itself. */
 export async function buildApp(
   config: Config,
-  { db, clock = systemClock, logStream }: Surroundings,
+  { db, listen, clock = systemClock, logStream }: Surroundings,
 ): Promise<FastifyInstance> {
   const app = Fastify({
     logger: { level: config.logLevel, ...(logStream ? { stream: logStream } : {}) },
@@ -51,11 +57,23 @@ export async function buildApp(
   await app.register(rateLimit, { enabled: config.rateLimits })
   await app.register(errors)
   await app.register(database, { db })
+  await app.register(cleanUp)
   await app.register(passwords, config.hashing)
+  await app.register(sessions, {
+    policy: {
+      ...config.sessions,
+      accessTokenSeconds: config.accessTokenSeconds,
+      refreshKeys: refreshKeys(config.secretKey, config.previousSecretKey),
+    },
+    clock,
+    listen,
+    pollSeconds: config.revocationPollSeconds,
+  })
   await app.register(jwt, {
     keys: { current: config.secretKey, previous: config.previousSecretKey },
     policy: { issuer: config.publicUrl, audience: config.audience, lifetime: config.accessTokenSeconds },
     clock,
+    assertLive: (user) => app.revocations.assertLive(user),
   })
   await app.register(guard)
 

@@ -24,10 +24,10 @@ async function main(): Promise<void> {
 }
 
 async function serve(config: Config): Promise<void> {
-  const db = await openDatabase(config, (error) =>
+  const { db, listen } = await openDatabase(config, (error) =>
     app.log.warn({ err: error }, 'an idle database connection broke'),
   )
-  const app = await buildApp(config, { db })
+  const app = await buildApp(config, { db, listen })
   // From here on, a signal or a fault closes what was opened.
   closeWithGrace({ delay: 10_000 }, async ({ err }) => {
     if (err) app.log.fatal({ err }, 'closing after an unexpected error')
@@ -49,7 +49,7 @@ async function prepareSchema(db: Db, { migrateOnStart }: Config): Promise<void> 
 }
 
 async function runMigrations(config: Config): Promise<void> {
-  const db = await openDatabase(config, () => {})
+  const { db } = await openDatabase(config, () => {})
   try {
     const applied = await migrate(db)
     process.stdout.write(

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import swagger from '@fastify/swagger'
 import type { RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import type { OpenAPIV3_1 } from 'openapi-types'
 import { stringify } from 'yaml'
 import type { ProblemCode } from '../../src/problem.ts'
 import { documentProblems } from './problem-answers.ts'
@@ -46,6 +47,7 @@ export default fp(
           },
         },
       },
+      transformObject: (document) => withOptionalBodies(document),
       refResolver: {
         buildLocalReference: (json, _base, _fragment, index) => String(json['$id'] ?? `def-${index}`),
       },
@@ -69,4 +71,20 @@ function derivedProblems({ schema }: RouteOptions): ProblemCode[] {
 /** The package file lies one folder higher when this file was compiled into dist/. */
 function findPackageJson(): string {
   return import.meta.url.includes('/dist/') ? '../../../package.json' : '../../package.json'
+}
+
+/** A body of which no field is required may be left out; the generator calls every body required. */
+function withOptionalBodies(built: object): Partial<OpenAPIV3_1.Document> {
+  const document = (built as { openapiObject: Partial<OpenAPIV3_1.Document> }).openapiObject
+  const schemas = document.components?.schemas ?? {}
+  for (const operation of Object.values(document.paths ?? {}).flatMap((path) => Object.values(path ?? {}))) {
+    const body = (operation as OpenAPIV3_1.OperationObject).requestBody as
+      | OpenAPIV3_1.RequestBodyObject
+      | undefined
+    const reference = (body?.content['application/json']?.schema as OpenAPIV3_1.ReferenceObject | undefined)
+      ?.$ref
+    const schema = reference === undefined ? undefined : schemas[reference.split('/').at(-1) ?? '']
+    if (body && schema && !schema.required && !schema.minProperties) body.required = false
+  }
+  return document
 }

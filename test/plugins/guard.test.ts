@@ -21,6 +21,11 @@ notOwner.detail = 'Not authorized to access this resource'
 const policy: Record<string, Access> = {
   'POST /api/auth/signup': 'public',
   'POST /api/auth/login': 'public',
+  'POST /api/auth/refresh': 'public',
+  'POST /api/auth/logout': 'user',
+  'GET /api/auth/sessions': 'user',
+  'DELETE /api/auth/sessions/:session_id': 'user',
+  'PUT /api/auth/password': 'user',
   'GET /api/auth/me': 'user',
   'PATCH /api/auth/me': 'user',
   'POST /api/auth/me/delete': 'user',
@@ -39,6 +44,7 @@ const policy: Record<string, Access> = {
 
 /** Bodies that pass validation, so that nothing but the guard can refuse. */
 const bodies: Record<string, object> = {
+  'PUT /api/auth/password': { current_password: 'password123', new_password: 'password1234' },
   'PATCH /api/auth/me': { name: 'x' },
   'POST /api/auth/me/delete': { password: 'password123' },
   'POST /api/:user_id/tasks': { title: 'x' },
@@ -111,7 +117,12 @@ t.test('the document has the routes and the guard of each', async (t) => {
 async function guarded(route: { method?: string; url: string; access?: unknown }) {
   const app = Fastify()
   const policy = { issuer: 'http://latchkey.test', audience: 'http://latchkey.test', lifetime: 900 }
-  await app.register(jwt, { keys: { current: secret, previous: undefined }, policy, clock: () => 1_000_000 })
+  await app.register(jwt, {
+    keys: { current: secret, previous: undefined },
+    policy,
+    clock: () => 1_000_000,
+    assertLive: () => {},
+  })
   await app.register(guard)
   app.route({
     method: route.method ?? 'GET',

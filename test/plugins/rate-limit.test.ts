@@ -19,10 +19,10 @@ t.test('login, unknown paths and everything else have a budget for each address'
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   // An invalid body: the budget is spent before anything is looked at, and no hash slows the test down.
   const { count, answer } = await untilLimited(app, 100, login)
-  t.equal(count, budgets.login.max)
+  t.equal(count, budgets.password.max)
   t.match(problemOf(answer), limited)
   t.match(answer.headers['retry-after'], /^\d+$/)
-  t.equal(answer.headers['ratelimit-limit'], String(budgets.login.max))
+  t.equal(answer.headers['ratelimit-limit'], String(budgets.password.max))
   t.equal(answer.headers['ratelimit-remaining'], '0')
 
   const other = await app.inject({ ...login, remoteAddress: '192.0.2.7' })
@@ -52,10 +52,10 @@ t.test('H03, H04: one client is one budget, however it writes its address', asyn
       return { 'x-forwarded-for': `198.51.100.${sent % 250}`, 'x-real-ip': `198.51.100.${sent % 250}` }
     },
   })
-  t.equal(answer.count, budgets.login.max)
+  t.equal(answer.count, budgets.password.max)
 })
 
 t.test('RATE_LIMITS=off turns all of them off', async (t) => {
   const app = await testApp(t)
-  await t.rejects(untilLimited(app, budgets.login.max * 2, login), /no limit/)
+  await t.rejects(untilLimited(app, budgets.password.max * 2, login), /no limit/)
 })
