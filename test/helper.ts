@@ -34,10 +34,21 @@ export function testConfig(env: Record<string, string> = {}): Config {
   return loadConfig({ ...defaults, ...env }, () => secret)
 }
 
-async function migratedDatabase(t: Test): Promise<Db> {
+export async function migratedDatabase(t: Test): Promise<Db> {
   const db = await testDatabase(t)
   await migrate(db)
   return db
+}
+
+/** A database that outlives the apps on it, as it does where it is a server. */
+export function keptOpen(db: Db): Db {
+  return new Proxy(db, {
+    get(target, name) {
+      if (name === 'destroy') return async () => {}
+      const value = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
 }
 
 /** An empty database: PGlite (migrated already), or a fresh one on the server that TEST_DATABASE_URL names. */
@@ -94,6 +105,7 @@ export interface TestUser {
   readonly id: string
   readonly email: string
   readonly token: string
+  readonly refreshToken: string
   /** Path of the user's tasks. */
   readonly tasks: string
   call(method: string, url: string, body?: unknown, request?: Request): Promise<LightMyRequestResponse>
@@ -108,11 +120,12 @@ export async function signUp(app: FastifyInstance, name: string): Promise<TestUs
     payload: { email, password, name },
   })
   if (answer.statusCode !== 201) throw new Error(`signup answered ${answer.statusCode}: ${answer.body}`)
-  const { token, user } = answer.json()
+  const { token, user, refresh_token } = answer.json()
   return {
     id: user.id,
     email,
     token,
+    refreshToken: refresh_token,
     tasks: `/api/${user.id}/tasks`,
     call: (method, url, body, { headers, ...request } = {}) =>
       app.inject({

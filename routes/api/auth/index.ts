@@ -1,34 +1,32 @@
 import { Type } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
-import { deleteAccount, logIn, type SignedIn, signUp } from '../../../src/accounts/service.ts'
-import { findOwnedUser, renameOwnedUser } from '../../../src/accounts/users.ts'
+import { logIn, signUp } from '../../../src/accounts/service.ts'
 import { budgets } from '../../../src/limits.ts'
-import { Problem } from '../../../src/problem.ts'
-import type { Client } from '../../../src/sessions/repository.ts'
-import {
-  DeleteAccountBody,
-  LogInBody,
-  ProfileBody,
-  SessionSchema,
-  SignUpBody,
-  schemas,
-  UserSchema,
-} from './schemas.ts'
+import { refreshToken } from '../../../src/sessions/refresh-token.ts'
+import { endOwnedSessionsWhere, refreshSession, type SignedIn } from '../../../src/sessions/service.ts'
+import { clientOf } from './client.ts'
+import meRoutes from './me/index.ts'
+import passwordRoutes from './password/index.ts'
+import { LogInBody, LogOutBody, RefreshBody, SessionSchema, SignUpBody, schemas } from './schemas.ts'
+import sessionRoutes from './sessions/index.ts'
 
 const tags = ['auth']
 
 export default async function authRoutes(app: RouteScope): Promise<void> {
   for (const schema of schemas) app.addSchema(schema)
+  await app.register(meRoutes, { prefix: '/me' })
+  await app.register(sessionRoutes, { prefix: '/sessions' })
+  await app.register(passwordRoutes, { prefix: '/password' })
 
-  function answer({ user, session }: SignedIn) {
-    const { token, expiresAt } = app.issueAccessToken(user.id, session.id)
+  function answer({ user, session: { id, generation, salt } }: SignedIn) {
+    const { token, expiresAt } = app.issueAccessToken(user.id, id)
     return {
       user,
       token,
       token_type: 'Bearer' as const,
       expires_at: new Date(expiresAt * 1000).toISOString(),
+      refresh_token: refreshToken(app.sessionPolicy.refreshKeys, { sessionId: id, generation }, salt),
     }
   }
 
@@ -51,13 +49,14 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
   app.post(
     '/login',
     {
-      config: { access: 'public', rateLimit: budgets.login, problems: ['invalid_credentials'] },
+      config: { access: 'public', rateLimit: budgets.password, problems: ['invalid_credentials'] },
       schema: {
         operationId: 'logIn',
         tags,
         summary: 'Open a session',
         description:
-          'One answer for every reason why it cannot be opened: no such account, another password.',
+          'One answer for every reason why it cannot be opened: no such account, another password. ' +
+          'A user has 20 sessions at the most; with one more, the oldest ends.',
         body: Ref(LogInBody),
         response: { 200: { ...Ref(SessionSchema), description: 'The session was opened' } },
       },
@@ -65,69 +64,47 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
     async (request, reply) => reply.code(200).send(answer(await logIn(app, request.body, clientOf(request)))),
   )
 
-  app.get(
-    '/me',
+  app.post(
+    '/refresh',
     {
-      config: { access: 'user', problems: ['user_not_found'] },
+      config: { access: 'public', rateLimit: budgets.refresh, problems: ['invalid_grant'] },
       schema: {
-        operationId: 'getMe',
+        operationId: 'refresh',
         tags,
-        summary: "Read the token's account",
-        response: { 200: { ...Ref(UserSchema), description: 'The account' } },
-      },
-    },
-    async (request, reply) => reply.code(200).send(found(await findOwnedUser(app.db, request.owner))),
-  )
-
-  app.patch(
-    '/me',
-    {
-      config: { access: 'user', problems: ['user_not_found'] },
-      schema: {
-        operationId: 'updateMe',
-        tags,
-        summary: "Rename the token's account",
-        body: Ref(ProfileBody),
-        response: { 200: { ...Ref(UserSchema), description: 'The account as it is now' } },
+        summary: 'Exchange a refresh token for the next session answer',
+        description:
+          'Each use gives the next refresh token. The same one again within 10 seconds gives the same successor, ' +
+          'for an answer that was lost; later, or an older one, ends the session: somebody else has it.',
+        body: Ref(RefreshBody),
+        response: { 200: { ...Ref(SessionSchema), description: 'The session goes on' } },
       },
     },
     async (request, reply) =>
-      reply.code(200).send(found(await renameOwnedUser(app.db, request.owner, request.body.name))),
+      reply.code(200).send(answer(await refreshSession(app, request.body.refresh_token, clientOf(request)))),
   )
 
   app.post(
-    '/me/delete',
+    '/logout',
     {
-      config: {
-        access: 'user',
-        rateLimit: budgets.reauthenticate,
-        problems: ['user_not_found', 'invalid_credentials'],
-      },
+      config: { access: 'user' },
       schema: {
-        operationId: 'deleteMe',
+        operationId: 'logOut',
         tags,
-        summary: "Delete the token's account with its sessions and tasks",
-        description: 'A POST, since gateways drop the body of a DELETE.',
-        body: Ref(DeleteAccountBody),
-        response: {
-          204: { ...Type.Null(), description: 'The account, its sessions and its tasks are gone' },
-        },
+        summary: "End the token's session, or others of its user",
+        description:
+          'Access and refresh tokens of an ended session are refused from then on. No body ends this session.',
+        body: Ref(LogOutBody),
+        response: { 204: { ...Type.Null(), description: 'The sessions are over' } },
+      },
+      preValidation: async (request) => {
+        request.body ??= {}
       },
     },
     async (request, reply) => {
-      await deleteAccount(app, request.owner, request.body.password)
+      const sid = request.user?.sid
+      const scopes = { current: { only: sid }, others: { except: sid }, all: {} }
+      await endOwnedSessionsWhere(app, request.owner, scopes[request.body.scope ?? 'current'])
       return reply.code(204).send(null)
     },
   )
-}
-
-function found<T>(user: T | undefined): T {
-  if (!user) throw new Problem('user_not_found')
-  return user
-}
-
-/** The client as the session list will show it; a user agent is the sender's text, so bounded and printable. */
-function clientOf(request: FastifyRequest): Client {
-  const userAgent = (request.headers['user-agent'] ?? '').replace(/[^\x20-\x7e]/g, '?').slice(0, 255)
-  return { ip: request.ip, userAgent }
 }

@@ -11,7 +11,7 @@ const Email = Type.String({
   examples: ['test@example.com'],
 })
 
-const NewPassword = Type.String({
+export const NewPassword = Type.String({
   format: 'password',
   minLength: passwordLength.min,
   maxLength: passwordLength.max,
@@ -20,9 +20,14 @@ const NewPassword = Type.String({
 })
 
 /** A password that is only compared. An imported one may be longer than a new one may be. */
-const Password = Type.String({ format: 'password', minLength: 1, maxLength: 1024, examples: ['password123'] })
+export const Password = Type.String({
+  format: 'password',
+  minLength: 1,
+  maxLength: 1024,
+  examples: ['password123'],
+})
 
-const Name = Type.String({ minLength: 1, maxLength: 100, pattern: storable, examples: ['Test User'] })
+export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: storable, examples: ['Test User'] })
 
 export const UserSchema = Type.Object(
   {
@@ -41,8 +46,9 @@ export const SessionSchema = Type.Object(
     token: Type.String({ description: 'The access token, a JWT (RFC 9068)' }),
     token_type: Type.Literal('Bearer'),
     expires_at: Timestamp('When the access token ends'),
+    refresh_token: Type.String({ description: 'Exchanged for the next session answer, once; opaque' }),
   },
-  { $id: 'Session', description: 'A session that was opened, and its access token' },
+  { $id: 'Session', description: 'An open session: its user, its access token, its refresh token' },
 )
 
 export const SignUpBody = Type.Object(
@@ -55,11 +61,30 @@ export const LogInBody = Type.Object(
   { $id: 'LogIn', additionalProperties: false },
 )
 
-export const ProfileBody = Type.Object({ name: Name }, { $id: 'Profile', additionalProperties: false })
-
-export const DeleteAccountBody = Type.Object(
-  { password: Password },
-  { $id: 'DeleteAccount', additionalProperties: false },
+export const RefreshBody = Type.Object(
+  {
+    refresh_token: Type.String({
+      minLength: 1,
+      maxLength: 512,
+      description: 'From the latest session answer',
+      examples: ['AZq9LzB3fzyUVbH2c3p0aAAAAAF1c2VkIGFzIGFuIGV4YW1wbGUgb2YgYSB0b2tlbg'],
+    }),
+  },
+  { $id: 'Refresh', additionalProperties: false },
 )
 
-export const schemas = [UserSchema, SessionSchema, SignUpBody, LogInBody, ProfileBody, DeleteAccountBody]
+export const LogOutBody = Type.Object(
+  {
+    scope: Type.Optional(
+      Type.Unsafe<'current' | 'others' | 'all'>({
+        type: 'string',
+        enum: ['current', 'others', 'all'],
+        default: 'current',
+        description: "Which of the user's sessions end: this one, all but this one, all",
+      }),
+    ),
+  },
+  { $id: 'LogOut', additionalProperties: false },
+)
+
+export const schemas = [UserSchema, SessionSchema, SignUpBody, LogInBody, RefreshBody, LogOutBody]
