@@ -1,0 +1,58 @@
+import t from 'tap'
+import { Problem } from '../../src/problem.ts'
+import { patience, Revocations } from '../../src/sessions/revocations.ts'
+import type { Principal } from '../../src/tokens/owner.ts'
+
+function setUp() {
+  const time = { now: 1000, monotonic: 0 }
+  const revocations = new Revocations(
+    () => time.now,
+    () => time.monotonic,
+  )
+  revocations.heard()
+  const outcome = (user: Partial<Principal>) => {
+    try {
+      revocations.assertLive({ sub: 'alice', sid: undefined, issuedAt: 900, expiresAt: 2000, ...user })
+      return 'live'
+    } catch (error) {
+      return error instanceof Problem ? error.code : (error as Error).message
+    }
+  }
+  return { time, revocations, outcome }
+}
+
+t.test('a session is revoked until the last of its tokens has expired', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  revocations.apply([{ session: 's1', endsAt: 1100 }])
+  t.equal(outcome({ sid: 's1' }), 'revoked')
+  t.equal(outcome({ sid: 's2' }), 'live')
+  revocations.sweep()
+  t.equal(revocations.size, 1)
+  time.now = 1100
+  revocations.sweep()
+  t.equal(revocations.size, 0, 'and then costs nothing')
+})
+
+t.test('a user is revoked for tokens without a session that are not newer', async (t) => {
+  const { revocations, outcome } = setUp()
+  revocations.apply([{ user: 'alice', at: 1000, endsAt: 1100 }])
+  t.equal(outcome({ issuedAt: 999 }), 'revoked')
+  t.equal(outcome({ issuedAt: 1000 }), 'revoked', 'the same second may have been before')
+  t.equal(outcome({ issuedAt: undefined }), 'revoked', 'and so may one that does not say')
+  t.equal(outcome({ issuedAt: 1001 }), 'live')
+  t.equal(outcome({ issuedAt: 999, sid: 's1' }), 'live', 'a session is revoked by its own name')
+  t.equal(outcome({ issuedAt: 999, sub: 'bob' }), 'live')
+  revocations.apply([{ user: 'alice', at: 900, endsAt: 1200 }])
+  t.equal(outcome({ issuedAt: 1000 }), 'revoked', 'an older one that arrives late takes nothing back')
+})
+
+t.test('J09: what cannot be known is refused, and not as a bad token', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  time.monotonic = patience
+  t.equal(outcome({ sid: 's2' }), 'live')
+  time.monotonic = patience + 1
+  t.equal(outcome({ sid: 's2' }), 'service_unavailable')
+  revocations.heard()
+  t.equal(outcome({ sid: 's2' }), 'live', 'heals by itself')
+  t.equal(new Revocations(() => 0).current, false, 'a process that has heard nothing yet knows nothing')
+})
