@@ -30,6 +30,8 @@ export function violatesForeignKey(error: unknown): boolean {
 export function isDatabaseUnavailable(error: unknown): boolean {
   const code = codeOf(error)
   if (unavailable.test(code) || networkErrors.has(code)) return true
+  // FATAL ends the connection: whatever the reason, it was not this statement's.
+  if ((error as { severity?: unknown } | null)?.severity === 'FATAL') return true
   // pg has no code for these two.
   return (
     error instanceof Error &&

@@ -6,7 +6,7 @@ import { parsers } from './types.ts'
 interface PostgresOptions {
   readonly url: string
   readonly poolSize: number
-  /** Told of a connection that broke while idle; without a listener it would end the process. */
+  /** Told of a connection that broke while no statement was under way on it. */
   readonly onIdleError: (error: Error) => void
 }
 
@@ -21,6 +21,9 @@ export function openPostgres({ url, poolSize, onIdleError }: PostgresOptions): D
     types: { getTypeParser },
   })
   pool.on('error', onIdleError)
+  // The pool listens only while it has the client: between two statements of a transaction nobody would, and an
+  // error that nobody listens for ends the process.
+  pool.on('connect', (client) => client.on('error', onIdleError))
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
 }
 

@@ -1,0 +1,165 @@
+import { setImmediate } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { buildApp } from '../../src/app.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { openDatabase } from '../../src/db/open.ts'
+import { freshDatabase, password, signUp, type TestUser, testConfig } from '../helper.ts'
+
+const server = process.env['TEST_DATABASE_URL']
+if (!server) throw new Error('TEST_DATABASE_URL must name a PostgreSQL server for this test')
+
+/** Instances of the service on one database, as behind a gateway. */
+async function instances(t: Test, options: { env?: Record<string, string>; notify?: boolean } = {}) {
+  const { url } = await freshDatabase(t, server as string)
+  const config = testConfig({ DATABASE_URL: url, ...options.env })
+  const start = async () => {
+    const { db, listen } = await openDatabase(config, () => {})
+    await migrate(db)
+    const app = await buildApp(config, { db, listen: options.notify === false ? undefined : listen })
+    await app.ready()
+    t.teardown(() => app.close())
+    return app
+  }
+  return { url, one: await start(), two: await start() }
+}
+
+const me = async (app: FastifyInstance, token: string) =>
+  (await app.inject({ url: '/api/auth/me', headers: { authorization: `Bearer ${token}` } })).statusCode
+
+const post = (app: FastifyInstance, url: string, payload: object, token?: string) =>
+  app.inject({ method: 'POST', url, payload, headers: token ? { authorization: `Bearer ${token}` } : {} })
+
+/** Asks until the answer is `status`. @returns milliseconds that it took */
+async function until(status: number, ask: () => Promise<number>, most: number): Promise<number> {
+  const start = performance.now()
+  while ((await ask()) !== status) {
+    if (performance.now() - start > most) throw new Error(`no ${status} within ${most} ms`)
+    // An answer that needs no input or output would leave no turn to what it waits for.
+    await setImmediate()
+  }
+  return performance.now() - start
+}
+
+t.test('B03: 50 refreshes at once on two instances make one successor', async (t) => {
+  const { one, two } = await instances(t)
+  const alice = await signUp(one, 'alice')
+  let current = alice.refreshToken
+  for (let round = 0; round < 20; round++) {
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, at) =>
+        post(at % 2 ? one : two, '/api/auth/refresh', { refresh_token: current }),
+      ),
+    )
+    t.same([...new Set(answers.map((answer) => answer.statusCode))], [200])
+    const successors = new Set(answers.map((answer) => answer.json().refresh_token))
+    t.equal(successors.size, 1)
+    current = [...successors][0]
+  }
+})
+
+t.test('B10: whatever ends a session ends its tokens on the other instance within a second', async (t) => {
+  const { one, two } = await instances(t)
+  const events: Record<string, (user: TestUser, logIn: () => Promise<string>) => Promise<string>> = {
+    logout: async (user) => {
+      await post(one, '/api/auth/logout', {}, user.token)
+      return user.token
+    },
+    'logout of all': async (user, logIn) => {
+      await post(one, '/api/auth/logout', { scope: 'all' }, await logIn())
+      return user.token
+    },
+    'end one': async (user, logIn) => {
+      const token = await logIn()
+      const [session] = (
+        await one.inject({ url: '/api/auth/sessions', headers: { authorization: `Bearer ${token}` } })
+      ).json()
+      await user.call('DELETE', `/api/auth/sessions/${session.id}`)
+      return token
+    },
+    'password change': async (user, logIn) => {
+      const token = await logIn()
+      await user.call('PUT', '/api/auth/password', {
+        current_password: password,
+        new_password: 'another password',
+      })
+      return token
+    },
+    'account deletion': async (user) => {
+      await post(one, '/api/auth/me/delete', { password }, user.token)
+      return user.token
+    },
+    'refresh token theft': async (user) => {
+      const { refresh_token } = (
+        await post(one, '/api/auth/refresh', { refresh_token: user.refreshToken })
+      ).json()
+      await post(one, '/api/auth/refresh', { refresh_token })
+      await post(one, '/api/auth/refresh', { refresh_token: user.refreshToken })
+      return user.token
+    },
+    'the 21st session': async (user, logIn) => {
+      for (let count = 0; count < 20; count++) await logIn()
+      return user.token
+    },
+  }
+  for (const [name, end] of Object.entries(events)) {
+    const user = await signUp(one, 'alice')
+    const logIn = async () =>
+      (await post(one, '/api/auth/login', { email: user.email, password })).json().token
+    const token = await end(user, logIn)
+    t.equal(await me(one, token), 401, `${name}: at once where it happened`)
+    const latency = await until(401, () => me(two, token), 5000)
+    t.ok(latency < 1000, `${name}: ${Math.round(latency)} ms on the other instance`)
+  }
+})
+
+t.test('a pooler that passes no notifications: within the poll interval', async (t) => {
+  const { one, two } = await instances(t, { notify: false, env: { REVOCATION_POLL_SECONDS: '1' } })
+  const alice = await signUp(one, 'alice')
+  t.equal(await me(two, alice.token), 200)
+  await alice.call('POST', '/api/auth/logout')
+  const latency = await until(401, () => me(two, alice.token), 5000)
+  t.ok(latency < 2000, `${Math.round(latency)} ms`)
+})
+
+t.test('J02, J09: the database away: 503 from what cannot know, and it heals', async (t) => {
+  const { url, one, two } = await instances(t, { env: { REVOCATION_POLL_SECONDS: '1' } })
+  const alice = await signUp(one, 'alice')
+  const bob = await signUp(one, 'bob')
+  const name = new URL(url).pathname.slice(1)
+  const { db: admin } = await openDatabase(
+    testConfig({ DATABASE_URL: server as string, DATABASE_POOL_SIZE: '1' }),
+    () => {},
+  )
+  t.teardown(() => admin.destroy())
+  const cutOff = async () => {
+    await sql`alter database ${sql.id(name)} allow_connections false`.execute(admin)
+    await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`.execute(admin)
+  }
+  const bringBack = () => sql`alter database ${sql.id(name)} allow_connections true`.execute(admin)
+
+  await cutOff()
+  const refused = await one.inject({
+    url: '/api/auth/sessions',
+    headers: { authorization: `Bearer ${alice.token}` },
+  })
+  t.match(refused.json(), { status: 503, code: 'service_unavailable' })
+  t.equal(refused.headers['retry-after'], '1')
+  t.equal((await one.inject('/health/ready')).statusCode, 503)
+  t.equal((await one.inject('/health/live')).statusCode, 200)
+  t.equal(
+    (await one.inject({ url: alice.tasks, headers: { authorization: `Bearer ${bob.token}` } })).statusCode,
+    403,
+    'a token can still be told, for a while',
+  )
+  await until(503, async () => (await alice.call('GET', bob.tasks)).statusCode, 15_000)
+  t.pass('and then no token is taken at its word')
+
+  await bringBack()
+  await until(200, () => me(one, alice.token), 15_000)
+  await until(200, () => me(two, bob.token), 15_000)
+  await bob.call('POST', '/api/auth/logout')
+  const latency = await until(401, () => me(two, bob.token), 5000)
+  t.ok(latency < 2000, 'revocations travel again')
+})
