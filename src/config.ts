@@ -31,7 +31,7 @@ export const Environment = Type.Object({
     maximum: 64,
     default: Math.max(1, availableParallelism() - 1),
   }),
-  HASH_QUEUE: Type.Integer({ minimum: 0, maximum: 10_000, default: 100 }),
+  HASH_QUEUE: Type.Integer({ minimum: 1, maximum: 10_000, default: 100 }),
   RATE_LIMITS: Type.Union([OnOff], { default: 'on' }),
   TRUST_PROXY: Type.Optional(Type.String()),
   LOG_LEVEL: Type.Union(

@@ -73,7 +73,8 @@ export class Problem extends Error {
     this.code = code
     this.status = statusOf(code)
     this.errors = options.errors
-    this.headers = options.headers ?? {}
+    // Every 401 carries a challenge, RFC 9110 section 15.5.2.
+    this.headers = { ...(this.status === 401 ? { 'www-authenticate': 'Bearer' } : {}), ...options.headers }
     this.reason = options.reason
   }
 }

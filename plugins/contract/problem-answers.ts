@@ -1,5 +1,5 @@
 import type { RouteOptions } from 'fastify'
-import { detailOf, type ProblemCode, statusOf } from '../../src/problem.ts'
+import { detailOf, Problem, type ProblemCode, statusOf, toProblemBody } from '../../src/problem.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -7,6 +7,8 @@ declare module 'fastify' {
     problems?: readonly ProblemCode[]
   }
 }
+
+const exampleRequestId = '5f0c1f0e-6c0a-4b8e-9d51-3a8c0e0f7f51'
 
 /** Adds codes to a route and rewrites the problem answers of its schema accordingly. */
 export function documentProblems(route: RouteOptions, codes: readonly ProblemCode[]): void {
@@ -28,6 +30,7 @@ export function documentProblems(route: RouteOptions, codes: readonly ProblemCod
 
 /** One status of one operation: the shape of a problem, narrowed to the codes that this operation gives. */
 function problemAnswer(status: number, codes: readonly ProblemCode[]) {
+  const [code = 'internal_error'] = codes
   return {
     description: codes.map((code) => `\`${code}\`: ${detailOf(code)}`).join('; '),
     ...(headersOf(status) ? { headers: headersOf(status) } : {}),
@@ -39,6 +42,8 @@ function problemAnswer(status: number, codes: readonly ProblemCode[]) {
             { type: 'object', properties: { code: { type: 'string', enum: codes } } },
           ],
         },
+        // The first code's, as its client would see it.
+        examples: { [code]: { value: toProblemBody(new Problem(code), exampleRequestId) } },
       },
     },
   }
