@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { banner } from './banner.ts'
@@ -15,7 +16,11 @@ import { developmentSecret } from './tokens/secret.ts'
  */
 const commands: Record<string, (config: Config) => Promise<void>> = { serve, migrate: runMigrations }
 
+/** As process 1 of a container, node ignores a signal that nothing listens for: until serving begins, one ends it. */
+const endAtOnce = (signal: NodeJS.Signals) => process.exit(128 + constants.signals[signal])
+
 async function main(): Promise<void> {
+  process.on('SIGTERM', endAtOnce).on('SIGINT', endAtOnce)
   if (existsSync('.env')) process.loadEnvFile('.env')
   const [name = 'serve', ...rest] = process.argv.slice(2)
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
@@ -29,6 +34,7 @@ async function serve(config: Config): Promise<void> {
   )
   const app = await buildApp(config, { db, listen })
   // From here on, a signal or a fault closes what was opened.
+  process.off('SIGTERM', endAtOnce).off('SIGINT', endAtOnce)
   closeWithGrace({ delay: 10_000 }, async ({ err }) => {
     if (err) app.log.fatal({ err }, 'closing after an unexpected error')
     await app.close()
