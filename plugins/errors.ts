@@ -15,15 +15,8 @@ export default fp(
   async (app) => {
     app.decorateRequest('problem', null)
     app.setErrorHandler(sendProblem)
-    app.setNotFoundHandler(
-      // Absent when RATE_LIMITS=off.
-      app.hasDecorator('rateLimit') ? { preHandler: app.rateLimit() } : {},
-      async () => {
-        throw new Problem('not_found')
-      },
-    )
   },
-  { name: 'latchkey-errors', fastify: '5.x', dependencies: ['latchkey-rate-limit'] },
+  { name: 'latchkey-errors', fastify: '5.x' },
 )
 
 /** Answers with the problem that an error amounts to. */

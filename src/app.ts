@@ -7,6 +7,7 @@ import errors from '../plugins/errors.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
 import guard from '../plugins/guard.ts'
 import jwt from '../plugins/jwt.ts'
+import notFound from '../plugins/not-found.ts'
 import passwords from '../plugins/passwords.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestLog from '../plugins/request-log.ts'
@@ -56,6 +57,7 @@ export async function buildApp(
   await app.register(contract)
   await app.register(rateLimit, { enabled: config.rateLimits })
   await app.register(errors)
+  await app.register(notFound)
   await app.register(database, { db })
   await app.register(cleanUp)
   await app.register(passwords, config.hashing)

@@ -1,0 +1,53 @@
+import fp from 'fastify-plugin'
+import { Problem } from '../src/problem.ts'
+
+/** A route's pattern by segments, and the methods that it takes. */
+interface Resource {
+  readonly pattern: readonly string[]
+  readonly methods: Set<string>
+}
+
+/**
+ * The answer where no route takes a request: 405 with the methods that its path has, or 404. It comes before a body
+ * is read, and it counts against the address: what is not there must not be the one thing that is free to probe.
+ */
+export default fp(
+  async (app) => {
+    const resources = new Map<string, Resource>()
+    app.addHook('onRoute', ({ method, url }) => {
+      const resource = resources.get(url) ?? { pattern: url.split('/'), methods: new Set() }
+      for (const name of [method].flat()) resource.methods.add(name)
+      resources.set(url, resource)
+    })
+
+    function methodsAt(url: string): string[] {
+      const path = url.replace(/[?#].*$/s, '').split('/')
+      const found = [...resources.values()].filter(({ pattern }) => matches(pattern, path))
+      return [...new Set(found.flatMap(({ methods }) => [...methods]))].sort()
+    }
+
+    // Absent when RATE_LIMITS=off.
+    const limit = app.hasDecorator('rateLimit') ? app.rateLimit() : undefined
+    app.addHook('onRequest', async (request, reply) => {
+      if (!request.is404) return
+      await limit?.call(app, request, reply)
+      const methods = methodsAt(request.url)
+      if (methods.length === 0) throw new Problem('not_found')
+      throw new Problem('method_not_allowed', { headers: { allow: methods.join(', ') } })
+    })
+    // For a route that finds only in its handler that there is nothing.
+    app.setNotFoundHandler(async () => {
+      throw new Problem('not_found')
+    })
+  },
+  { name: 'latchkey-not-found', fastify: '5.x', dependencies: ['latchkey-errors', 'latchkey-rate-limit'] },
+)
+
+/** Patterns have `:name` segments, and `*` as the last one. */
+function matches(pattern: readonly string[], path: readonly string[]): boolean {
+  const open = pattern.at(-1) === '*'
+  if (open ? path.length < pattern.length : path.length !== pattern.length) return false
+  return pattern.every(
+    (part, at) => part === '*' || (part.startsWith(':') ? path[at] !== '' : part === path[at]),
+  )
+}
