@@ -23,13 +23,17 @@ export function refuseUnparsable(error: NodeJS.ErrnoException, socket: Socket): 
     socket.destroy()
     return
   }
-  const problem = new Problem(codes[error.code ?? ''] ?? 'invalid_request')
+  endWith(socket, new Problem(codes[error.code ?? ''] ?? 'invalid_request'))
+}
+
+/** Writes a problem to a connection that has no reply to write it to, as the last thing on it. */
+export function endWith(socket: Socket, problem: Problem): void {
   const body = JSON.stringify(toProblemBody(problem, randomUUID()))
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
     'content-type: application/problem+json; charset=utf-8',
     `content-length: ${Buffer.byteLength(body)}`,
-    ...Object.entries(securityHeaders).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries({ ...securityHeaders, ...problem.headers }).map(([name, value]) => `${name}: ${value}`),
     'connection: close',
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)

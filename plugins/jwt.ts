@@ -2,6 +2,7 @@ import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Clock } from '../src/clock.ts'
+import { headerValues } from '../src/raw-headers.ts'
 import { bearerToken } from '../src/tokens/bearer.ts'
 import {
   type AccessTokenClaims,
@@ -75,7 +76,7 @@ export default fp<JwtOptions>(
         extractToken(request) {
           const token = parseToken(
             bearerToken({
-              headers: authorizationHeaders(request.raw.rawHeaders),
+              headers: headerValues(request.raw.rawHeaders, 'authorization'),
               query: request.query as Record<string, unknown>,
             }),
           )
@@ -105,9 +106,4 @@ function tokenOf(request: FastifyRequest): UnverifiedToken {
   const token = request[unverified]
   if (!token) throw new Error('no token was read')
   return token
-}
-
-/** Node keeps only the first of several; the raw list has names and values in turn. */
-function authorizationHeaders(rawHeaders: readonly string[]): string[] {
-  return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === 'authorization')
 }

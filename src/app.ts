@@ -5,6 +5,7 @@ import contract from '../plugins/contract/index.ts'
 import database from '../plugins/database.ts'
 import errors from '../plugins/errors.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
+import framing from '../plugins/framing.ts'
 import guard from '../plugins/guard.ts'
 import jwt from '../plugins/jwt.ts'
 import notFound from '../plugins/not-found.ts'
@@ -45,6 +46,8 @@ export async function buildApp(
     requestIdHeader: false,
     genReqId: ({ headers }) => foreignRequestId(headers['x-request-id']) ?? randomUUID(),
     trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
+    // Node refuses a request without Host by an answer of its own; plugins/framing.ts does it with a problem.
+    http: { requireHostHeader: false },
     bodyLimit: 16 * 1024,
     routerOptions: { maxParamLength: 255 },
     frameworkErrors: sendFrameworkProblem,
@@ -53,6 +56,7 @@ export async function buildApp(
 
   await app.register(requestLog)
   await app.register(securityHeaders)
+  await app.register(framing)
   await app.register(validation)
   await app.register(contract)
   await app.register(rateLimit, { enabled: config.rateLimits })
