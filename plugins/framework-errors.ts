@@ -26,6 +26,9 @@ export function refuseUnparsable(error: NodeJS.ErrnoException, socket: Socket): 
   endWith(socket, new Problem(codes[error.code ?? ''] ?? 'invalid_request'))
 }
 
+/** Long enough for an answer to arrive before a reset could overtake it. */
+const lingerMs = 1_000
+
 /** Writes a problem to a connection that has no reply to write it to, as the last thing on it. */
 export function endWith(socket: Socket, problem: Problem): void {
   const body = JSON.stringify(toProblemBody(problem, randomUUID()))
@@ -37,4 +40,6 @@ export function endWith(socket: Socket, problem: Problem): void {
     'connection: close',
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // Without this, a sender that never ends its half keeps the socket for as long as an idle connection may last.
+  setTimeout(() => socket.destroy(), lingerMs).unref()
 }

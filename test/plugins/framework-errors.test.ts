@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { connect } from 'node:net'
 import t, { type Test } from 'tap'
-import { exchange, listeningApp, type WireAnswer } from '../wire.ts'
+import { exchange, listeningApp, portOf, type WireAnswer } from '../wire.ts'
 
 const live = 'GET /health/live HTTP/1.1\r\nHost: x\r\n'
 const login = 'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
@@ -50,6 +53,18 @@ t.test('G07: a message that can be read in two ways is refused and ends the conn
   for (const [name, bytes] of Object.entries(ambiguous)) {
     assertProblem(t, await exchange(app, bytes), 400, 'invalid_request', name)
   }
+})
+
+t.test('G07: a refused sender that never ends its half is let go', { timeout: 10_000 }, async (t) => {
+  const app = await listeningApp(t)
+  const accepted = once(app.server, 'connection') as Promise<[Socket]>
+  const socket = connect({ port: portOf(app), host: '127.0.0.1', allowHalfOpen: true })
+  t.teardown(() => socket.destroy())
+  socket.on('error', () => {})
+  socket.resume().write('garbage\r\n\r\n')
+  const [serverSide] = await accepted
+  await once(serverSide, 'close')
+  t.ok(serverSide.destroyed)
 })
 
 t.test('G08: a request names one host and a path', async (t) => {
