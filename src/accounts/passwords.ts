@@ -45,6 +45,8 @@ export function createPasswords({ concurrency, queue, onMalformedHash }: PoolOpt
 
   async function matches(hash: string, password: string): Promise<boolean> {
     try {
+      // For a hash of another kind, argon2.verify is false at once instead of throwing.
+      if (!/^\$argon2(id|i|d)\$/.test(hash)) throw new Error('not an argon2 hash')
       return await argon2.verify(hash, password)
     } catch (error) {
       onMalformedHash?.(error)
