@@ -42,7 +42,8 @@ const codes: Record<string, ProblemCode> = {
 
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  const { code, statusCode, validation } = error as FastifyError
+  // Anything can be thrown, null and undefined too.
+  const { code = '', statusCode, validation } = (error ?? {}) as Partial<FastifyError>
   if (validation) return new Problem('validation_failed', { errors: fieldErrors(validation) })
   const known = codes[code]
   if (known) return new Problem(known, { cause: error })
