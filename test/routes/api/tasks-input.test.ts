@@ -1,0 +1,114 @@
+import type { LightMyRequestResponse } from 'fastify'
+import t, { type Test } from 'tap'
+import { problemOf, twoUsers } from '../../helper.ts'
+import { naughtyStrings } from '../../vectors.ts'
+
+const invalid = { status: 400, code: 'validation_failed' }
+const notOwner = { status: 403, code: 'not_owner' }
+
+/** A text is returned as it was sent; or refused, where it is empty, too long, holds NUL or starts with a byte order mark. */
+function assertKept(t: Test, answer: LightMyRequestResponse, field: string, text: string, max: number): void {
+  // The text itself in the name of an assertion breaks the reader of the test's output.
+  const name = `${field} ${Buffer.from(text).toString('base64')}`
+  const empty = field !== 'description' && text === ''
+  if (empty || [...text].length > max || text.includes('\0') || text.startsWith('\ufeff')) {
+    t.match(problemOf(answer), { ...invalid, errors: [{ path: field }] }, name)
+  } else {
+    t.equal(answer.json()[field], text, name)
+  }
+}
+
+t.test('G20: a naughty string is stored and returned as it was, or refused', async (t) => {
+  const { alice } = await twoUsers(t)
+  const strings = naughtyStrings()
+  t.equal(strings.length, 515)
+  const stored: unknown[] = []
+  for (const text of strings) {
+    assertKept(t, await alice.call('PATCH', '/api/auth/me', { name: text }), 'name', text, 100)
+    assertKept(t, await alice.call('POST', alice.tasks, { title: text }), 'title', text, 200)
+    const task = await alice.call('POST', alice.tasks, { title: 'x', description: text })
+    assertKept(t, task, 'description', text, 1_000)
+    if (task.statusCode === 201) {
+      t.equal((await alice.call('GET', `${alice.tasks}/${task.json().id}`)).json().description, text)
+      stored.push(text)
+    }
+  }
+  t.ok(stored.length > 500)
+})
+
+t.test('I02: NUL is refused in every text, path and query', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  const account = { email: 'nul@example.com', password: 'correct horse battery', name: 'x' }
+  const bodies = [
+    ['POST', '/api/auth/signup', { ...account, email: 'nul\0@example.com' }],
+    ['POST', '/api/auth/signup', { ...account, name: 'a\0b' }],
+    ['POST', '/api/auth/login', { email: 'nul\0@example.com', password: 'x' }],
+    ['PATCH', '/api/auth/me', { name: '\0' }],
+    ['POST', alice.tasks, { title: 'a\0' }],
+    ['POST', alice.tasks, { title: 'x', description: '\0a' }],
+    ['PUT', `${alice.tasks}/1`, { title: '\0' }],
+    ['PATCH', `${alice.tasks}/1`, { description: 'a\0b' }],
+    ['GET', `${alice.tasks}/%00`],
+    ['GET', `${alice.tasks}/1%00`],
+    ['GET', `${alice.tasks}?cursor=1%00`],
+    ['GET', `${alice.tasks}?limit=1%00`],
+    ['GET', `${alice.tasks}?completed=true%00`],
+  ] as const
+  for (const [method, url, body] of bodies) {
+    t.match(
+      problemOf(await alice.call(method, url, body)),
+      invalid,
+      `${method} ${url} ${JSON.stringify(body)}`,
+    )
+  }
+  t.match(problemOf(await alice.call('GET', `/api/${alice.id}%00/tasks`)), notOwner)
+  t.match(problemOf(await app.inject('/health/live%00')), { status: 404, code: 'not_found' })
+})
+
+t.test('F03: another spelling of an owner is another owner', async (t) => {
+  const { alice, bob } = await twoUsers(t)
+  await bob.call('POST', bob.tasks, { title: "bob's" })
+  const others = [
+    alice.id.toUpperCase(),
+    `{${alice.id}}`,
+    alice.id.replace('_', ''),
+    `${alice.id}%2f`,
+    `${alice.id}%00`,
+  ]
+  others.push(`${alice.id};x=1`, `${alice.id}%20`, `%20${alice.id}`, 'u'.repeat(101), 'me', '*', '%25')
+  others.push(`${alice.id},${bob.id}`, `${alice.id}%2f..%2f${bob.id}`, `${bob.id}%2f..%2f${alice.id}`)
+  for (const id of others) {
+    for (const path of ['/tasks', '/tasks/1']) {
+      t.match(problemOf(await alice.call('GET', `/api/${id}${path}`)), notOwner, id + path)
+    }
+  }
+  const tooLong = await alice.call('GET', `/api/${'u'.repeat(256)}/tasks`)
+  t.match(problemOf(tooLong), { status: 414, code: 'uri_too_long' })
+  for (const path of [
+    `/api/${alice.id}/tasks/..%2f..%2f${bob.id}%2ftasks`,
+    `/api/${alice.id}/tasks?user_id=${bob.id}`,
+  ]) {
+    t.match(problemOf(await alice.call('GET', path)), invalid, path)
+  }
+  t.equal((await alice.call('GET', `/api/${alice.id.replace('_', '%5f')}/tasks`)).statusCode, 200)
+})
+
+t.test('F04: an owner comes from the token and from nowhere else', async (t) => {
+  const { alice, bob } = await twoUsers(t)
+  const headers = {
+    'x-user-id': bob.id,
+    'x-forwarded-user': bob.id,
+    'x-remote-user': bob.id,
+    cookie: `user=${bob.id}`,
+  }
+  const made = await alice.call('POST', `${alice.tasks}?user_id=${bob.id}`, { title: 'x' }, { headers })
+  t.equal(made.json().user_id, alice.id)
+  t.equal((await alice.call('GET', '/api/auth/me', undefined, { headers })).json().id, alice.id)
+  for (const field of ['user_id', 'userId', 'owner', 'id', 'created_at', 'version']) {
+    for (const [method, url] of [['POST', alice.tasks] as const, ['PATCH', `${alice.tasks}/1`] as const]) {
+      const answer = await alice.call(method, url, { title: 'x', [field]: bob.id })
+      t.match(problemOf(answer), { ...invalid, errors: [{ path: field }] }, `${method} ${field}`)
+    }
+  }
+  t.same((await bob.call('GET', bob.tasks)).json(), [])
+})
