@@ -14,13 +14,21 @@ const jsonMediaType = /^application\/json(; ?charset="?utf-8"?)?$/i
 export default fp(
   async (app) => {
     const compilers = AjvCompiler()
-    const strict = { removeAdditional: false, allErrors: true, allowUnionTypes: true } as const
+    const customOptions = {
+      coerceTypes: false,
+      removeAdditional: false,
+      allErrors: true,
+      allowUnionTypes: true,
+    } as const
 
     const buildValidator: BuildCompilerFromPool = (externalSchemas) => {
-      const body = compilers(externalSchemas, { customOptions: { ...strict, coerceTypes: false } })
-      const text = compilers(externalSchemas, { customOptions: { ...strict, coerceTypes: true } })
-      // What Fastify hands over is a route's definition, whatever the types of the compiler say.
-      return (route) => ((route as { httpPart?: string }).httpPart === 'body' ? body : text)(route)
+      const compile = compilers(externalSchemas, { customOptions })
+      return (route) => {
+        // What Fastify hands over is a route's definition, whatever the types of the compiler say.
+        const { httpPart, schema } = route as { httpPart?: string; schema: TextSchema }
+        const validate = compile(route)
+        return httpPart === 'params' || httpPart === 'querystring' ? readingText(validate, schema) : validate
+      }
     }
 
     app.setSchemaController({
@@ -52,3 +60,33 @@ export default fp(
   },
   { name: 'latchkey-validation', fastify: '5.x' },
 )
+
+interface TextSchema {
+  readonly properties?: Readonly<Record<string, { readonly type?: string }>>
+}
+
+interface Validator {
+  (data: Record<string, unknown>): boolean
+  errors?: unknown
+}
+
+/** The one spelling of a value of each type. Ajv's own coercion takes ` 1`, `01`, `0x1`, `1e0` and `Infinity` too. */
+const readers: Record<string, (text: string) => unknown> = {
+  integer: (text) => (/^(0|-?[1-9]\d{0,15})$/.test(text) ? Number(text) : text),
+  boolean: (text) => (text === 'true' ? true : text === 'false' ? false : text),
+}
+
+/** Reads each text as the type that its schema declares; what cannot be read stays text, for `validate` to refuse. */
+function readingText<T>(compiled: T, { properties = {} }: TextSchema): T {
+  const validate = compiled as Validator
+  const reading: Validator = (data) => {
+    for (const [name, { type = '' }] of Object.entries(properties)) {
+      const text = data[name]
+      if (typeof text === 'string') data[name] = readers[type]?.(text) ?? text
+    }
+    const valid = validate(data)
+    reading.errors = validate.errors
+    return valid
+  }
+  return reading as T
+}

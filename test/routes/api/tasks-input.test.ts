@@ -36,6 +36,40 @@ t.test('G20: a naughty string is stored and returned as it was, or refused', asy
   t.ok(stored.length > 500)
 })
 
+t.test('G20: a naughty string in a header, a path or a query fails no server', async (t) => {
+  const { alice } = await twoUsers(t)
+  for (const text of naughtyStrings()) {
+    const name = Buffer.from(text).toString('base64')
+    const segment = encodeURIComponent(text)
+    const statuses = [
+      (await alice.call('GET', `/${segment}`)).statusCode,
+      (await alice.call('GET', `/api/${segment}/tasks`)).statusCode,
+      (await alice.call('GET', `${alice.tasks}/${segment}`)).statusCode,
+      (await alice.call('GET', `${alice.tasks}?cursor=${segment}&limit=${segment}`)).statusCode,
+    ]
+    if (/^[\x20-\x7e]*$/.test(text)) {
+      const headers = {
+        'user-agent': text,
+        'x-request-id': text,
+        accept: text,
+        cookie: text,
+        'if-match': text,
+      }
+      statuses.push((await alice.call('DELETE', `${alice.tasks}/1`, undefined, { headers })).statusCode)
+    }
+    t.same(
+      statuses.filter((status) => status < 400 && status !== 200),
+      [],
+      name,
+    )
+    t.same(
+      statuses.filter((status) => status >= 500),
+      [],
+      name,
+    )
+  }
+})
+
 t.test('I02: NUL is refused in every text, path and query', async (t) => {
   const { app, alice } = await twoUsers(t)
   const account = { email: 'nul@example.com', password: 'correct horse battery', name: 'x' }
@@ -63,6 +97,82 @@ t.test('I02: NUL is refused in every text, path and query', async (t) => {
   }
   t.match(problemOf(await alice.call('GET', `/api/${alice.id}%00/tasks`)), notOwner)
   t.match(problemOf(await app.inject('/health/live%00')), { status: 404, code: 'not_found' })
+})
+
+t.test('I01: a cursor, a limit or a filter is what the contract says, or refused', async (t) => {
+  const { alice, bob } = await twoUsers(t)
+  const ids: number[] = []
+  for (const title of ["'", '"; drop table tasks;--', '$1', '\\', '%', '_']) {
+    const created = await alice.call('POST', alice.tasks, { title })
+    t.equal(created.json().title, title)
+    ids.push(created.json().id)
+  }
+  const refused = [
+    "cursor='",
+    'cursor=0',
+    'cursor=-1',
+    'cursor=1.5',
+    'cursor=1e3',
+    'cursor=0x1',
+    'cursor=%201',
+  ]
+  refused.push('cursor=', 'cursor=9999999999999999', 'cursor=1&cursor=2', 'cursor[]=1', 'cursor=1%20or%201=1')
+  refused.push(
+    'limit=0',
+    'limit=-1',
+    'limit=101',
+    'limit=1.5',
+    'limit=',
+    'limit=null',
+    'limit=true',
+    'limit=NaN',
+  )
+  refused.push(
+    'limit=1&limit=2',
+    'limit=99999999999999999999',
+    'limit=Infinity',
+    'completed=1',
+    'completed=yes',
+  )
+  refused.push('completed=', 'completed=null', 'completed=TRUE', 'completed=true&completed=false')
+  refused.push('sort=id;--', 'order=desc', 'offset=1', `user_id=${bob.id}`, 'unknown=')
+  for (const query of refused)
+    t.match(problemOf(await alice.call('GET', `${alice.tasks}?${query}`)), invalid, query)
+
+  const foreign = await bob.call('GET', `${bob.tasks}?cursor=${ids[0]}`)
+  t.same([foreign.statusCode, foreign.json()], [200, []], "a cursor of another's list shows nothing of it")
+  t.same((await alice.call('GET', `${alice.tasks}?cursor=999999999999999`)).json(), [])
+  const page = await alice.call('GET', `${alice.tasks}?limit=100&completed=false&cursor=${ids[3]}`)
+  t.same(
+    page.json().map(({ id }: { id: number }) => id),
+    ids.slice(4),
+  )
+})
+
+t.test('I03: an id that no task can have is refused before the database is asked', async (t) => {
+  const { alice } = await twoUsers(t)
+  await alice.call('POST', alice.tasks, { title: 'first' })
+  const ids = [
+    '0',
+    '-1',
+    '1.5',
+    'x',
+    'null',
+    'true',
+    'NaN',
+    'Infinity',
+    '9007199254740992',
+    '9'.repeat(30),
+    '1e400',
+  ]
+  ids.push('01', '+1', '1e0', '0x1', '0b1', '1.0', '%201', '1%20', '%0a1', '1;', "1'", '%D9%A1')
+  for (const id of ids) {
+    for (const [method, body] of [['GET'], ['PATCH', { title: 'x' }], ['DELETE']] as const) {
+      t.match(problemOf(await alice.call(method, `${alice.tasks}/${id}`, body)), invalid, `${method} ${id}`)
+    }
+  }
+  const largest = await alice.call('GET', `${alice.tasks}/9007199254740991`)
+  t.match(problemOf(largest), { status: 404, code: 'task_not_found' })
 })
 
 t.test('F03: another spelling of an owner is another owner', async (t) => {
