@@ -4,7 +4,7 @@
  */
 import { Agent, request } from 'node:http'
 import { Revocations } from '../src/sessions/revocations.ts'
-import { freshDatabase, type Test } from '../test/helper.ts'
+import { freshDatabase, type Test } from '../test/postgres.ts'
 import { startService } from '../test/process.ts'
 
 const rounds = 200

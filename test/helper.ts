@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import { Kysely, PGliteDialect, sql } from 'kysely'
+import { Kysely, PGliteDialect } from 'kysely'
+import tap from 'tap'
 import { buildApp } from '../src/app.ts'
 import type { Clock } from '../src/clock.ts'
 import { type Config, loadConfig } from '../src/config.ts'
@@ -10,12 +11,8 @@ import { migrate } from '../src/db/migrate.ts'
 import { openPostgres } from '../src/db/postgres.ts'
 import type { Database, Db } from '../src/db/schema.ts'
 import { parsers } from '../src/db/types.ts'
+import { freshDatabase, type Test } from './postgres.ts'
 import { snapshotFile } from './snapshot.ts'
-
-/** What this helper needs of a tap test. */
-export interface Test {
-  teardown(fn: () => unknown): void
-}
 
 export const secret = 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u'
 export const password = 'correct horse battery'
@@ -42,35 +39,39 @@ export async function migratedDatabase(t: Test): Promise<Db> {
 
 /** A database that outlives the apps on it, as it does where it is a server. */
 export function keptOpen(db: Db): Db {
+  return destroyedBy(db, async () => {})
+}
+
+function destroyedBy(db: Db, destroy: () => Promise<void>): Db {
   return new Proxy(db, {
     get(target, name) {
-      if (name === 'destroy') return async () => {}
+      if (name === 'destroy') return destroy
       const value = Reflect.get(target, name)
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
 }
 
-/** An empty database: PGlite (migrated already), or a fresh one on the server that TEST_DATABASE_URL names. */
+/** An empty database: PGlite, or a fresh one on the server that TEST_DATABASE_URL names. */
 export async function testDatabase(t: Test): Promise<Db> {
   const server = process.env['TEST_DATABASE_URL']
   if (server) return openPostgres({ ...(await freshDatabase(t, server)), poolSize: 5, onIdleError: () => {} })
-  const pglite = await PGlite.create({ loadDataDir: new Blob([readFileSync(snapshotFile)]), parsers })
-  return new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) })
+  return embeddedDatabase()
 }
 
-/** Makes a database on a PostgreSQL server and drops it when the test ends. */
-export async function freshDatabase(t: Test, server: string): Promise<{ url: string }> {
-  const name = `latchkey_test_${randomUUID().replaceAll('-', '')}`
-  const admin = openPostgres({ url: server, poolSize: 1, onIdleError: () => {} })
-  await sql`create database ${sql.id(name)}`.execute(admin)
-  t.teardown(async () => {
-    await sql`drop database ${sql.id(name)} with (force)`.execute(admin)
-    await admin.destroy()
+/** Loading one takes longer than a test: those that a test is done with serve the next one of its file. */
+const idle: PGlite[] = []
+tap.teardown(() => Promise.all(idle.map((pglite) => pglite.close())))
+
+async function embeddedDatabase(): Promise<Db> {
+  const used = idle.pop()
+  await used?.exec('drop schema public cascade; create schema public')
+  const pglite =
+    used ?? (await PGlite.create({ loadDataDir: new Blob([readFileSync(snapshotFile)]), parsers }))
+  const db = new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) })
+  return destroyedBy(db, async () => {
+    if (!idle.includes(pglite)) idle.push(pglite)
   })
-  const url = new URL(server)
-  url.pathname = `/${name}`
-  return { url: url.href }
 }
 
 export interface AppOptions {

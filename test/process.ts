@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { Test } from './helper.ts'
+import type { Test } from './postgres.ts'
 
 const server = join(import.meta.dirname, '../src/server.js')
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { freshDatabase, type Test } from '../helper.ts'
+import { freshDatabase, type Test } from '../postgres.ts'
 import { post, runCommand, startService } from '../process.ts'
 
 const server = process.env['TEST_DATABASE_URL']

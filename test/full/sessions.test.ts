@@ -5,7 +5,8 @@ import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { openDatabase } from '../../src/db/open.ts'
-import { freshDatabase, password, signUp, type TestUser, testConfig } from '../helper.ts'
+import { password, signUp, type TestUser, testConfig } from '../helper.ts'
+import { freshDatabase } from '../postgres.ts'
 
 const server = process.env['TEST_DATABASE_URL']
 if (!server) throw new Error('TEST_DATABASE_URL must name a PostgreSQL server for this test')
