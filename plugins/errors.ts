@@ -23,7 +23,8 @@ export default fp(
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toProblem(error)
   request.problem = problem
-  if (problem.status >= 500) request.log.error({ err: error }, problem.message)
+  // A 503 is told by its request line; only a fault of this program needs a stack.
+  if (problem.status === 500) request.log.error({ err: error }, problem.message)
   reply
     .code(problem.status)
     .headers(problem.headers)

@@ -23,6 +23,7 @@ import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
+import { describeError } from './log.ts'
 import { refreshKeys } from './sessions/refresh-token.ts'
 
 interface Surroundings {
@@ -40,7 +41,11 @@ export async function buildApp(
   { db, listen, clock = systemClock, logStream }: Surroundings,
 ): Promise<FastifyInstance> {
   const app = Fastify({
-    logger: { level: config.logLevel, ...(logStream ? { stream: logStream } : {}) },
+    logger: {
+      level: config.logLevel,
+      serializers: { err: describeError },
+      ...(logStream ? { stream: logStream } : {}),
+    },
     // plugins/request-log.ts writes the one line a request gets.
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,

@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { type AppOptions, type Test, testApp } from './helper.ts'
+import { type AppOptions, testApp } from './helper.ts'
+import type { Test } from './postgres.ts'
 
 /** What came back over a socket, taken apart. */
 export interface WireAnswer {

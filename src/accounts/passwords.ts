@@ -33,8 +33,9 @@ interface PoolOptions {
  */
 export function createPasswords({ concurrency, queue, onMalformedHash }: PoolOptions): Passwords {
   const limit = pLimit(concurrency)
-  // What an unknown account is verified against. Computed with the same parameters, known to nobody.
-  let dummy: Promise<string> | undefined
+  // What an unknown account is verified against: the same parameters, a password known to nobody. Computed now,
+  // since the first unknown account must not take longer than the next.
+  const dummy = argon2.hash(crypto.randomUUID(), parameters)
 
   function enqueue<T>(work: () => Promise<T>): Promise<T> {
     if (limit.pendingCount >= queue) {
@@ -50,19 +51,14 @@ export function createPasswords({ concurrency, queue, onMalformedHash }: PoolOpt
       return await argon2.verify(hash, password)
     } catch (error) {
       onMalformedHash?.(error)
-      return argon2.verify(await dummyHash(), password).then(() => false)
+      return argon2.verify(await dummy, password).then(() => false)
     }
-  }
-
-  function dummyHash(): Promise<string> {
-    dummy ??= argon2.hash(crypto.randomUUID(), parameters)
-    return dummy
   }
 
   return {
     hash: async (password) => enqueue(() => argon2.hash(normalize(password), parameters)),
     async verify(hash, password) {
-      const stored = hash ?? (await dummyHash())
+      const stored = hash ?? (await dummy)
       const matched = await enqueue(() => matches(stored, normalize(password)))
       return matched && hash !== undefined
     },

@@ -23,6 +23,10 @@ const failures: Record<string, (app: FastifyInstance) => unknown> = {
   'a table that is not there': ({ db }) => sql`select * from canary`.execute(db),
   'a constraint': ({ db }) =>
     sql`insert into users (id, email, name, password_hash) values ('canary', 'CANARY', '', '')`.execute(db),
+  'a row that a check refuses': ({ db }) =>
+    sql`insert into users (id, email, name, password_hash) values ('x', 'UPPER', '', 'canary hash')`.execute(
+      db,
+    ),
   'NUL in a text': ({ db }) => sql`select ${'canary\0'}::text`.execute(db),
   'a number out of range': ({ db }) => sql`select ${'99999999999999999999'}::bigint, 'canary'`.execute(db),
 }
@@ -52,6 +56,7 @@ t.test('G19: a fault of the service is one answer: a request id and no text', as
     t.equal(answer.headers['x-request-id'], body.request_id)
     t.equal(lines.length, 1, 'the log has the cause')
     t.equal(JSON.parse(lines[0] ?? '').reqId, body.request_id, 'under the same id')
+    t.notMatch(lines[0], /canary hash/, 'and nothing of the row')
   }
   const unknown = await app.inject('/failures/canary')
   t.match(problemOf(unknown), { status: 404, code: 'not_found', detail: 'Not found' })
