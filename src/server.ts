@@ -5,9 +5,8 @@ import { buildApp } from './app.ts'
 import { banner } from './banner.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { DataFolderInUse } from './db/data-folder.ts'
-import { migrate, pendingMigrations } from './db/migrate.ts'
-import { openDatabase } from './db/open.ts'
-import type { Db } from './db/schema.ts'
+import { pendingMigrations } from './db/migrate.ts'
+import { type OpenDatabase, openDatabase } from './db/open.ts'
 import { developmentSecret } from './tokens/secret.ts'
 
 /**
@@ -29,24 +28,24 @@ async function main(): Promise<void> {
 }
 
 async function serve(config: Config): Promise<void> {
-  const { db, listen } = await openDatabase(config, (error) =>
+  const database = await openDatabase(config, (error) =>
     app.log.warn({ err: error }, 'an idle database connection broke'),
   )
-  const app = await buildApp(config, { db, listen })
+  const app = await buildApp(config, database)
   // From here on, a signal or a fault closes what was opened.
   process.off('SIGTERM', endAtOnce).off('SIGINT', endAtOnce)
   closeWithGrace({ delay: 10_000 }, async ({ err }) => {
     if (err) app.log.fatal({ err }, 'closing after an unexpected error')
     await app.close()
   })
-  await prepareSchema(db, config)
+  await prepareSchema(database, config)
   const address = await app.listen({ host: config.host, port: config.port })
   process.stdout.write(banner(config, address))
 }
 
-async function prepareSchema(db: Db, { migrateOnStart }: Config): Promise<void> {
+async function prepareSchema({ db, migrate }: OpenDatabase, { migrateOnStart }: Config): Promise<void> {
   if (migrateOnStart) {
-    await migrate(db)
+    await migrate()
   } else if ((await pendingMigrations(db)).length > 0) {
     throw new ConfigError(
       'the database schema is behind and MIGRATE_ON_START=false: run `npm run migrate` first',
@@ -55,9 +54,9 @@ async function prepareSchema(db: Db, { migrateOnStart }: Config): Promise<void> 
 }
 
 async function runMigrations(config: Config): Promise<void> {
-  const { db } = await openDatabase(config, () => {})
+  const { db, migrate } = await openDatabase(config, () => {})
   try {
-    const applied = await migrate(db)
+    const applied = await migrate()
     process.stdout.write(
       applied.length > 0 ? `applied ${applied.join(', ')}\n` : 'the schema is up to date\n',
     )

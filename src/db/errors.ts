@@ -11,6 +11,8 @@ const networkErrors = new Set([
   'EHOSTUNREACH',
 ])
 
+const withoutCode = /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout)/
+
 function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code
   return typeof code === 'string' ? code : ''
@@ -32,9 +34,6 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   if (unavailable.test(code) || networkErrors.has(code)) return true
   // FATAL ends the connection: whatever the reason, it was not this statement's.
   if ((error as { severity?: unknown } | null)?.severity === 'FATAL') return true
-  // pg has no code for these two.
-  return (
-    error instanceof Error &&
-    /^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)
-  )
+  // pg has no code for these.
+  return error instanceof Error && withoutCode.test(error.message)
 }

@@ -12,6 +12,13 @@ export type Listen = (channel: string, listener: Listener) => () => Promise<void
 
 const firstDelay = 100
 const longestDelay = 5_000
+const heartbeat = 5_000
+
+/** Without a goodbye, which would wait for an answer: nothing is under way that could be lost. */
+function hangUp(client: pg.Client): void {
+  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
+  stream.destroy()
+}
 
 /**
  * LISTEN on a connection of its own, reconnected with a growing delay: a pooled connection would be handed on,
@@ -29,14 +36,16 @@ export function listenOn(url: string): Listen {
         connectionString: url,
         application_name: 'latchkey listener',
         connectionTimeoutMillis: 5_000,
-        keepAlive: true,
+        query_timeout: heartbeat,
       })
       client = connecting
       let lost = false
+      let beat: NodeJS.Timeout | undefined
       const again = () => {
+        clearInterval(beat)
         if (lost || closed) return
         lost = true
-        connecting.end().catch(() => {})
+        hangUp(connecting)
         retry = setTimeout(connect, delay)
         delay = Math.min(delay * 2, longestDelay)
       }
@@ -48,6 +57,8 @@ export function listenOn(url: string): Listen {
         .then(() => connecting.query(`listen ${connecting.escapeIdentifier(channel)}`))
         .then(() => {
           delay = firstDelay
+          // A connection that has gone silent looks like one on which nothing is said.
+          beat = setInterval(() => connecting.query('select 1').catch(again), heartbeat).unref()
           onConnect()
         })
         .catch(again)
@@ -57,7 +68,7 @@ export function listenOn(url: string): Listen {
     return async () => {
       closed = true
       clearTimeout(retry)
-      await client?.end().catch(() => {})
+      if (client) hangUp(client)
     }
   }
 }

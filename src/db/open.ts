@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 import type { Listen } from './listen.ts'
+import { migrate } from './migrate.ts'
 import type { Db } from './schema.ts'
 
 export interface OpenDatabase {
@@ -7,6 +8,8 @@ export interface OpenDatabase {
   readonly db: Db
   /** How other processes' messages arrive; undefined where there is no other process. */
   readonly listen: Listen | undefined
+  /** Brings the schema up to date. @returns names of the migrations applied */
+  readonly migrate: () => Promise<string[]>
 }
 
 /**
@@ -18,12 +21,15 @@ export async function openDatabase(
   onIdleError: (error: Error) => void,
 ): Promise<OpenDatabase> {
   if (database.kind === 'postgres') {
-    const [{ openPostgres }, { listenOn }] = await Promise.all([
-      import('./postgres.ts'),
-      import('./listen.ts'),
-    ])
-    return { db: openPostgres({ ...database, onIdleError }), listen: listenOn(database.url) }
+    const { url } = database
+    const [postgres, { listenOn }] = await Promise.all([import('./postgres.ts'), import('./listen.ts')])
+    return {
+      db: postgres.openPostgres({ ...database, onIdleError }),
+      listen: listenOn(url),
+      migrate: () => postgres.migratePostgres(url),
+    }
   }
   const { openEmbedded } = await import('./embedded.ts')
-  return { db: await openEmbedded(database.dataDir), listen: undefined }
+  const db = await openEmbedded(database.dataDir)
+  return { db, listen: undefined, migrate: () => migrate(db) }
 }

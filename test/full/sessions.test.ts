@@ -1,9 +1,10 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
-import { migrate } from '../../src/db/migrate.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { password, signUp, type TestUser, testConfig } from '../helper.ts'
 import { freshDatabase } from '../postgres.ts'
@@ -16,8 +17,8 @@ async function instances(t: Test, options: { env?: Record<string, string>; notif
   const { url } = await freshDatabase(t, server as string)
   const config = testConfig({ DATABASE_URL: url, ...options.env })
   const start = async () => {
-    const { db, listen } = await openDatabase(config, () => {})
-    await migrate(db)
+    const { db, listen, migrate } = await openDatabase(config, () => {})
+    await migrate()
     const app = await buildApp(config, { db, listen: options.notify === false ? undefined : listen })
     await app.ready()
     t.teardown(() => app.close())
@@ -164,3 +165,54 @@ t.test('J02, J09: the database away: 503 from what cannot know, and it heals', a
   const latency = await until(401, () => me(two, bob.token), 5000)
   t.ok(latency < 2000, 'revocations travel again')
 })
+
+t.test('J07: a network that drops packets: 503, and no connection is waited for for good', async (t) => {
+  const { port, freeze } = await freezingProxy(t, new URL(server))
+  const config = { ...(await proxied(t, port)), REVOCATION_POLL_SECONDS: '1' }
+  const { db, listen, migrate } = await openDatabase(testConfig(config), () => {})
+  await migrate()
+  const app = await buildApp(testConfig(config), { db, listen })
+  await app.ready()
+  t.teardown(() => app.close())
+  const alice = await signUp(app, 'alice')
+
+  freeze()
+  const answer = await alice.call('GET', '/api/auth/sessions')
+  t.match(answer.json(), { status: 503, code: 'service_unavailable' })
+  // Only the connections of before are frozen: new ones go through.
+  const latency = await until(200, async () => (await alice.call('GET', '/api/auth/me')).statusCode, 30_000)
+  t.ok(latency < 30_000, 'heals')
+  t.equal((await app.inject('/health/ready')).statusCode, 200)
+})
+
+/** Passes connections on to a server until they are frozen: then nothing passes, and nothing says so. */
+async function freezingProxy(t: Test, target: URL) {
+  const open = new Set<Socket>()
+  const proxy = createServer((client) => {
+    const upstream = connect(Number(target.port || 5432), target.hostname)
+    for (const socket of [client, upstream]) {
+      open.add(socket)
+      socket.on('error', () => {})
+    }
+    client.pipe(upstream).pipe(client)
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  t.teardown(() => {
+    for (const socket of open) socket.destroy()
+    proxy.close()
+  })
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    freeze() {
+      for (const socket of open) socket.unpipe().pause()
+    },
+  }
+}
+
+async function proxied(t: Test, port: number) {
+  const url = new URL((await freshDatabase(t, server as string)).url)
+  url.hostname = '127.0.0.1'
+  url.port = String(port)
+  return { DATABASE_URL: url.href }
+}
