@@ -2,8 +2,6 @@
 interface Budget {
   readonly max: number
   readonly timeWindow: number
-  /** Routes of one group share the budget. */
-  readonly groupId?: string
 }
 
 const minute = 60_000
@@ -13,9 +11,12 @@ export const budgets = {
   /** Each costs a password hash and makes a row. */
   signup: { max: 20, timeWindow: minute },
   /** Each costs a password hash and is a guess: login, and what asks for the password of an open session. */
-  password: { max: 30, timeWindow: minute, groupId: 'password' },
+  password: { max: 30, timeWindow: minute },
   /** Each costs statements; a client behind a shared address needs one in a quarter of an hour. */
   refresh: { max: 300, timeWindow: minute },
   /** Every other route, and paths that do not exist. */
   everything: { max: 1_200, timeWindow: minute },
 } as const satisfies Record<string, Budget>
+
+/** Named by a route in `config.budget`; routes that name the same one share it. */
+export type BudgetName = Exclude<keyof typeof budgets, 'everything'>

@@ -1,7 +1,8 @@
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
+import rateLimit from '../../plugins/rate-limit.ts'
 import { budgets } from '../../src/limits.ts'
-import { problemOf, testApp } from '../helper.ts'
+import { problemOf, testApp, twoUsers } from '../helper.ts'
 
 const limited = { status: 429, code: 'rate_limited', detail: 'Too many requests' }
 const login = { method: 'POST', url: '/api/auth/login', payload: { email: 'a@example.com' } } as const
@@ -53,6 +54,29 @@ t.test('H03, H04: one client is one budget, however it writes its address', asyn
     },
   })
   t.equal(answer.count, budgets.password.max)
+})
+
+t.test('D09: what asks for a password shares one budget', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env: { RATE_LIMITS: 'on' } })
+  const wrong = { current_password: 'not the password', new_password: 'another password' }
+  const guesses = [
+    () => app.inject(login),
+    () => alice.call('PUT', '/api/auth/password', wrong),
+    () => alice.call('POST', '/api/auth/me/delete', { password: 'not the password' }),
+  ]
+  for (let count = 0; count < budgets.password.max; count++) {
+    const answer = await guesses[count % guesses.length]?.()
+    t.not(answer?.statusCode, 429)
+  }
+  for (const guess of guesses) t.match(problemOf(await guess()), limited)
+  t.equal((await bob.call('GET', bob.tasks)).statusCode, 200, 'and nothing else is limited by it')
+})
+
+t.test('a budget that does not exist stops the start', async (t) => {
+  const app = Fastify()
+  await app.register(rateLimit, { enabled: true })
+  const route = () => app.get('/a', { config: { budget: 'generous' as 'signup' } }, async () => 'ok')
+  t.throws(route, { message: /^GET \/a: config\.budget must be/ })
 })
 
 t.test('RATE_LIMITS=off turns all of them off', async (t) => {

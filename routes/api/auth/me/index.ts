@@ -3,7 +3,6 @@ import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
 import { deleteAccount } from '../../../../src/accounts/service.ts'
 import { findOwnedUser, renameOwnedUser } from '../../../../src/accounts/users.ts'
-import { budgets } from '../../../../src/limits.ts'
 import { Problem } from '../../../../src/problem.ts'
 import { UserSchema } from '../schemas.ts'
 import { DeleteAccountBody, ProfileBody, schemas } from './schemas.ts'
@@ -48,7 +47,7 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
     {
       config: {
         access: 'user',
-        rateLimit: budgets.password,
+        budget: 'password',
         problems: ['user_not_found', 'invalid_credentials'],
       },
       schema: {
@@ -63,7 +62,7 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await deleteAccount(app, request.owner, request.body.password)
+      await deleteAccount(app, request.owner, { password: request.body.password, ip: request.ip })
       return reply.code(204).send(null)
     },
   )

@@ -2,7 +2,6 @@ import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
 import { changePassword } from '../../../../src/accounts/service.ts'
-import { budgets } from '../../../../src/limits.ts'
 import { ChangePasswordBody, schemas } from './schemas.ts'
 
 const tags = ['auth']
@@ -15,7 +14,7 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
     {
       config: {
         access: 'user',
-        rateLimit: budgets.password,
+        budget: 'password',
         problems: ['user_not_found', 'invalid_credentials'],
       },
       schema: {
@@ -30,7 +29,12 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { current_password: current, new_password: wanted } = request.body
-      await changePassword(app, { owner: request.owner, sid: request.user?.sid }, { current, wanted })
+      await changePassword(app, request.owner, {
+        current,
+        wanted,
+        sid: request.user?.sid ?? '',
+        ip: request.ip,
+      })
       return reply.code(204).send(null)
     },
   )
