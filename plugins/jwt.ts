@@ -36,8 +36,8 @@ declare module '@fastify/jwt' {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Signs an access token for a session. `expiresAt` is in seconds since the epoch. */
-    issueAccessToken(userId: string, sessionId: string): { token: string; expiresAt: number }
+    /** Signs an access token for a session; it lives for `expiresIn` seconds. */
+    issueAccessToken(userId: string, sessionId: string): { token: string; expiresIn: number }
   }
   interface FastifyRequest {
     [unverified]: UnverifiedToken | null
@@ -96,7 +96,7 @@ export default fp<JwtOptions>(
 
     app.decorate('issueAccessToken', (userId: string, sessionId: string) => {
       const claims = accessTokenClaims(policy, { userId, sessionId, now: clock() })
-      return { token: app.jwt.sign(claims), expiresAt: claims.exp }
+      return { token: app.jwt.sign(claims), expiresIn: policy.lifetime }
     })
   },
   { name: 'latchkey-jwt', fastify: '5.x' },

@@ -1,4 +1,4 @@
-import type { Db } from './db/schema.ts'
+import type { Trx } from './db/schema.ts'
 
 /** The names are stable: alerts are written against them. */
 export type SecurityEventName =
@@ -23,14 +23,19 @@ export interface SecurityLog {
 /** What an operator should look at, rather than only be able to look up. */
 const alarming: ReadonlySet<SecurityEventName> = new Set(['refresh_token_reused'])
 
-/** Writes an event as a row, in the transaction of what it tells of, and as a log line. */
-export async function recordEvent(db: Db, log: SecurityLog, event: SecurityEvent): Promise<void> {
-  const row = {
-    event: event.event,
-    user_id: event.userId,
-    session_id: event.sessionId ?? null,
-    ip: event.ip ?? null,
-  }
-  await db.insertInto('security_events').values(row).execute()
-  log[alarming.has(event.event) ? 'warn' : 'info'](row, 'security event')
+const rowOf = ({ event, userId, sessionId, ip }: SecurityEvent) => ({
+  event,
+  user_id: userId,
+  session_id: sessionId ?? null,
+  ip: ip ?? null,
+})
+
+/** Writes events as rows, in the transaction of what they tell of. */
+export async function insertEvents(trx: Trx, events: readonly SecurityEvent[]): Promise<void> {
+  if (events.length > 0) await trx.insertInto('security_events').values(events.map(rowOf)).execute()
+}
+
+/** Writes events as log lines, once what they tell of has happened. */
+export function logEvents(log: SecurityLog, events: readonly SecurityEvent[]): void {
+  for (const event of events) log[alarming.has(event.event) ? 'warn' : 'info'](rowOf(event), 'security event')
 }

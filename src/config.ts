@@ -25,7 +25,8 @@ export const Environment = Type.Object({
   ACCESS_TOKEN_EXPIRE_MINUTES: Type.Integer({ minimum: 1, maximum: 1440, default: 15 }),
   SESSION_IDLE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 14 }),
   SESSION_ABSOLUTE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 30 }),
-  REVOCATION_POLL_SECONDS: Type.Integer({ minimum: 1, maximum: 60, default: 2 }),
+  // Well below the time after which a process without news refuses: src/sessions/revocations.ts.
+  REVOCATION_POLL_SECONDS: Type.Integer({ minimum: 1, maximum: 5, default: 2 }),
   HASH_CONCURRENCY: Type.Integer({
     minimum: 1,
     maximum: 64,

@@ -41,6 +41,8 @@ export default async function healthRoutes(app: RouteScope): Promise<void> {
     async (_request, reply) => {
       if (draining) throw new Problem('service_unavailable', { reason: 'draining' })
       await sql`select 1`.execute(app.db)
+      if (!app.revocations.current)
+        throw new Problem('service_unavailable', { reason: 'revocations_unknown' })
       return reply.code(200).send({ status: 'ok' })
     },
   )

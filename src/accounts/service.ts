@@ -1,8 +1,15 @@
-import { recordEvent } from '../audit.ts'
+import type { Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
+import { type Consequences, committing } from '../sessions/committing.ts'
 import { type Client, lockUser } from '../sessions/repository.ts'
 import { revokeOwnedTokens } from '../sessions/revocation-repository.ts'
-import { endOwnedSessions, openSession, type SessionDeps, type SignedIn } from '../sessions/service.ts'
+import {
+  endOwnedSessionsIn,
+  openSession,
+  type SessionDeps,
+  type SignedIn,
+  type WhichSessions,
+} from '../sessions/service.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { canonicalEmail } from './email.ts'
 import { lengthAsHashed, type Passwords, passwordLength } from './passwords.ts'
@@ -34,12 +41,13 @@ export async function signUp(deps: AccountDeps, wanted: SignUp, client: Client):
   // Hashed before the address is looked at: a taken one costs the same time.
   const passwordHash = await deps.passwords.hash(wanted.password)
   const email = canonicalEmail(wanted.email)
-  return deps.db.transaction().execute(async (trx) => {
+  return committing(deps, async (trx, consequences) => {
     const user = await insertUser(trx, { email, name: wanted.name, passwordHash })
-    const opened =
-      user && (await openSession(trx, deps.sessionPolicy, { userId: user.id, passwordHash, client }))
-    if (!opened) throw new Problem('email_already_registered')
-    return { user, session: opened.session }
+    if (!user) throw new Problem('email_already_registered')
+    const opening = { userId: user.id, passwordHash, client }
+    const session = await openSession(trx, deps.sessionPolicy, opening, consequences)
+    if (!session) throw new Error('the account that was just made is not there')
+    return { user, session }
   })
 }
 
@@ -48,64 +56,70 @@ export async function signUp(deps: AccountDeps, wanted: SignUp, client: Client):
  * @throws Problem invalid_credentials, service_unavailable
  */
 export async function logIn(
-  { db, passwords, revocations, sessionPolicy }: AccountDeps,
+  deps: AccountDeps,
   given: { readonly email: string; readonly password: string },
   client: Client,
 ): Promise<SignedIn> {
-  const found = await findCredentials(db, canonicalEmail(given.email))
-  const matched = await passwords.verify(found?.password_hash, given.password)
+  const found = await findCredentials(deps.db, canonicalEmail(given.email))
+  const matched = await deps.passwords.verify(found?.password_hash, given.password)
   if (!found || !matched) throw new Problem('invalid_credentials')
   const { password_hash: passwordHash, ...user } = found
-  const opened = await db
-    .transaction()
-    .execute((trx) => openSession(trx, sessionPolicy, { userId: user.id, passwordHash, client }))
-  if (!opened) throw new Problem('invalid_credentials')
-  revocations.apply(opened.revoked)
-  return { user, session: opened.session }
+  const opening = { userId: user.id, passwordHash, client }
+  const session = await committing(deps, (trx, consequences) =>
+    openSession(trx, deps.sessionPolicy, opening, consequences),
+  )
+  if (!session) throw new Problem('invalid_credentials')
+  return { user, session }
 }
 
 /**
- * Sets a new password for the right current one; every other session ends.
- * @param sid the session that goes on
+ * Sets a new password for the right current one; every session but `sid` ends.
  * @throws Problem user_not_found, invalid_credentials, validation_failed, service_unavailable
  */
 export async function changePassword(
   deps: AccountDeps,
-  { owner, sid }: { readonly owner: OwnerId; readonly sid: string | undefined },
-  { current, wanted }: { readonly current: string; readonly wanted: string },
+  owner: OwnerId,
+  { current, wanted, sid, ip }: { current: string; wanted: string; sid: string; ip: string },
 ): Promise<void> {
   assertAcceptable(wanted, 'new_password')
   const currentHash = await assertPassword(deps, owner, current)
   if (wanted === current) throw fieldProblem('new_password', 'must differ from the current one')
   const passwordHash = await deps.passwords.hash(wanted)
-  const { db, sessionPolicy, revocations, log } = deps
-  const revoked = await db.transaction().execute(async (trx) => {
+  await committing(deps, async (trx, consequences) => {
     if ((await lockUser(trx, owner)) !== currentHash) throw new Problem('invalid_credentials')
     await setOwnedPasswordHash(trx, owner, passwordHash)
-    const ended = await endOwnedSessions(trx, sessionPolicy, owner, { except: sid })
-    ended.push(...(await revokeOwnedTokens(trx, owner, sessionPolicy.accessTokenSeconds)))
-    await recordEvent(trx, log, { event: 'password_changed', userId: owner, sessionId: sid })
-    return ended
+    consequences.events.push({ event: 'password_changed', userId: owner, sessionId: sid, ip })
+    await endAccess(trx, deps, { owner, which: { except: sid }, ip }, consequences)
   })
-  revocations.apply(revoked)
 }
 
 /**
  * Removes an account with its sessions and tasks, for the right password.
  * @throws Problem user_not_found, invalid_credentials, service_unavailable
  */
-export async function deleteAccount(deps: AccountDeps, owner: OwnerId, password: string): Promise<void> {
-  await assertPassword(deps, owner, password)
-  const { db, sessionPolicy, revocations, log } = deps
-  const revoked = await db.transaction().execute(async (trx) => {
-    await lockUser(trx, owner)
-    const ended = await endOwnedSessions(trx, sessionPolicy, owner, {})
-    ended.push(...(await revokeOwnedTokens(trx, owner, sessionPolicy.accessTokenSeconds)))
+export async function deleteAccount(
+  deps: AccountDeps,
+  owner: OwnerId,
+  { password, ip }: { password: string; ip: string },
+): Promise<void> {
+  const currentHash = await assertPassword(deps, owner, password)
+  await committing(deps, async (trx, consequences) => {
+    if ((await lockUser(trx, owner)) !== currentHash) throw new Problem('invalid_credentials')
+    await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
     await deleteOwnedUser(trx, owner)
-    await recordEvent(trx, log, { event: 'account_deleted', userId: owner })
-    return ended
+    consequences.events.push({ event: 'account_deleted', userId: owner, ip })
   })
-  revocations.apply(revoked)
+}
+
+/** Ends sessions, and every token of the owner's that was issued until now and belongs to no session. */
+async function endAccess(
+  trx: Trx,
+  { sessionPolicy }: AccountDeps,
+  ending: { owner: OwnerId; which: WhichSessions; ip: string },
+  consequences: Consequences,
+): Promise<void> {
+  await endOwnedSessionsIn(trx, sessionPolicy, ending, consequences)
+  consequences.revoked.push(...(await revokeOwnedTokens(trx, ending.owner, sessionPolicy.accessTokenSeconds)))
 }
 
 /**

@@ -23,7 +23,8 @@ const inDays = (days: number) => sql<string>`now() + make_interval(days => ${day
 /** Rotating moves the idle end, up to the absolute one. */
 const nextIdleEnd = (days: number) => sql<string>`least(expires_at, ${inDays(days)})`
 
-const isLive = sql<boolean>`idle_expires_at > now()`
+/** An expired session is over before the clean-up removes it. */
+export const isLive = sql<boolean>`idle_expires_at > now()`
 
 /**
  * Makes whoever else would open or end this user's sessions wait for the end of the transaction.

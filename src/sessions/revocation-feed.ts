@@ -59,11 +59,12 @@ export class RevocationFeed {
 
   async #load(): Promise<void> {
     const { db, revocations, pollSeconds, onError } = this.#options
-    const everything = !this.#complete
+    const everything = !this.#complete || !revocations.current
+    const asked = revocations.now
     try {
       this.#complete = true
       revocations.apply(await liveRevocations(db, everything ? undefined : pollSeconds + overlapSeconds))
-      revocations.heard()
+      revocations.heard(asked)
       this.#failing = false
     } catch (error) {
       this.#complete = false

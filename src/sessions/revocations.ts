@@ -49,9 +49,14 @@ export class Revocations {
     }
   }
 
-  /** Says that everything revoked until now has been applied. */
-  heard(): void {
-    this.#heardAt = this.#monotonic()
+  /** To be handed to {@link heard}, taken before the database is asked. */
+  get now(): number {
+    return this.#monotonic()
+  }
+
+  /** Says that everything revoked until then has been applied. */
+  heard(at: number): void {
+    this.#heardAt = at
   }
 
   /** Forgets what can refuse no token any more. */

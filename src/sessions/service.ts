@@ -1,20 +1,21 @@
 import { findUser, type User } from '../accounts/users.ts'
-import { recordEvent, type SecurityLog } from '../audit.ts'
 import type { Db, Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId } from '../tokens/owner.ts'
+import { type CommitDeps, type Consequences, committing } from './committing.ts'
 import { parseRefreshToken, type RefreshKeys, verifiesRefreshToken } from './refresh-token.ts'
 import {
   type Client,
   findLiveSession,
   insertSession,
+  isLive,
   type Lifetimes,
   lockUser,
   rotateSession,
   type Session,
 } from './repository.ts'
 import { endSessionsWhere } from './revocation-repository.ts'
-import type { Revocation, Revocations } from './revocations.ts'
+import type { Revocation } from './revocations.ts'
 
 /** How long sessions and what they give live, and the keys of their refresh tokens. */
 export interface SessionPolicy extends Lifetimes {
@@ -23,11 +24,8 @@ export interface SessionPolicy extends Lifetimes {
 }
 
 /** What sessions need of their surroundings; a Fastify instance with the plugins on it is one. */
-export interface SessionDeps {
-  readonly db: Db
-  readonly revocations: Revocations
+export interface SessionDeps extends CommitDeps {
   readonly sessionPolicy: SessionPolicy
-  readonly log: SecurityLog
 }
 
 export interface SignedIn {
@@ -42,8 +40,7 @@ export const maxSessions = 20
 const graceSeconds = 10
 
 /**
- * Opens a session; past {@link maxSessions} the oldest end. The caller applies the revocations once the
- * transaction has committed.
+ * Opens a session; past {@link maxSessions} the oldest end.
  * @param passwordHash what the password was verified against
  * @returns undefined when the account is gone, or has another password by now
  */
@@ -51,11 +48,12 @@ export async function openSession(
   trx: Trx,
   policy: SessionPolicy,
   { userId, passwordHash, client }: { userId: string; passwordHash: string; client: Client },
-): Promise<{ session: Session; revoked: Revocation[] } | undefined> {
+  consequences: Consequences,
+): Promise<Session | undefined> {
   // Counting and inserting under the lock: of 50 logins at once, the cap still holds. And a login that was
   // verified while the password changed must not outlive the change.
   if ((await lockUser(trx, userId)) !== passwordHash) return undefined
-  const revoked = await endSessionsWhere(trx, policy.accessTokenSeconds, (eb) =>
+  const surplus = await endSessionsWhere(trx, policy.accessTokenSeconds, (eb) =>
     eb.and([
       eb('user_id', '=', userId),
       eb(
@@ -65,13 +63,15 @@ export async function openSession(
           .selectFrom('sessions')
           .select('id')
           .where('user_id', '=', userId)
+          .where(isLive)
           .orderBy('created_at', 'desc')
           .orderBy('id', 'desc')
           .offset(maxSessions - 1),
       ),
     ]),
   )
-  return { session: await insertSession(trx, userId, client, policy), revoked }
+  noteEnded(consequences, surplus, { userId, ip: client.ip })
+  return insertSession(trx, userId, client, policy)
 }
 
 /**
@@ -94,9 +94,7 @@ export async function refreshSession(deps: SessionDeps, token: string, { ip }: C
   const session = await findLiveSession(db, known.id, graceSeconds)
   if (!session) throw new Problem('invalid_grant')
   if (session.generation === presented.generation + 1 && session.justRotated) return withUser(db, session)
-  if (session.generation > presented.generation) {
-    await endSession(deps, session, { event: 'refresh_token_reused', ip })
-  }
+  if (session.generation > presented.generation) await endStolenSession(deps, session, ip)
   throw new Problem('invalid_grant', { reason: 'reused' })
 }
 
@@ -106,62 +104,76 @@ async function withUser(db: Db, session: Session): Promise<SignedIn> {
   return { user, session }
 }
 
-async function endSession(
-  { db, revocations, sessionPolicy, log }: SessionDeps,
-  session: Session,
-  { event, ip }: { event: 'refresh_token_reused'; ip: string },
+async function endStolenSession(
+  deps: SessionDeps,
+  { id, user_id: userId }: Session,
+  ip: string,
 ): Promise<void> {
-  const revoked = await db.transaction().execute(async (trx) => {
-    const ended = await endSessionsWhere(trx, sessionPolicy.accessTokenSeconds, (eb) =>
-      eb.and([eb('id', '=', session.id)]),
+  await committing(deps, async (trx, { revoked, events }) => {
+    const ended = await endSessionsWhere(trx, deps.sessionPolicy.accessTokenSeconds, (eb) =>
+      eb.and([eb('id', '=', id)]),
     )
-    if (ended.length > 0) {
-      await recordEvent(trx, log, { event, userId: session.user_id, sessionId: session.id, ip })
-    }
-    return ended
+    revoked.push(...ended)
+    // Of several that present old tokens at once, one ends the session.
+    if (ended.length > 0) events.push({ event: 'refresh_token_reused', userId, sessionId: id, ip })
   })
-  revocations.apply(revoked)
 }
+
+/** Which of an owner's sessions. An id that is none of them names none. */
+export type WhichSessions = 'all' | { readonly only: string } | { readonly except: string }
 
 /**
  * Ends one of the owner's sessions.
  * @throws Problem session_not_found, the same for a stranger's session and for none
  */
-export async function endOwnedSession(deps: SessionDeps, owner: OwnerId, id: string): Promise<void> {
-  const ended = await endOwnedSessionsWhere(deps, owner, { only: id })
-  if (ended === 0) throw new Problem('session_not_found')
-}
-
-/** Ends the owner's sessions: all, or all but one, or one. @returns how many */
-export async function endOwnedSessionsWhere(
-  { db, revocations, sessionPolicy, log }: SessionDeps,
+export async function endOwnedSession(
+  deps: SessionDeps,
   owner: OwnerId,
-  which: { readonly only?: string | undefined; readonly except?: string | undefined },
-): Promise<number> {
-  const ended = await db.transaction().execute(async (trx) => {
-    const revoked = await endOwnedSessions(trx, sessionPolicy, owner, which)
-    for (const revocation of revoked) {
-      if (!('session' in revocation)) continue
-      await recordEvent(trx, log, { event: 'session_ended', userId: owner, sessionId: revocation.session })
-    }
-    return revoked
-  })
-  revocations.apply(ended)
-  return ended.length
+  id: string,
+  ip: string,
+): Promise<void> {
+  if ((await endOwnedSessions(deps, owner, { only: id }, ip)) === 0) throw new Problem('session_not_found')
 }
 
-/** As part of a larger change; the caller applies the revocations once that has committed. */
+/** @returns how many sessions were ended */
 export async function endOwnedSessions(
+  deps: SessionDeps,
+  owner: OwnerId,
+  which: WhichSessions,
+  ip: string,
+): Promise<number> {
+  return committing(deps, async (trx, consequences) => {
+    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which, ip }, consequences)
+    return consequences.revoked.length
+  })
+}
+
+/** As part of a larger change. */
+export async function endOwnedSessionsIn(
   trx: Trx,
   { accessTokenSeconds }: SessionPolicy,
-  owner: OwnerId,
-  { only, except }: { readonly only?: string | undefined; readonly except?: string | undefined },
-): Promise<Revocation[]> {
-  return endSessionsWhere(trx, accessTokenSeconds, (eb) =>
+  { owner, which, ip }: { owner: OwnerId; which: WhichSessions; ip: string },
+  consequences: Consequences,
+): Promise<void> {
+  const ended = await endSessionsWhere(trx, accessTokenSeconds, (eb) =>
     eb.and([
       eb('user_id', '=', owner),
-      ...(only === undefined ? [] : [eb('id', '=', only)]),
-      ...(except === undefined ? [] : [eb('id', '!=', except)]),
+      ...(which !== 'all' && 'only' in which ? [eb('id', '=', which.only)] : []),
+      ...(which !== 'all' && 'except' in which ? [eb('id', '!=', which.except)] : []),
     ]),
   )
+  noteEnded(consequences, ended, { userId: owner, ip })
+}
+
+function noteEnded(
+  { revoked, events }: Consequences,
+  ended: readonly Revocation[],
+  { userId, ip }: { userId: string; ip: string },
+): void {
+  for (const revocation of ended) {
+    revoked.push(revocation)
+    if ('session' in revocation) {
+      events.push({ event: 'session_ended', userId, sessionId: revocation.session, ip })
+    }
+  }
 }

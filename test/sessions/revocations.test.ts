@@ -9,7 +9,7 @@ function setUp() {
     () => time.now,
     () => time.monotonic,
   )
-  revocations.heard()
+  revocations.heard(0)
   const outcome = (user: Partial<Principal>) => {
     try {
       revocations.assertLive({ sub: 'alice', sid: undefined, issuedAt: 900, expiresAt: 2000, ...user })
@@ -52,7 +52,7 @@ t.test('J09: what cannot be known is refused, and not as a bad token', async (t)
   t.equal(outcome({ sid: 's2' }), 'live')
   time.monotonic = patience + 1
   t.equal(outcome({ sid: 's2' }), 'service_unavailable')
-  revocations.heard()
+  revocations.heard(time.monotonic)
   t.equal(outcome({ sid: 's2' }), 'live', 'heals by itself')
   t.equal(new Revocations(() => 0).current, false, 'a process that has heard nothing yet knows nothing')
 })

@@ -2,9 +2,8 @@ import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
 import { logIn, signUp } from '../../../src/accounts/service.ts'
-import { budgets } from '../../../src/limits.ts'
 import { refreshToken } from '../../../src/sessions/refresh-token.ts'
-import { endOwnedSessionsWhere, refreshSession, type SignedIn } from '../../../src/sessions/service.ts'
+import { endOwnedSessions, refreshSession, type SignedIn } from '../../../src/sessions/service.ts'
 import { clientOf } from './client.ts'
 import meRoutes from './me/index.ts'
 import passwordRoutes from './password/index.ts'
@@ -20,12 +19,12 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
   await app.register(passwordRoutes, { prefix: '/password' })
 
   function answer({ user, session: { id, generation, salt } }: SignedIn) {
-    const { token, expiresAt } = app.issueAccessToken(user.id, id)
+    const { token, expiresIn } = app.issueAccessToken(user.id, id)
     return {
       user,
       token,
       token_type: 'Bearer' as const,
-      expires_at: new Date(expiresAt * 1000).toISOString(),
+      expires_in: expiresIn,
       refresh_token: refreshToken(app.sessionPolicy.refreshKeys, { sessionId: id, generation }, salt),
     }
   }
@@ -33,7 +32,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
   app.post(
     '/signup',
     {
-      config: { access: 'public', rateLimit: budgets.signup, problems: ['email_already_registered'] },
+      config: { access: 'public', budget: 'signup', problems: ['email_already_registered'] },
       schema: {
         operationId: 'signUp',
         tags,
@@ -49,7 +48,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
   app.post(
     '/login',
     {
-      config: { access: 'public', rateLimit: budgets.password, problems: ['invalid_credentials'] },
+      config: { access: 'public', budget: 'password', problems: ['invalid_credentials'] },
       schema: {
         operationId: 'logIn',
         tags,
@@ -67,7 +66,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
   app.post(
     '/refresh',
     {
-      config: { access: 'public', rateLimit: budgets.refresh, problems: ['invalid_grant'] },
+      config: { access: 'public', budget: 'refresh', problems: ['invalid_grant'] },
       schema: {
         operationId: 'refresh',
         tags,
@@ -101,9 +100,10 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      const sid = request.user?.sid
-      const scopes = { current: { only: sid }, others: { except: sid }, all: {} }
-      await endOwnedSessionsWhere(app, request.owner, scopes[request.body.scope ?? 'current'])
+      // A token without a session has none to end, and all of the user's are others.
+      const sid = request.user?.sid ?? ''
+      const scopes = { current: { only: sid }, others: { except: sid }, all: 'all' } as const
+      await endOwnedSessions(app, request.owner, scopes[request.body.scope ?? 'current'], request.ip)
       return reply.code(204).send(null)
     },
   )

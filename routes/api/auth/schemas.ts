@@ -45,7 +45,11 @@ export const SessionSchema = Type.Object(
     user: Ref(UserSchema),
     token: Type.String({ description: 'The access token, a JWT (RFC 9068)' }),
     token_type: Type.Literal('Bearer'),
-    expires_at: Timestamp('When the access token ends'),
+    expires_in: Type.Integer({
+      minimum: 1,
+      description: 'Seconds until the access token ends',
+      examples: [900],
+    }),
     refresh_token: Type.String({ description: 'Exchanged for the next session answer, once; opaque' }),
   },
   { $id: 'Session', description: 'An open session: its user, its access token, its refresh token' },

@@ -42,7 +42,7 @@ export default async function sessionRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await endOwnedSession(app, request.owner, request.params.session_id)
+      await endOwnedSession(app, request.owner, request.params.session_id, request.ip)
       return reply.code(204).send(null)
     },
   )
