@@ -32,7 +32,7 @@ export async function makeKeyPair(algorithm: KeyAlgorithm): Promise<KeyPair> {
 }
 
 /** Member by member, so that nothing but what is public gets in. */
-function publicJwkOf(key: KeyObject, algorithm: KeyAlgorithm): PublicJwk {
+export function publicJwkOf(key: KeyObject, algorithm: KeyAlgorithm): PublicJwk {
   const jwk = key.export({ format: 'jwk' })
   const members = Object.fromEntries(requiredMembers[algorithm].map((name) => [name, jwk[name]]))
   const kid = createHash('sha256').update(JSON.stringify(members)).digest('base64url')
