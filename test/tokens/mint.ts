@@ -49,7 +49,7 @@ export function mint(header: Record<string, unknown> = {}, claims: Record<string
 /** Signs any two texts with a key pair, as JWS writes a signature (RFC 7518 section 3.4, RFC 8037). */
 export function signWith(
   privateKey: string | KeyObject,
-  header: { readonly alg?: unknown },
+  header: Readonly<Record<string, unknown>>,
   claims: unknown,
   dsaEncoding: 'der' | 'ieee-p1363' = 'ieee-p1363',
 ): string {
