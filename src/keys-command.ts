@@ -15,7 +15,7 @@ export const runKeys = {
 
 /** @throws ConfigError, DataFolderInUse */
 async function withKeys(config: Config, run: (store: KeyStore) => Promise<string>): Promise<void> {
-  const { algorithm, secretKey } = config
+  const { algorithm, secretKey: secret, previousSecretKey: previousSecret } = config
   if (algorithm === 'HS256') {
     throw new ConfigError('ALGORITHM=HS256 signs with SECRET_KEY: there are no keys to list or rotate')
   }
@@ -24,7 +24,7 @@ async function withKeys(config: Config, run: (store: KeyStore) => Promise<string
     if ((await pendingMigrations(db)).length > 0) {
       throw new ConfigError('the database schema is behind: run `npm run migrate` first')
     }
-    process.stdout.write(await run({ db, algorithm, secret: secretKey, clock: systemClock }))
+    process.stdout.write(await run({ db, algorithm, secret, previousSecret, clock: systemClock }))
   } finally {
     await db.destroy()
   }

@@ -1,8 +1,13 @@
 import { createPrivateKey } from 'node:crypto'
-import { sealPrivateKey, unsealPrivateKey } from './key-encryption.ts'
+import type { Db } from '../db/schema.ts'
+import {
+  type SealingSecrets,
+  sealedUnderAnother,
+  sealPrivateKey,
+  unsealPrivateKey,
+} from './key-encryption.ts'
 import { publicPemOf } from './key-pair.ts'
-import type { KeyStore } from './key-rotation.ts'
-import { type Dated, type PublicJwk, SigningKeyError, signingKeyAt } from './signing-keys.ts'
+import { type Dated, type PublicJwk, signingKeyAt } from './signing-keys.ts'
 import { resealSigningKey, type StoredKey } from './signing-keys-repository.ts'
 
 /** A key in memory, as PEM. */
@@ -13,26 +18,19 @@ export interface HeldKey extends Dated {
   readonly privateKey: string | undefined
 }
 
-interface Secrets extends Pick<KeyStore, 'db' | 'secret'> {
-  /** What the secret was before; a key sealed under it is sealed anew. */
-  readonly previousSecret: string | undefined
-}
-
-export async function holdKey(secrets: Secrets, stored: StoredKey): Promise<HeldKey> {
-  const { kid, publicJwk, signsFrom } = stored
-  const privateKey = await unseal(secrets, stored)
+/** Opens a key that the table has. One that only the previous secret opens is sealed anew under the current one. */
+export async function holdKey(db: Db, secrets: SealingSecrets, stored: StoredKey): Promise<HeldKey> {
+  const { kid, publicJwk, signsFrom, sealed } = stored
+  const opened = unsealPrivateKey(sealed, kid, secrets)
+  if (opened?.underPrevious) {
+    await resealSigningKey(db, stored, sealPrivateKey(opened.privateKey, kid, secrets.secret))
+  }
+  const privateKey = opened && pemOf(opened.privateKey)
   return { kid, publicJwk, signsFrom, publicKey: publicPemOf(publicJwk), privateKey }
 }
 
-async function unseal({ db, secret, previousSecret }: Secrets, stored: StoredKey) {
-  const { kid, sealed } = stored
-  let pkcs8 = unsealPrivateKey(sealed, kid, secret)
-  if (!pkcs8 && previousSecret !== undefined) {
-    pkcs8 = unsealPrivateKey(sealed, kid, previousSecret)
-    // The previous secret is about to go away; the key must not go with it.
-    if (pkcs8) await resealSigningKey(db, stored, sealPrivateKey(pkcs8, kid, secret))
-  }
-  if (!pkcs8) return undefined
+/** fast-jwt reads PEM and no key object. */
+function pemOf(pkcs8: Buffer): string {
   const key = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
   return key.export({ type: 'pkcs8', format: 'pem' }) as string
 }
@@ -44,8 +42,5 @@ async function unseal({ db, secret, previousSecret }: Secrets, stored: StoredKey
 export function assertReadable(keys: readonly HeldKey[], now: number): void {
   const from = (signingKeyAt(keys, now) ?? keys[0])?.signsFrom ?? 0
   const sealed = keys.find((key) => key.privateKey === undefined && key.signsFrom >= from)
-  if (!sealed) return
-  throw new SigningKeyError(
-    `signing key ${sealed.kid} was encrypted under another SECRET_KEY; set SECRET_KEY_PREVIOUS to that one`,
-  )
+  if (sealed) throw sealedUnderAnother(sealed.kid)
 }

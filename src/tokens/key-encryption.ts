@@ -1,4 +1,11 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { SigningKeyError } from './signing-keys.ts'
+
+/** What private keys are sealed under, and what they were sealed under before. */
+export interface SealingSecrets {
+  readonly secret: string
+  readonly previousSecret: string | undefined
+}
 
 const nonceLength = 12
 const tagLength = 16
@@ -14,20 +21,37 @@ export function sealPrivateKey(privateKey: Buffer, kid: string, secret: string):
   return Buffer.concat([nonce, cipher.getAuthTag(), ciphertext]).toString('base64url')
 }
 
-/** The private key, or undefined when it was sealed under another secret or was tampered with. */
-export function unsealPrivateKey(sealed: string, kid: string, secret: string): Buffer | undefined {
+/** The private key, or undefined when it was sealed under neither secret or was tampered with. */
+export function unsealPrivateKey(
+  sealed: string,
+  kid: string,
+  { secret, previousSecret }: SealingSecrets,
+): { readonly privateKey: Buffer; readonly underPrevious: boolean } | undefined {
+  const current = decrypt(sealed, kid, secret)
+  if (current) return { privateKey: current, underPrevious: false }
+  const previous = previousSecret === undefined ? undefined : decrypt(sealed, kid, previousSecret)
+  return previous && { privateKey: previous, underPrevious: true }
+}
+
+function decrypt(sealed: string, kid: string, secret: string): Buffer | undefined {
   const bytes = Buffer.from(sealed, 'base64url')
   const nonce = bytes.subarray(0, nonceLength)
   const tag = bytes.subarray(nonceLength, nonceLength + tagLength)
   try {
-    const decipher = createDecipheriv('aes-256-gcm', encryptionKey(secret), nonce, {
-      authTagLength: tagLength,
-    })
+    const key = encryptionKey(secret)
+    const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: tagLength })
     decipher.setAAD(Buffer.from(kid)).setAuthTag(tag)
     return Buffer.concat([decipher.update(bytes.subarray(nonceLength + tagLength)), decipher.final()])
   } catch {
     return undefined
   }
+}
+
+/** For a key that neither secret opens. */
+export function sealedUnderAnother(kid: string): SigningKeyError {
+  return new SigningKeyError(
+    `signing key ${kid} was encrypted under another SECRET_KEY; set SECRET_KEY_PREVIOUS to that one`,
+  )
 }
 
 function encryptionKey(secret: string): Buffer {

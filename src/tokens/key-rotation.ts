@@ -1,7 +1,12 @@
 import type { Transaction } from 'kysely'
 import type { Clock } from '../clock.ts'
 import type { Database, Db } from '../db/schema.ts'
-import { sealPrivateKey } from './key-encryption.ts'
+import {
+  type SealingSecrets,
+  sealedUnderAnother,
+  sealPrivateKey,
+  unsealPrivateKey,
+} from './key-encryption.ts'
 import { makeKeyPair } from './key-pair.ts'
 import {
   endOf,
@@ -21,10 +26,9 @@ import {
 } from './signing-keys-repository.ts'
 
 /** The keys of one algorithm, and what making one takes. */
-export interface KeyStore {
+export interface KeyStore extends SealingSecrets {
   readonly db: Db
   readonly algorithm: KeyAlgorithm
-  readonly secret: string
   readonly clock: Clock
 }
 
@@ -49,7 +53,7 @@ export async function maintainKeys(store: KeyStore, policy: KeyPolicy): Promise<
   if (wanting(keys)) {
     keys = await underLock(store, async (trx, found) => {
       if (!wanting(found)) return found
-      return [...found, await addKey(trx, store, found.length === 0 ? 0 : rotationLead)]
+      return [...found, await addKey(trx, store, found, rotationLead)]
     })
   }
   const ended = keys.filter((_, index) => endOf(keys, index, policy.lifetime) <= clock())
@@ -64,7 +68,7 @@ export async function maintainKeys(store: KeyStore, policy: KeyPolicy): Promise<
 /**
  * Makes the next key. It signs after the lead, when every verifier has seen it published; `atOnce` is for an
  * emergency, and passes over a key that waits.
- * @throws SigningKeyError when a next key waits already
+ * @throws SigningKeyError when a next key waits already, or the secret is not the one that keys are sealed under
  */
 export async function rotateKeys(
   store: KeyStore,
@@ -81,7 +85,7 @@ export async function rotateKeys(
         `key ${newest.kid} waits to sign from ${from}; --now makes one that signs at once`,
       )
     }
-    return addKey(trx, store, atOnce || !newest ? 0 : rotationLead)
+    return addKey(trx, store, keys, atOnce ? 0 : rotationLead)
   })
 }
 
@@ -97,13 +101,17 @@ function underLock<T>(
 
 async function addKey(
   trx: Transaction<Database>,
-  { algorithm, secret, clock }: KeyStore,
+  { algorithm, clock, ...secrets }: KeyStore,
+  keys: readonly StoredKey[],
   lead: number,
 ): Promise<StoredKey> {
+  // Under another secret than the running instances have, it would be a key that none of them can sign with.
+  const newest = keys.at(-1)
+  if (newest && !unsealPrivateKey(newest.sealed, newest.kid, secrets)) throw sealedUnderAnother(newest.kid)
   const { publicJwk, privateKey } = await makeKeyPair(algorithm)
   const { kid } = publicJwk
-  const sealed = sealPrivateKey(privateKey, kid, secret)
-  const key = { kid, algorithm, publicJwk, sealed, signsFrom: clock() + lead }
+  const sealed = sealPrivateKey(privateKey, kid, secrets.secret)
+  const key = { kid, algorithm, publicJwk, sealed, signsFrom: clock() + (newest ? lead : 0) }
   await insertSigningKey(trx, key)
   return key
 }

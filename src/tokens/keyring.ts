@@ -6,7 +6,6 @@ import { TokenRefused } from './refusal.ts'
 import { endOf, type KeyAlgorithm, type PublicJwk, signingKeyAt } from './signing-keys.ts'
 
 export interface KeyringOptions extends KeyStore, KeyPolicy {
-  readonly previousSecret: string | undefined
   /** Told of the first error of a row of them; the keys that are known go on. */
   readonly onError: (error: unknown) => void
 }
@@ -120,11 +119,11 @@ export class Keyring {
   }
 
   async #load(): Promise<void> {
-    const { lifetime, clock } = this.#options
+    const { db, lifetime, clock } = this.#options
     const stored = await maintainKeys(this.#options, this.#options)
     const keys = new Map<string, HeldKey & { readonly endsAt: number }>()
     for (const [index, key] of stored.entries()) {
-      const held = this.#keys.get(key.kid) ?? (await holdKey(this.#options, key))
+      const held = this.#keys.get(key.kid) ?? (await holdKey(db, this.#options, key))
       keys.set(key.kid, { ...held, signsFrom: key.signsFrom, endsAt: endOf(stored, index, lifetime) })
     }
     this.#keys = keys

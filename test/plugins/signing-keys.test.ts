@@ -45,7 +45,14 @@ async function appWith(t: Test, algorithm: KeyAlgorithm, env: Record<string, str
     t.match(problemOf(answer), { status: 401, code: 'unauthorized' }, label)
     t.equal(entered, 0, `${label}: handler not entered`)
   }
-  return { app, time, db, status, refuses, store: { db, algorithm, secret, clock: () => time.now } }
+  return {
+    app,
+    time,
+    db,
+    status,
+    refuses,
+    store: { db, algorithm, secret, previousSecret: undefined, clock: () => time.now },
+  }
 }
 
 function whoami(app: FastifyInstance, token: string) {
@@ -372,10 +379,10 @@ t.test('the timer reads keys that another instance made, and stops with the app'
   const db = await database()
   const app = Fastify()
   await app.register(databasePlugin, { db })
-  const store = { db, algorithm: 'EdDSA' as const, secret, clock: () => 1_800_000_000 }
+  const clock = () => 1_800_000_000
+  const store = { db, algorithm: 'EdDSA' as const, secret, previousSecret: undefined, clock }
   await app.register(signingKeys, {
     ...store,
-    previousSecret: undefined,
     lifetime: 900,
     rotationDays: 0,
     reloadEvery: 20,

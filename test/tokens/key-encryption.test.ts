@@ -5,11 +5,15 @@ import { sealPrivateKey, unsealPrivateKey } from '../../src/tokens/key-encryptio
 const secret = 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u'
 const privateKey = randomBytes(48)
 
+const unseal = (sealed: string, kid: string, ...[current = secret, previous]: string[]) =>
+  unsealPrivateKey(sealed, kid, { secret: current, previousSecret: previous })
+
 t.test('only the same secret and the same kid open what was sealed', async (t) => {
   const sealed = sealPrivateKey(privateKey, 'one', secret)
-  t.same(unsealPrivateKey(sealed, 'one', secret), privateKey)
-  t.equal(unsealPrivateKey(sealed, 'one', `${secret}.`), undefined)
-  t.equal(unsealPrivateKey(sealed, 'two', secret), undefined, 'a row cannot pass for another')
+  t.same(unseal(sealed, 'one'), { privateKey, underPrevious: false })
+  t.same(unseal(sealed, 'one', 'another', secret), { privateKey, underPrevious: true })
+  t.equal(unseal(sealed, 'one', `${secret}.`, 'another'), undefined)
+  t.equal(unseal(sealed, 'two'), undefined, 'a row cannot pass for another')
   t.not(sealPrivateKey(privateKey, 'one', secret), sealed, 'a nonce of its own each time')
 })
 
@@ -18,10 +22,10 @@ t.test('a change of any byte, a shorter tag and no text at all are refused', asy
   for (const at of sealed.keys()) {
     const changed = Buffer.from(sealed)
     changed[at] = (changed[at] ?? 0) ^ 1
-    if (unsealPrivateKey(changed.toString('base64url'), 'one', secret)) t.fail(`byte ${at}`)
+    if (unseal(changed.toString('base64url'), 'one')) t.fail(`byte ${at}`)
   }
   for (const length of [0, 11, 12, 16, 27, 28]) {
     const cut = sealed.subarray(0, length).toString('base64url')
-    t.equal(unsealPrivateKey(cut, 'one', secret), undefined, `${length} bytes`)
+    t.equal(unseal(cut, 'one'), undefined, `${length} bytes`)
   }
 })
