@@ -39,7 +39,7 @@ let requested: (request: FastifyRequest) => void = () => {}
 async function appUnder(algorithm: string, dataDir: string): Promise<FastifyInstance> {
   const env = { ALGORITHM: algorithm, DATA_DIR: dataDir, RATE_LIMITS: 'off', LOG_LEVEL: 'silent' }
   const config = loadConfig(env, () => 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u')
-  const db = await openDatabase(config, () => {})
+  const { db } = await openDatabase(config, () => {})
   await migrate(db)
   const app = await buildApp(config, { db })
   app.get('/bench', { config: { access: 'public' } }, async (request) => requested(request))

@@ -19,7 +19,7 @@ async function withKeys(config: Config, run: (store: KeyStore) => Promise<string
   if (algorithm === 'HS256') {
     throw new ConfigError('ALGORITHM=HS256 signs with SECRET_KEY: there are no keys to list or rotate')
   }
-  const db = await openDatabase(config, () => {})
+  const { db } = await openDatabase(config, () => {})
   try {
     if ((await pendingMigrations(db)).length > 0) {
       throw new ConfigError('the database schema is behind: run `npm run migrate` first')

@@ -314,6 +314,16 @@ t.test(
   },
 )
 
+t.test('A32: the end of a session is the end of its token, remembered or not', async (t) => {
+  const { app, status, refuses } = await appWith(t, 'EdDSA')
+  const alice = await signUp(app, 'alice')
+  t.equal(await status(alice.token), 200)
+  const verifications = countVerifications(app)
+  t.equal((await alice.call('POST', '/api/auth/logout', {})).statusCode, 204)
+  await refuses(t, alice.token, 'logged out')
+  t.equal(verifications(), 0)
+})
+
 /** Counts what only a full verification asks for. */
 function countVerifications(app: FastifyInstance) {
   let count = 0
