@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { freshDatabase } from '../helper.ts'
+import { freshDatabase } from '../postgres.ts'
 import { post, runCommand, type Service, startService } from '../process.ts'
 import { verifiesWith } from '../tokens/mint.ts'
 
