@@ -101,7 +101,7 @@ function asList<T>(hooks: T | T[] | undefined): T[] {
  */
 async function authenticate(request: FastifyRequest): Promise<void> {
   try {
-    await request.jwtVerify()
+    await request.authenticateToken()
   } catch (error) {
     if (error instanceof Problem) throw error
     const reason = error instanceof TokenRefused ? error.reason : 'signature'
@@ -111,7 +111,7 @@ async function authenticate(request: FastifyRequest): Promise<void> {
 }
 
 async function authenticateIfPossible(request: FastifyRequest): Promise<void> {
-  await request.jwtVerify().catch(() => {
+  await request.authenticateToken().catch(() => {
     request.user = null
   })
 }

@@ -13,11 +13,14 @@ import {
   principalOf,
 } from '../src/tokens/claims.ts'
 import { parseToken, type UnverifiedToken } from '../src/tokens/jws.ts'
+import type { Keyring } from '../src/tokens/keyring.ts'
 import { type SharedKeys, verifyingKey } from '../src/tokens/keys.ts'
 import type { Principal } from '../src/tokens/owner.ts'
+import { VerifiedTokens } from '../src/tokens/verified-tokens.ts'
 
 interface JwtOptions {
-  readonly keys: SharedKeys
+  /** The secrets of HS256, or the key pairs of another algorithm. */
+  readonly keys: SharedKeys | Keyring
   readonly policy: AccessTokenPolicy
   readonly clock: Clock
   /** A last word on a token that is good in every other way; throws to refuse it. */
@@ -40,6 +43,11 @@ declare module 'fastify' {
     issueAccessToken(userId: string, sessionId: string): { token: string; expiresIn: number }
   }
   interface FastifyRequest {
+    /**
+     * Sets `request.user` from the token, or throws: `jwtVerify()`, without the signature's cost for a token that
+     * verified before. For guards.
+     */
+    authenticateToken(): Promise<void>
     [unverified]: UnverifiedToken | null
   }
 }
@@ -51,52 +59,73 @@ declare module 'fastify' {
 export default fp<JwtOptions>(
   async (app, { keys, policy, clock, assertLive }) => {
     app.decorateRequest(unverified, null)
+    const keyring = 'current' in keys ? null : keys
+    const algorithm = keyring?.algorithm ?? 'HS256'
+    // An HMAC costs about what a look-up does.
+    const verifiedTokens = keyring ? new VerifiedTokens() : null
+
+    /** What a token must pass each time, however its signature was checked. */
+    function admit({ header, claims }: UnverifiedToken): Principal {
+      checkAccessToken(policy, header, claims, clock())
+      const user = principalOf(claims as unknown as AccessTokenClaims)
+      assertLive(user)
+      return user
+    }
 
     await app.register(jwt, {
       secret: {
-        private: keys.current,
+        // Key pairs change; issueAccessToken names the one that signs.
+        private: 'current' in keys ? keys.current : async () => keys.signingKey().key,
         public: (
           request: FastifyRequest,
           _decoded: unknown,
           done: (error: Error | null, key?: string) => void,
         ) => {
           try {
-            done(null, verifyingKey(keys, tokenOf(request)))
+            const token = tokenOf(request)
+            const key = 'current' in keys ? verifyingKey(keys, token) : keys.verifyingKey(token)
+            if (typeof key === 'string') done(null, key)
+            else key.then((found) => done(null, found), done)
           } catch (error) {
             done(error as Error)
           }
         },
       },
-      sign: { algorithm: 'HS256', header: { alg: 'HS256', typ: accessTokenType } },
+      sign: { algorithm, header: { alg: algorithm, typ: accessTokenType } },
       verify: {
-        algorithms: ['HS256'],
+        algorithms: [algorithm],
         // src/tokens/claims.ts decides on time, by the clock that a test can set.
         ignoreExpiration: true,
         ignoreNotBefore: true,
         extractToken(request) {
-          const token = parseToken(
-            bearerToken({
-              headers: headerValues(request.raw.rawHeaders, 'authorization'),
-              query: request.query as Record<string, unknown>,
-            }),
-          )
+          const token = parseToken(bearerTokenOf(request as FastifyRequest))
           request[unverified] = token
           return token.compact
         },
       },
       // Async, so that what it throws rejects jwtVerify.
       trusted: async (request) => {
-        const { header, claims } = tokenOf(request)
-        checkAccessToken(policy, header, claims, clock())
-        assertLive(principalOf(claims as unknown as AccessTokenClaims))
+        const token = tokenOf(request)
+        admit(token)
+        verifiedTokens?.add(token)
         return true
       },
       formatUser: (claims) => principalOf(claims as AccessTokenClaims),
     })
 
+    app.decorateRequest('authenticateToken', async function (this: FastifyRequest) {
+      const known = verifiedTokens?.get(bearerTokenOf(this))
+      if (!known || !keyring?.publishes(known.header['kid'])) {
+        await this.jwtVerify()
+        return
+      }
+      this.user = admit(known)
+    })
+
     app.decorate('issueAccessToken', (userId: string, sessionId: string) => {
       const claims = accessTokenClaims(policy, { userId, sessionId, now: clock() })
-      return { token: app.jwt.sign(claims), expiresIn: policy.lifetime }
+      const token = keyring ? app.jwt.sign(claims, keyring.signingKey()) : app.jwt.sign(claims)
+      return { token, expiresIn: policy.lifetime }
     })
   },
   { name: 'latchkey-jwt', fastify: '5.x' },
@@ -106,4 +135,11 @@ function tokenOf(request: FastifyRequest): UnverifiedToken {
   const token = request[unverified]
   if (!token) throw new Error('no token was read')
   return token
+}
+
+function bearerTokenOf(request: FastifyRequest): string {
+  return bearerToken({
+    headers: headerValues(request.raw.rawHeaders, 'authorization'),
+    query: request.query as Record<string, unknown>,
+  })
 }

@@ -14,11 +14,13 @@ import rateLimit from '../plugins/rate-limit.ts'
 import requestLog from '../plugins/request-log.ts'
 import securityHeaders from '../plugins/security-headers.ts'
 import sessions from '../plugins/sessions.ts'
+import signingKeys from '../plugins/signing-keys.ts'
 import validation from '../plugins/validation.ts'
 import authRoutes from '../routes/api/auth/index.ts'
 import taskRoutes from '../routes/api/tasks/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import healthRoutes from '../routes/health/index.ts'
+import wellKnownRoutes from '../routes/well-known/index.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Listen } from './db/listen.ts'
@@ -80,8 +82,16 @@ export async function buildApp(
     listen,
     pollSeconds: config.revocationPollSeconds,
   })
+  await app.register(signingKeys, {
+    algorithm: config.algorithm,
+    secret: config.secretKey,
+    previousSecret: config.previousSecretKey,
+    lifetime: config.accessTokenSeconds,
+    rotationDays: config.keyRotationDays,
+    clock,
+  })
   await app.register(jwt, {
-    keys: { current: config.secretKey, previous: config.previousSecretKey },
+    keys: app.signingKeys ?? { current: config.secretKey, previous: config.previousSecretKey },
     policy: { issuer: config.publicUrl, audience: config.audience, lifetime: config.accessTokenSeconds },
     clock,
     assertLive: (user) => app.revocations.assertLive(user),
@@ -91,6 +101,7 @@ export async function buildApp(
   const basePath = new URL(config.publicUrl).pathname.replace(/\/$/, '')
   await app.register(authRoutes, { prefix: '/api/auth' })
   await app.register(taskRoutes, { prefix: '/api/:user_id/tasks', basePath })
+  await app.register(wellKnownRoutes, { prefix: '/.well-known' })
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(docsRoutes)
   return app

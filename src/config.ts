@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { secretWeakness } from './tokens/secret.ts'
+import type { TokenAlgorithm } from './tokens/signing-keys.ts'
 
 const OnOff = Type.Union([Type.Literal('on'), Type.Literal('off')])
 
@@ -20,7 +21,11 @@ export const Environment = Type.Object({
   MIGRATE_ON_START: Type.Boolean({ default: true }),
   SECRET_KEY: Type.Optional(Type.String()),
   SECRET_KEY_PREVIOUS: Type.Optional(Type.String()),
-  ALGORITHM: Type.Union([Type.Literal('HS256')], { default: 'HS256' }),
+  ALGORITHM: Type.Union(
+    [Type.Literal('HS256'), Type.Literal('EdDSA'), Type.Literal('ES256'), Type.Literal('RS256')],
+    { default: 'HS256' },
+  ),
+  KEY_ROTATION_DAYS: Type.Integer({ minimum: 0, maximum: 3650, default: 90 }),
   AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
   ACCESS_TOKEN_EXPIRE_MINUTES: Type.Integer({ minimum: 1, maximum: 1440, default: 15 }),
   SESSION_IDLE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 14 }),
@@ -57,6 +62,9 @@ export interface Config {
   readonly migrateOnStart: boolean
   readonly secretKey: string
   readonly previousSecretKey: string | undefined
+  readonly algorithm: TokenAlgorithm
+  /** Age at which a signing key gets a successor; 0 leaves that to the operator. */
+  readonly keyRotationDays: number
   readonly audience: string
   readonly accessTokenSeconds: number
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
@@ -105,6 +113,8 @@ export function loadConfig(
     migrateOnStart: variables.MIGRATE_ON_START,
     secretKey: variables.SECRET_KEY ?? generateSecret(variables.DATA_DIR),
     previousSecretKey: variables.SECRET_KEY_PREVIOUS,
+    algorithm: variables.ALGORITHM,
+    keyRotationDays: variables.KEY_ROTATION_DAYS,
     audience: variables.AUDIENCE ?? publicUrl,
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },

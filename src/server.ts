@@ -7,13 +7,21 @@ import { type Config, ConfigError, loadConfig } from './config.ts'
 import { DataFolderInUse } from './db/data-folder.ts'
 import { pendingMigrations } from './db/migrate.ts'
 import { type OpenDatabase, openDatabase } from './db/open.ts'
+import { runKeys } from './keys-command.ts'
 import { developmentSecret } from './tokens/secret.ts'
+import { SigningKeyError } from './tokens/signing-keys.ts'
 
 /**
  * The process: the only reader of its environment. `serve` (the default) listens until a signal; `migrate` brings
- * the schema up to date and ends.
+ * the schema up to date, `keys` shows or rotates the signing keys, and both end.
  */
-const commands: Record<string, (config: Config) => Promise<void>> = { serve, migrate: runMigrations }
+const commands: Record<string, (config: Config) => Promise<void>> = {
+  serve,
+  migrate: runMigrations,
+  'keys list': runKeys.list,
+  'keys rotate': runKeys.rotate,
+  'keys rotate --now': runKeys.rotateNow,
+}
 
 /** As process 1 of a container, node ignores a signal that nothing listens for: until serving begins, one ends it. */
 const endAtOnce = (signal: NodeJS.Signals) => process.exit(128 + constants.signals[signal])
@@ -21,9 +29,9 @@ const endAtOnce = (signal: NodeJS.Signals) => process.exit(128 + constants.signa
 async function main(): Promise<void> {
   process.on('SIGTERM', endAtOnce).on('SIGINT', endAtOnce)
   if (existsSync('.env')) process.loadEnvFile('.env')
-  const [name = 'serve', ...rest] = process.argv.slice(2)
+  const name = process.argv.slice(2).join(' ') || 'serve'
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-  if (!command || rest.length > 0) throw new ConfigError(`usage: ${Object.keys(commands).join(' | ')}`)
+  if (!command) throw new ConfigError('usage: serve | migrate | keys list | keys rotate [--now]')
   await command(loadConfig(process.env, developmentSecret))
 }
 
@@ -67,7 +75,8 @@ async function runMigrations(config: Config): Promise<void> {
 
 /** One line for what the operator can mend; a stack only for what is a fault of this program. */
 function explain(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof DataFolderInUse) return error.message
+  const mendable = [ConfigError, DataFolderInUse, SigningKeyError]
+  if (mendable.some((kind) => error instanceof kind)) return (error as Error).message
   const { code, message, stack, port } = error as NodeJS.ErrnoException & { port?: number }
   if (code === 'EADDRINUSE') return `port ${port} is in use; set PORT to another one`
   if (code !== undefined) return `cannot start: ${message || code}`

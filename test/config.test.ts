@@ -31,6 +31,8 @@ t.test('defaults of development and of production', async (t) => {
     secretKey: 'made in ./data',
     database: { kind: 'embedded', dataDir: './data' },
     accessTokenSeconds: 900,
+    algorithm: 'HS256',
+    keyRotationDays: 90,
     rateLimits: true,
     trustProxy: false,
   })
@@ -69,7 +71,8 @@ t.test('every wrong value is told by name, and none by value', async (t) => {
     PUBLIC_URL: ['auth.example.com', 'ftp://x.example', 'https://user:pw@x.example', 'https://x.example/?a'],
     DATABASE_URL: ['mysql://db/x', 'latchkey'],
     MIGRATE_ON_START: ['maybe'],
-    ALGORITHM: ['none', 'HS512'],
+    ALGORITHM: ['none', 'HS512', 'eddsa', 'PS256'],
+    KEY_ROTATION_DAYS: ['-1', '3651', 'never'],
     ACCESS_TOKEN_EXPIRE_MINUTES: ['0', '1441', 'soon'],
     RATE_LIMITS: ['true'],
     TRUST_PROXY: ['true', '*', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.0/8/9', '10.0.0.0/8,gateway'],
@@ -84,6 +87,11 @@ t.test('every wrong value is told by name, and none by value', async (t) => {
   }
   t.equal(refusal({ PORT: 'x', LOG_LEVEL: 'y' }).split('\n').length, 2, 'one line each')
   t.equal(refusal({ PORT: '', TRUST_PROXY: '' }), 'accepted', 'an empty variable is one that is not set')
+})
+
+t.test('ALGORITHM takes the four by their names', async (t) => {
+  for (const name of ['HS256', 'EdDSA', 'ES256', 'RS256']) t.equal(load({ ALGORITHM: name }).algorithm, name)
+  t.equal(load({ KEY_ROTATION_DAYS: '0' }).keyRotationDays, 0)
 })
 
 t.test('TRUST_PROXY takes addresses, CIDRs and names', async (t) => {

@@ -94,7 +94,10 @@ t.test(
 
 t.test('an unknown command and a port in use are told in one line', async (t) => {
   const cwd = t.testdir()
-  t.match(await runCommand(t, {}, cwd, 'sevre'), { code: 1, output: /^latchkey: usage: serve \| migrate\n$/ })
+  t.match(await runCommand(t, {}, cwd, 'sevre'), {
+    code: 1,
+    output: /^latchkey: usage: serve \| migrate \| keys list \| keys rotate \[--now\]\n$/,
+  })
   const service = await startService(t, { DATA_DIR: 'one' }, cwd)
   const { port } = new URL(service.url)
   const second = await runCommand(t, { DATA_DIR: 'two', PORT: port }, cwd)

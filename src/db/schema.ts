@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, GeneratedAlways, Kysely, Transaction } from 'kysely'
+import type { KeyAlgorithm, PublicJwk } from '../tokens/signing-keys.ts'
 
 /** timestamptz, read as an RFC 3339 UTC string; the database's clock writes it. */
 type Timestamp = ColumnType<string, never, never>
@@ -55,12 +56,22 @@ export interface TasksTable {
   updated_at: TimestampByDefault
 }
 
+export interface SigningKeysTable {
+  kid: string
+  algorithm: KeyAlgorithm
+  public_jwk: ColumnType<PublicJwk, string, never>
+  private_key: string
+  signs_from: ColumnType<string, string, string>
+  created_at: Timestamp
+}
+
 export interface Database {
   users: UsersTable
   sessions: SessionsTable
   tasks: TasksTable
   revocations: RevocationsTable
   security_events: SecurityEventsTable
+  signing_keys: SigningKeysTable
 }
 
 /** Where repositories send their statements: the database, or a transaction on it. */

@@ -4,6 +4,7 @@ export type RefusalReason =
   | 'malformed'
   | 'header'
   | 'algorithm'
+  | 'key'
   | 'type'
   | 'issuer'
   | 'audience'

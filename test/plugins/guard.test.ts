@@ -35,6 +35,7 @@ const policy: Record<string, Access> = {
   'PUT /api/:user_id/tasks/:task_id': 'owner',
   'PATCH /api/:user_id/tasks/:task_id': 'owner',
   'DELETE /api/:user_id/tasks/:task_id': 'owner',
+  'GET /.well-known/jwks.json': 'public',
   'GET /health/live': 'public',
   'GET /health/ready': 'public',
   'GET /openapi.json': 'public',

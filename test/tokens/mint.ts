@@ -1,4 +1,12 @@
-import { createHmac } from 'node:crypto'
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  type JsonWebKey,
+  type KeyObject,
+  sign as rawSign,
+  verify as rawVerify,
+} from 'node:crypto'
 import { secret } from '../helper.ts'
 
 const issuer = 'http://latchkey.test'
@@ -36,4 +44,32 @@ export function sign(
 /** A token that is good but for the header parameters and claims given. `undefined` removes one. */
 export function mint(header: Record<string, unknown> = {}, claims: Record<string, unknown> = {}): string {
   return sign({ ...goodHeader, ...header }, { ...goodClaims(), ...claims })
+}
+
+/** Signs any two texts with a key pair, as JWS writes a signature (RFC 7518 section 3.4, RFC 8037). */
+export function signWith(
+  privateKey: string | KeyObject,
+  header: Readonly<Record<string, unknown>>,
+  claims: unknown,
+  dsaEncoding: 'der' | 'ieee-p1363' = 'ieee-p1363',
+): string {
+  const input = `${encode(header)}.${encode(claims)}`
+  const key = typeof privateKey === 'string' ? createPrivateKey(privateKey) : privateKey
+  const digest = key.asymmetricKeyType === 'ed25519' ? null : 'sha256'
+  return `${input}.${rawSign(digest, Buffer.from(input), { key, dsaEncoding }).toString('base64url')}`
+}
+
+/** Verifies a token against a JWKS with nothing but node:crypto, as a service of another make would. */
+export function verifiesWith(jwks: { keys: JsonWebKey[] }, token: string): boolean {
+  const [header = '', claims = '', signature = ''] = token.split('.')
+  const { alg, kid } = JSON.parse(Buffer.from(header, 'base64url').toString())
+  const jwk = jwks.keys.find((key) => key['kid'] === kid)
+  if (!jwk || jwk['alg'] !== alg) return false
+  const key = createPublicKey({ key: jwk, format: 'jwk' })
+  return rawVerify(
+    key.asymmetricKeyType === 'ed25519' ? null : 'sha256',
+    Buffer.from(`${header}.${claims}`),
+    { key, dsaEncoding: 'ieee-p1363' },
+    Buffer.from(signature, 'base64url'),
+  )
 }

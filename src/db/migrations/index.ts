@@ -1,9 +1,11 @@
 import type { Migration } from 'kysely/migration'
 import * as accountsAndTasks from './0001_accounts_and_tasks.ts'
 import * as revocationsAndEvents from './0002_revocations_and_events.ts'
+import * as signingKeys from './0003_signing_keys.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
 export const migrations: Record<string, Migration> = {
   '0001_accounts_and_tasks': accountsAndTasks,
   '0002_revocations_and_events': revocationsAndEvents,
+  '0003_signing_keys': signingKeys,
 }

@@ -1,0 +1,41 @@
+import fp from 'fastify-plugin'
+import { Keyring, type KeyringOptions } from '../src/tokens/keyring.ts'
+import { reloadInterval, type TokenAlgorithm } from '../src/tokens/signing-keys.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The key pairs that tokens are signed with; null under HS256, which has a shared secret instead. */
+    readonly signingKeys: Keyring | null
+  }
+}
+
+interface SigningKeysOptions extends Omit<KeyringOptions, 'db' | 'algorithm' | 'onError'> {
+  readonly algorithm: TokenAlgorithm
+  /** Milliseconds. */
+  readonly reloadEvery?: number
+}
+
+/** `app.signingKeys`, read when the app gets ready (the schema is there by then) and kept fresh until it closes. */
+export default fp<SigningKeysOptions>(
+  async (app, { algorithm, reloadEvery = reloadInterval * 1000, ...options }) => {
+    if (algorithm === 'HS256') {
+      app.decorate('signingKeys', null)
+      return
+    }
+    const onError = (error: unknown) =>
+      app.log.error({ err: error }, 'signing keys could not be read; the known ones go on')
+    const keys = new Keyring({ ...options, algorithm, db: app.db, onError })
+    app.decorate('signingKeys', keys)
+
+    let timer: NodeJS.Timeout | undefined
+    app.addHook('onReady', async () => {
+      await keys.open()
+      timer = setInterval(() => keys.reload(), reloadEvery).unref()
+    })
+    app.addHook('onClose', async () => {
+      clearInterval(timer)
+      await keys.close()
+    })
+  },
+  { name: 'latchkey-signing-keys', fastify: '5.x', dependencies: ['latchkey-database'] },
+)

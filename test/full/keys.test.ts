@@ -1,0 +1,160 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { freshDatabase } from '../postgres.ts'
+import { post, runCommand, type Service, startService } from '../process.ts'
+import { verifiesWith } from '../tokens/mint.ts'
+
+const server = process.env['TEST_DATABASE_URL']
+if (!server) throw new Error('TEST_DATABASE_URL must name a PostgreSQL server for this test')
+
+async function production(t: Test): Promise<Record<string, string>> {
+  const { url } = await freshDatabase(t, server as string)
+  return {
+    NODE_ENV: 'production',
+    HOST: '127.0.0.1',
+    DATABASE_URL: url,
+    DATABASE_POOL_SIZE: '2',
+    SECRET_KEY: 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u',
+    PUBLIC_URL: 'https://auth.example.com',
+    ALGORITHM: 'EdDSA',
+    RATE_LIMITS: 'off',
+  }
+}
+
+const credentials = { email: 'test@example.com', password: 'correct horse battery' }
+
+async function jwksOf(service: Service) {
+  return (await (await fetch(`${service.url}/.well-known/jwks.json`)).json()) as { keys: { kid: string }[] }
+}
+
+async function logIn(service: Service): Promise<{ token: string; user: { id: string } }> {
+  const answer = await post(`${service.url}/api/auth/login`, credentials)
+  if (answer.status !== 200) throw new Error(`login answered ${answer.status}`)
+  return (await answer.json()) as { token: string; user: { id: string } }
+}
+
+const kidOf = (token: string) =>
+  JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
+
+for (const algorithm of ['EdDSA', 'RS256']) {
+  t.test(`J15: instances that start at once on an empty database make one ${algorithm} key`, async (t) => {
+    const env = { ...(await production(t)), ALGORITHM: algorithm }
+    const cwd = t.testdir()
+    const services = await Promise.all([1, 2, 3].map(() => startService(t, env, cwd)))
+    const kids = (await Promise.all(services.map(jwksOf))).map(({ keys }) =>
+      keys.map(({ kid }) => kid).join(),
+    )
+    t.equal(new Set(kids).size, 1)
+    t.match(kids[0], /^[\w-]{43}$/)
+    for (const service of services) t.same(await service.stop('SIGTERM'), { code: 0, signal: null })
+  })
+}
+
+t.test('J20: `keys rotate --now` under load on two instances: no 401', { timeout: 120_000 }, async (t) => {
+  const env = await production(t)
+  const cwd = t.testdir()
+  const services = await Promise.all([startService(t, env, cwd), startService(t, env, cwd)])
+  const [one, two] = services as [Service, Service]
+  await post(`${one.url}/api/auth/signup`, { ...credentials, name: 'Test User' })
+
+  let tokens = [await logIn(one), await logIn(two)]
+  const statuses = new Map<number, number>()
+  const seen = new Set<string>()
+  let slowest = 0
+  let running = true
+  /** Every token at both instances, again and again. */
+  const load = async () => {
+    while (running) {
+      for (const { token, user } of tokens) {
+        for (const service of services) {
+          const begun = performance.now()
+          const answer = await fetch(`${service.url}/api/${user.id}/tasks`, {
+            headers: { authorization: `Bearer ${token}` },
+          })
+          await answer.arrayBuffer()
+          slowest = Math.max(slowest, performance.now() - begun)
+          statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
+        }
+      }
+    }
+  }
+  /** New tokens from both, used at once at the other one too: it has not seen their key yet. */
+  const logins = async () => {
+    while (running) {
+      tokens = [...tokens.slice(-4), await logIn(one), await logIn(two)]
+      for (const { token } of tokens) seen.add(kidOf(token))
+      await delay(100)
+    }
+  }
+  /** Unknown kids from a stranger use up the reload of each second. */
+  const noise = async () => {
+    const [header = '', ...rest] = tokens[0]?.token.split('.') ?? []
+    while (running) {
+      const kid = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64url')
+      const forged = Buffer.from(
+        JSON.stringify({ ...JSON.parse(Buffer.from(header, 'base64url').toString()), kid }),
+      )
+      const authorization = `Bearer ${[forged.toString('base64url'), ...rest].join('.')}`
+      for (const { url } of services) {
+        if ((await fetch(`${url}/api/auth/me`, { headers: { authorization } })).status !== 401)
+          t.fail('forged')
+      }
+    }
+  }
+  const workers = [load(), load(), load(), load(), logins(), noise()]
+  await delay(2_000)
+  const rotated = await runCommand(t, env, cwd, 'keys', 'rotate', '--now')
+  t.match(rotated, { code: 0, output: /^key [\w-]{43} signs from / })
+  const next = rotated.output.split(' ')[1] ?? ''
+  // An instance looks every 30 seconds.
+  for (let at = 0; at < 350 && !seen.has(next); at++) await delay(100)
+  await delay(3_000)
+  running = false
+  await Promise.all(workers)
+
+  t.equal(seen.size, 2, 'both keys signed')
+  t.same([...statuses.keys()], [200])
+  t.comment(`${statuses.get(200)} requests, slowest ${slowest.toFixed(0)} ms`)
+  const jwks = await Promise.all(services.map(jwksOf))
+  for (const { keys } of jwks) t.equal(keys.length, 2)
+  for (const { token } of tokens) t.ok(verifiesWith(jwks[0] as never, token))
+})
+
+t.test('a SECRET_KEY that opens no key stops the start in one line', async (t) => {
+  const env = await production(t)
+  const cwd = t.testdir()
+  const first = await startService(t, env, cwd)
+  await first.stop('SIGTERM')
+  const changed = { ...env, SECRET_KEY: 'the new one: c7Wn3eRk8ZqVb5XyT0kk' }
+  const refused = await runCommand(t, changed, cwd)
+  t.equal(refused.code, 1)
+  t.match(
+    refused.output,
+    /^latchkey: signing key [\w-]{43} was encrypted under another SECRET_KEY; set SECRET_KEY_PREVIOUS to that one\n$/,
+  )
+  const both = await startService(t, { ...changed, SECRET_KEY_PREVIOUS: env['SECRET_KEY'] as string }, cwd)
+  await both.stop('SIGTERM')
+  const after = await startService(t, changed, cwd)
+  t.same(await after.stop('SIGTERM'), { code: 0, signal: null })
+})
+
+t.test('the key commands on a schema that is behind, and what they refuse', async (t) => {
+  const env = await production(t)
+  const cwd = t.testdir()
+  const keys = (...args: string[]) => runCommand(t, env, cwd, 'keys', ...args)
+  t.match(await keys('list'), {
+    code: 1,
+    output: 'latchkey: the database schema is behind: run `npm run migrate` first\n',
+  })
+  await runCommand(t, env, cwd, 'migrate')
+  t.match(await keys('list'), { code: 0, output: /^kid +algorithm +state +signs_from +ends\n$/ })
+  t.match(await keys('rotate'), { code: 0, output: /^key [\w-]{43} signs from / }, 'the first key')
+  t.match(await keys('rotate'), { code: 0, output: /^key [\w-]{43} signs from / })
+  t.match(await keys('rotate'), {
+    code: 1,
+    output: /^latchkey: key [\w-]{43} waits to sign from .*; --now makes one that signs at once\n$/,
+  })
+  t.match(await keys('rotate', '--now'), { code: 0 })
+  const { output } = await keys('list')
+  t.same(output.match(/(next|signing|verifying)/g)?.slice(0, 3), ['verifying', 'verifying', 'signing'])
+})
