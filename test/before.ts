@@ -1,10 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import { Kysely, PGliteDialect } from 'kysely'
 import { migrate } from '../src/db/migrate.ts'
 import type { Database } from '../src/db/schema.ts'
-import { snapshotFile } from './snapshot.ts'
+import { snapshotFile, snapshotFolder } from './snapshot.ts'
 
 // Making an embedded database takes seconds, loading a copy of one does not: made here once for all test files.
 const pglite = await PGlite.create()
@@ -14,3 +14,8 @@ const snapshot = await pglite.dumpDataDir('none')
 mkdirSync(dirname(snapshotFile), { recursive: true })
 writeFileSync(snapshotFile, Buffer.from(await snapshot.arrayBuffer()))
 await db.destroy()
+
+// The same as a folder, for the tests that start the service as a process.
+rmSync(snapshotFolder, { recursive: true, force: true })
+const onDisk = await PGlite.create({ dataDir: snapshotFolder, loadDataDir: snapshot })
+await onDisk.close()

@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import t from 'tap'
 import { runCommand, startService } from './process.ts'
+import { seedDataFolder } from './snapshot.ts'
 
 const env = { ALGORITHM: 'EdDSA' }
 const kid = '[\\w-]{43}'
@@ -8,6 +10,7 @@ const time = '\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.000Z'
 t.test('the signing keys are listed and rotated while the service is stopped', async (t) => {
   const cwd = t.testdir()
   const keys = (...args: string[]) => runCommand(t, env, cwd, 'keys', ...args)
+  seedDataFolder(join(cwd, 'data'))
   const service = await startService(t, env, cwd)
   t.match(await keys('list'), {
     code: 1,

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { post, runCommand, startService } from './process.ts'
+import { seedDataFolder } from './snapshot.ts'
 
 const credentials = { email: 'test@example.com', password: 'password123' }
 const user = { ...credentials, name: 'Test User' }
@@ -98,6 +99,7 @@ t.test('an unknown command and a port in use are told in one line', async (t) =>
     code: 1,
     output: /^latchkey: usage: serve \| migrate \| keys list \| keys rotate \[--now\]\n$/,
   })
+  for (const folder of ['one', 'two']) seedDataFolder(join(cwd, folder))
   const service = await startService(t, { DATA_DIR: 'one' }, cwd)
   const { port } = new URL(service.url)
   const second = await runCommand(t, { DATA_DIR: 'two', PORT: port }, cwd)
