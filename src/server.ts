@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import closeWithGrace from 'close-with-grace'
-import { buildApp } from './app.ts'
 import { banner } from './banner.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { DataFolderInUse } from './db/data-folder.ts'
@@ -39,6 +38,8 @@ async function serve(config: Config): Promise<void> {
   const database = await openDatabase(config, (error) =>
     app.log.warn({ err: error }, 'an idle database connection broke'),
   )
+  // Only now: a command, or a configuration that cannot be used, has no need of the web framework.
+  const { buildApp } = await import('./app.ts')
   const app = await buildApp(config, database)
   // From here on, a signal or a fault closes what was opened.
   process.off('SIGTERM', endAtOnce).off('SIGINT', endAtOnce)

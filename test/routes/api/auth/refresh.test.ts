@@ -126,7 +126,7 @@ t.test('B07: a rotation that is rolled back leaves the token as it was', async (
   const failed = await refresh(app, alice.refreshToken)
   t.match(problemOf(failed), { status: 503, code: 'service_unavailable' })
   t.equal(failed.headers['retry-after'], '1')
-  await sql`drop trigger refuse on sessions`.execute(app.db)
+  await sql`drop function refuse cascade`.execute(app.db)
   t.equal((await refresh(app, alice.refreshToken)).statusCode, 200)
 })
 
