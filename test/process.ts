@@ -12,12 +12,14 @@ export interface Service {
   stop(signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>
 }
 
-/** Only what a test says: whatever else the machine has set is not what it tests. */
+/**
+ * Starts it with what a test says and nothing else: not what the machine has set, and not the instrumentation that
+ * tap puts into every child of a test.
+ */
 function start(t: Test, env: Record<string, string>, args: string[], cwd: string): ChildProcess {
-  const child = spawn(process.execPath, [server, ...args], {
-    cwd,
-    env: { PATH: process.env['PATH'], PORT: '0', LOG_LEVEL: 'silent', ...env },
-  })
+  const variables = { PATH: process.env['PATH'], PORT: '0', LOG_LEVEL: 'silent', ...env }
+  const settings = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
+  const child = spawn('env', ['-i', ...settings, process.execPath, server, ...args], { cwd })
   t.teardown(() => child.kill('SIGKILL'))
   return child
 }
