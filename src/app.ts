@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import cleanUp from '../plugins/clean-up.ts'
 import contract from '../plugins/contract/index.ts'
 import database from '../plugins/database.ts'
+import drain from '../plugins/drain.ts'
 import errors from '../plugins/errors.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
 import framing from '../plugins/framing.ts'
@@ -55,12 +56,15 @@ export async function buildApp(
     trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
     // Node refuses a request without Host by an answer of its own; plugins/framing.ts does it with a problem.
     http: { requireHostHeader: false },
+    // While it drains, a request that is already on its connection is served like any other; /health/ready says no.
+    return503OnClosing: false,
     bodyLimit: 16 * 1024,
     routerOptions: { maxParamLength: 255 },
     frameworkErrors: sendFrameworkProblem,
     clientErrorHandler: refuseUnparsable,
   })
 
+  await app.register(drain)
   await app.register(requestLog)
   await app.register(securityHeaders)
   await app.register(framing)

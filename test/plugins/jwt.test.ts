@@ -70,7 +70,7 @@ t.test('SECRET_KEY_PREVIOUS never signs', async (t) => {
   t.equal(signature, mac)
 })
 
-t.test('what is issued says what the design says, and no e-mail address', async (t) => {
+t.test('what is issued has the claims of an access token, and no e-mail address', async (t) => {
   const app = await testApp(t, { clock: () => 1_800_000_000 })
   const { token, id } = await signUp(app, 'alice')
   const [header, claims] = token.split('.').map((part) => Buffer.from(part, 'base64url').toString())
