@@ -14,9 +14,6 @@ const tags = ['auth']
 
 export default async function authRoutes(app: RouteScope): Promise<void> {
   for (const schema of schemas) app.addSchema(schema)
-  await app.register(meRoutes, { prefix: '/me' })
-  await app.register(sessionRoutes, { prefix: '/sessions' })
-  await app.register(passwordRoutes, { prefix: '/password' })
 
   function answer({ user, session: { id, generation, salt } }: SignedIn) {
     const { token, expiresIn } = app.issueAccessToken(user.id, id)
@@ -107,4 +104,8 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       return reply.code(204).send(null)
     },
   )
+
+  await app.register(meRoutes, { prefix: '/me' })
+  await app.register(sessionRoutes, { prefix: '/sessions' })
+  await app.register(passwordRoutes, { prefix: '/password' })
 }

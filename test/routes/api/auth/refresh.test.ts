@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
 import t from 'tap'
 import { buildApp } from '../../../../src/app.ts'
+import { rotateSession } from '../../../../src/sessions/repository.ts'
 import {
   keptOpen,
   migratedDatabase,
@@ -113,6 +114,16 @@ t.test('B03: 50 at once make one successor', async (t) => {
     current = [...successors][0]
   }
   t.match(await sessionRows(app, alice), [{ generation: 4 }])
+})
+
+t.test('B06: a process killed between the commit and the answer locks nobody out', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  const [session] = await sessionRows(app, alice)
+  // What such a process leaves behind: the rotation, and no answer.
+  await rotateSession(app.db, session?.id ?? '', 0, app.sessionPolicy)
+  const retry = await refresh(app, alice.refreshToken)
+  t.equal(retry.statusCode, 200)
+  t.equal((await refresh(app, retry.json().refresh_token)).statusCode, 200, 'and the session goes on')
 })
 
 t.test('B07: a rotation that is rolled back leaves the token as it was', async (t) => {
