@@ -1,15 +1,10 @@
 import type { Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import { type Consequences, committing } from '../sessions/committing.ts'
+import { endOwnedSessionsIn, type WhichSessions } from '../sessions/ending.ts'
 import { type Client, lockUser } from '../sessions/repository.ts'
 import { revokeOwnedTokens } from '../sessions/revocation-repository.ts'
-import {
-  endOwnedSessionsIn,
-  openSession,
-  type SessionDeps,
-  type SignedIn,
-  type WhichSessions,
-} from '../sessions/service.ts'
+import { openSession, type SessionDeps, type SignedIn } from '../sessions/service.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { canonicalEmail } from './email.ts'
 import { lengthAsHashed, type Passwords, passwordLength } from './passwords.ts'

@@ -1,25 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import t, { type Test } from 'tap'
-import { freshDatabase } from '../postgres.ts'
+import t from 'tap'
 import { post, runCommand, type Service, startService } from '../process.ts'
 import { verifiesWith } from '../tokens/mint.ts'
+import { production } from './production.ts'
 
-const server = process.env['TEST_DATABASE_URL']
-if (!server) throw new Error('TEST_DATABASE_URL must name a PostgreSQL server for this test')
-
-async function production(t: Test): Promise<Record<string, string>> {
-  const { url } = await freshDatabase(t, server as string)
-  return {
-    NODE_ENV: 'production',
-    HOST: '127.0.0.1',
-    DATABASE_URL: url,
-    DATABASE_POOL_SIZE: '2',
-    SECRET_KEY: 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u',
-    PUBLIC_URL: 'https://auth.example.com',
-    ALGORITHM: 'EdDSA',
-    RATE_LIMITS: 'off',
-  }
-}
+/** A pool that the load keeps busy, and keys to rotate under it. */
+const settings = { DATABASE_POOL_SIZE: '2', ALGORITHM: 'EdDSA', RATE_LIMITS: 'off' }
 
 const credentials = { email: 'test@example.com', password: 'correct horse battery' }
 
@@ -38,7 +24,7 @@ const kidOf = (token: string) =>
 
 for (const algorithm of ['EdDSA', 'RS256']) {
   t.test(`J15: instances that start at once on an empty database make one ${algorithm} key`, async (t) => {
-    const env = { ...(await production(t)), ALGORITHM: algorithm }
+    const env = { ...(await production(t, settings)), ALGORITHM: algorithm }
     const cwd = t.testdir()
     const services = await Promise.all([1, 2, 3].map(() => startService(t, env, cwd)))
     const kids = (await Promise.all(services.map(jwksOf))).map(({ keys }) =>
@@ -51,7 +37,7 @@ for (const algorithm of ['EdDSA', 'RS256']) {
 }
 
 t.test('J20: `keys rotate --now` under load on two instances: no 401', { timeout: 120_000 }, async (t) => {
-  const env = await production(t)
+  const env = await production(t, settings)
   const cwd = t.testdir()
   const services = await Promise.all([startService(t, env, cwd), startService(t, env, cwd)])
   const [one, two] = services as [Service, Service]
@@ -121,7 +107,7 @@ t.test('J20: `keys rotate --now` under load on two instances: no 401', { timeout
 })
 
 t.test('a SECRET_KEY that opens no key stops the start in one line', async (t) => {
-  const env = await production(t)
+  const env = await production(t, settings)
   const cwd = t.testdir()
   const first = await startService(t, env, cwd)
   await first.stop('SIGTERM')
@@ -139,7 +125,7 @@ t.test('a SECRET_KEY that opens no key stops the start in one line', async (t) =
 })
 
 t.test('the key commands on a schema that is behind, and what they refuse', async (t) => {
-  const env = await production(t)
+  const env = await production(t, settings)
   const cwd = t.testdir()
   const keys = (...args: string[]) => runCommand(t, env, cwd, 'keys', ...args)
   t.match(await keys('list'), {

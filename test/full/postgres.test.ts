@@ -1,20 +1,6 @@
 import t from 'tap'
-import { freshDatabase, type Test } from '../postgres.ts'
 import { post, runCommand, startService } from '../process.ts'
-
-const server = process.env['TEST_DATABASE_URL']
-if (!server) throw new Error('TEST_DATABASE_URL must name a PostgreSQL server for this test')
-
-async function production(t: Test): Promise<Record<string, string>> {
-  const { url } = await freshDatabase(t, server as string)
-  return {
-    NODE_ENV: 'production',
-    HOST: '127.0.0.1',
-    DATABASE_URL: url,
-    SECRET_KEY: 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u',
-    PUBLIC_URL: 'https://auth.example.com',
-  }
-}
+import { production } from './production.ts'
 
 t.test('J15: two instances that start at once on an empty database both serve', async (t) => {
   const env = await production(t)

@@ -8,13 +8,11 @@ import { buildApp } from '../../src/app.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { password, signUp, type TestUser, testConfig } from '../helper.ts'
 import { freshDatabase } from '../postgres.ts'
-
-const server = process.env['TEST_DATABASE_URL']
-if (!server) throw new Error('TEST_DATABASE_URL must name a PostgreSQL server for this test')
+import { server } from './production.ts'
 
 /** Instances of the service on one database, as behind a gateway. */
 async function instances(t: Test, options: { env?: Record<string, string>; notify?: boolean } = {}) {
-  const { url } = await freshDatabase(t, server as string)
+  const { url } = await freshDatabase(t, server)
   const config = testConfig({ DATABASE_URL: url, ...options.env })
   const start = async () => {
     const { db, listen, migrate } = await openDatabase(config, () => {})
@@ -131,7 +129,7 @@ t.test('J02, J09: the database away: 503 from what cannot know, and it heals', a
   const bob = await signUp(one, 'bob')
   const name = new URL(url).pathname.slice(1)
   const { db: admin } = await openDatabase(
-    testConfig({ DATABASE_URL: server as string, DATABASE_POOL_SIZE: '1' }),
+    testConfig({ DATABASE_URL: server, DATABASE_POOL_SIZE: '1' }),
     () => {},
   )
   t.teardown(() => admin.destroy())
@@ -211,7 +209,7 @@ async function freezingProxy(t: Test, target: URL) {
 }
 
 async function proxied(t: Test, port: number) {
-  const url = new URL((await freshDatabase(t, server as string)).url)
+  const url = new URL((await freshDatabase(t, server)).url)
   url.hostname = '127.0.0.1'
   url.port = String(port)
   return { DATABASE_URL: url.href }

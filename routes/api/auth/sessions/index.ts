@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
+import { endOwnedSession } from '../../../../src/sessions/ending.ts'
 import { listOwnedSessions, type Session } from '../../../../src/sessions/repository.ts'
-import { endOwnedSession } from '../../../../src/sessions/service.ts'
 import { SessionInfoSchema, SessionParams, schemas } from './schemas.ts'
 
 const tags = ['auth']
