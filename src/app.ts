@@ -107,7 +107,7 @@ export async function buildApp(
   await app.register(taskRoutes, { prefix: '/api/:user_id/tasks', basePath })
   await app.register(wellKnownRoutes, { prefix: '/.well-known' })
   await app.register(healthRoutes, { prefix: '/health' })
-  await app.register(docsRoutes)
+  await app.register(docsRoutes, { basePath })
   return app
 }
 

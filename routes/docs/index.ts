@@ -21,7 +21,7 @@ const pagePolicy = [
 ].join('; ')
 
 /** The contract in its two spellings, and a page to try it. */
-export default async function docsRoutes(app: RouteScope): Promise<void> {
+export default async function docsRoutes(app: RouteScope, { basePath }: { basePath: string }): Promise<void> {
   app.get(
     '/openapi.json',
     {
@@ -56,6 +56,9 @@ export default async function docsRoutes(app: RouteScope): Promise<void> {
     scope.accessOfScope = 'public'
     await scope.register(swaggerUi, {
       routePrefix: '/docs',
+      // Behind a gateway that adds a prefix, the page finds its files and the service there.
+      indexPrefix: basePath,
+      transformSpecification: (document) => ({ ...document, servers: [{ url: basePath || '/' }] }),
       staticCSP: pagePolicy,
       theme: { title: 'Latchkey' },
       // Without the top bar: its logo brings a style element, which the policy refuses.

@@ -31,6 +31,16 @@ t.test('/docs is a page that runs no script but its own files', async (t) => {
   }
 })
 
+t.test('behind a gateway with a prefix, the page names its files and the service with it', async (t) => {
+  const app = await testApp(t, { env: { PUBLIC_URL: 'https://api.example.com/identity' } })
+  const sources = [...(await app.inject('/docs')).body.matchAll(/<script[^>]*src="([^"]+)"/g)].map(
+    ([, source]) => source,
+  )
+  t.not(sources.length, 0)
+  for (const source of sources) t.match(source, /^\/identity\/docs\//)
+  t.same((await app.inject('/docs/json')).json().servers, [{ url: '/identity' }])
+})
+
 t.test('openapi.json and openapi.yaml are one document', async (t) => {
   const app = await testApp(t)
   const json = await app.inject('/openapi.json')
