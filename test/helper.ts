@@ -155,6 +155,16 @@ export function problemOf(answer: LightMyRequestResponse) {
   return { media: answer.headers['content-type'], ...body }
 }
 
+/** The one body for a token that is missing or bad, whatever is wrong with it. */
+export const unauthorized = {
+  media: 'application/problem+json; charset=utf-8',
+  type: 'about:blank',
+  title: 'Unauthorized',
+  status: 401,
+  detail: 'Could not validate credentials',
+  code: 'unauthorized',
+}
+
 /** Every method and URL pattern that the router knows, as the router itself tells it. */
 export function registeredRoutes(app: FastifyInstance): { method: string; url: string }[] {
   const path: string[] = []

@@ -2,17 +2,8 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import guard, { type Access } from '../../plugins/guard.ts'
 import jwt from '../../plugins/jwt.ts'
-import { problemOf, registeredRoutes, secret, testApp, twoUsers } from '../helper.ts'
+import { problemOf, registeredRoutes, secret, testApp, twoUsers, unauthorized } from '../helper.ts'
 import { mint } from '../tokens/mint.ts'
-
-const unauthorized = {
-  media: 'application/problem+json; charset=utf-8',
-  type: 'about:blank',
-  title: 'Unauthorized',
-  status: 401,
-  detail: 'Could not validate credentials',
-  code: 'unauthorized',
-}
 
 const notOwner = { ...unauthorized, title: 'Forbidden', status: 403, code: 'not_owner' }
 notOwner.detail = 'Not authorized to access this resource'

@@ -2,19 +2,10 @@ import { createHmac, generateKeyPairSync } from 'node:crypto'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { disconnectedDatabase } from '../../src/db/disconnected.ts'
-import { problemOf, secret, signUp, testApp, twoUsers } from '../helper.ts'
+import { problemOf, secret, signUp, testApp, twoUsers, unauthorized } from '../helper.ts'
 import { encode, goodClaims, goodHeader, mint, sign } from '../tokens/mint.ts'
 
 const previousSecret = 'the one before: c7Wn3eRk8ZqVb5XyT0'
-
-const refusal = {
-  media: 'application/problem+json; charset=utf-8',
-  type: 'about:blank',
-  title: 'Unauthorized',
-  status: 401,
-  detail: 'Could not validate credentials',
-  code: 'unauthorized',
-}
 
 /** The service with a route that counts how often a token let someone in. */
 async function guardedApp(t: Test, env: Record<string, string> = {}) {
@@ -38,7 +29,7 @@ async function guardedApp(t: Test, env: Record<string, string> = {}) {
   /** R401: one answer, the handler not entered, one log line with a reason and nothing of the token. */
   const refused = (answer: LightMyRequestResponse, label: string, token = '') => {
     t.equal(answer.statusCode, 401, label)
-    t.same(problemOf(answer), refusal, label)
+    t.same(problemOf(answer), unauthorized, label)
     t.equal(answer.headers['www-authenticate'], 'Bearer error="invalid_token"', label)
     t.equal(entered, 0, `${label}: handler not entered`)
     const written = lines.splice(0)
