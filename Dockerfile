@@ -1,5 +1,5 @@
-# The packages with native code, argon2 and fs-native-extensions, bring binaries for each platform and pick theirs
-# when loaded: no install script has to run, and the images need no compiler.
+# The packages with native code, argon2, bcrypt and fs-native-extensions, bring binaries for each platform and pick
+# theirs when loaded: no install script has to run, and the images need no compiler.
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /app

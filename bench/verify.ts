@@ -6,6 +6,8 @@ import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { openDatabase } from '../src/db/open.ts'
+import { spread } from './compare.ts'
+import type { Figure } from './suite.ts'
 
 /**
  * What it costs to authenticate a request, in microseconds: from its raw headers to `request.user`, as the guard
@@ -47,30 +49,35 @@ async function appUnder(algorithm: string, dataDir: string): Promise<FastifyInst
   return app
 }
 
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+/** Microseconds for each case. */
+export async function measureVerification(): Promise<Figure[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
+  const shared = await appUnder('HS256', join(folder, 'shared'))
+  const pairs = await appUnder('EdDSA', join(folder, 'pairs'))
+  const cases = {
+    HS256: await caseOf(shared, (request) => request.authenticateToken()),
+    'EdDSA, cold': await caseOf(pairs, (request) => request.jwtVerify()),
+    'EdDSA, repeated': await caseOf(pairs, (request) => request.authenticateToken()),
+  }
+  const values = Object.fromEntries(Object.keys(cases).map((name) => [name, [] as number[]]))
+  for (let round = -3; round < rounds; round++) {
+    for (const [name, run] of Object.entries(cases)) {
+      const microseconds = await run()
+      if (round >= 0) values[name]?.push(microseconds)
+    }
+  }
+  await Promise.all([shared.close(), pairs.close()])
+  rmSync(folder, { recursive: true })
+  return Object.entries(values).map(([name, own]) => ({
+    what: `verifying a token, ${name}`,
+    unit: 'us',
+    value: spread(own),
+  }))
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
-const shared = await appUnder('HS256', join(folder, 'shared'))
-const pairs = await appUnder('EdDSA', join(folder, 'pairs'))
-const cases = {
-  HS256: await caseOf(shared, (request) => request.authenticateToken()),
-  'EdDSA cold': await caseOf(pairs, (request) => request.jwtVerify()),
-  'EdDSA repeated': await caseOf(pairs, (request) => request.authenticateToken()),
-}
-const figures = Object.fromEntries(Object.keys(cases).map((name) => [name, [] as number[]]))
-for (let round = -3; round < rounds; round++) {
-  for (const [name, run] of Object.entries(cases)) {
-    const microseconds = await run()
-    if (round >= 0) figures[name]?.push(microseconds)
+if (import.meta.filename === process.argv[1]) {
+  for (const { what, value } of await measureVerification()) {
+    const [median, low, high] = [value.median, value.low, value.high].map((each) => each.toFixed(1))
+    console.log(`${what.padEnd(34)} ${median} us  (${low} to ${high})`)
   }
 }
-for (const [name, values] of Object.entries(figures)) {
-  const [low, high] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(1))
-  process.stdout.write(
-    `${name.padEnd(16)} ${median(values).toFixed(1).padStart(7)} us  (${low} to ${high})\n`,
-  )
-}
-await Promise.all([shared.close(), pairs.close()])
-rmSync(folder, { recursive: true })

@@ -1,14 +1,8 @@
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import fp from 'fastify-plugin'
 import { isDatabaseUnavailable } from '../src/db/errors.ts'
-import { type FieldError, Problem, type ProblemCode, toProblemBody } from '../src/problem.ts'
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** What the request was answered with, for its log line. */
-    problem: Problem | null
-  }
-}
+import { type FieldError, Problem, type ProblemCode } from '../src/problem.ts'
+import { replyWithProblem } from './problem-reply.ts'
 
 /** Every error leaves as a problem from the catalogue: thrown, of a hook, of Fastify, of a library. */
 export default fp(
@@ -22,15 +16,9 @@ export default fp(
 /** Answers with the problem that an error amounts to. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toProblem(error)
-  request.problem = problem
   // A 503 is told by its request line; only a fault of this program needs a stack.
   if (problem.status === 500) request.log.error({ err: error }, problem.message)
-  reply
-    .code(problem.status)
-    .headers(problem.headers)
-    .type('application/problem+json; charset=utf-8')
-    .serializer(JSON.stringify)
-    .send(toProblemBody(problem, request.id))
+  replyWithProblem(problem, request, reply)
 }
 
 /** Fastify's and the parsers' own error codes, as far as a client can cause them. */

@@ -1,19 +1,20 @@
-import type { FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem, type ProblemCode } from '../src/problem.ts'
-import { assertOwned, type OwnerId, ownerOf } from '../src/tokens/owner.ts'
+import { Problem } from '../src/problem.ts'
+import { assertOwned, type OwnerId, ownerOf, type Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
-import { documentProblems } from './contract/problem-answers.ts'
-import { ProblemSchema } from './contract/schemas.ts'
+import { replyWithProblem } from './problem-reply.ts'
 
 /** Who may call a route. `optional` reads a token where there is a good one and never fails. */
 export type Access = 'public' | 'optional' | 'user' | 'owner'
 
 const granted = Symbol('owner')
+const guarded = Symbol('guarded')
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
+    [guarded]?: true
   }
   interface FastifyInstance {
     /** Says for every route of this scope that does not say itself; for third-party plugins, which cannot. */
@@ -22,42 +23,36 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Whose data the request may touch. Throws on a route without a guard. */
     readonly owner: OwnerId
+    /** Who asks: `request.user`, where the guard has made sure of one. Throws on a route without a guard. */
+    readonly caller: Principal
+    /** What the request was refused with, for its log line: `code`, and a `reason` that the client is not told. */
+    problem: Problem | null
     [granted]: OwnerId | null
   }
 }
 
+type Check = (request: FastifyRequest) => Promise<void>
+
 interface Rule {
-  readonly onRequest?: (request: FastifyRequest) => Promise<void>
-  readonly preHandler?: (request: FastifyRequest) => Promise<void>
-  /** OpenAPI security requirement. */
-  readonly security: readonly Record<string, string[]>[]
-  readonly problems: readonly ProblemCode[]
+  readonly onRequest?: Check
+  readonly preHandler?: Check
 }
 
-const bearer = { bearer: [] }
-
 const rules: Record<Access, Rule> = {
-  public: { security: [], problems: [] },
-  optional: { onRequest: authenticateIfPossible, security: [{}, bearer], problems: [] },
-  user: { onRequest: authenticate, preHandler: grantOwn, security: [bearer], problems: ['unauthorized'] },
-  owner: {
-    onRequest: authenticate,
-    preHandler: grantOwned,
-    security: [bearer],
-    problems: ['unauthorized', 'not_owner'],
-  },
+  public: {},
+  optional: { onRequest: authenticateIfPossible },
+  user: { onRequest: authenticate, preHandler: grantOwn },
+  owner: { onRequest: authenticate, preHandler: grantOwned },
 }
 
 /**
- * Makes `config.access` the guard of every route registered after this plugin: the hooks, the OpenAPI security and
- * the 401 and 403 answers all come from it. A route that does not declare it, or whose path and declaration
- * disagree about an owner, stops the start.
+ * Makes `config.access` the guard of every route registered after this plugin. A route that does not declare it, or
+ * whose path and declaration disagree about an owner, stops the start.
  */
 export default fp(
   async (app) => {
-    // The answers below refer to it; an app without the contract plugin has it from here.
-    if (!app.getSchema('Problem')) app.addSchema(ProblemSchema)
     app.decorate('accessOfScope', null)
+    if (!app.hasRequestDecorator('problem')) app.decorateRequest('problem', null)
     app.decorateRequest(granted, null)
     app.decorateRequest('owner', {
       getter(this: FastifyRequest) {
@@ -65,15 +60,24 @@ export default fp(
         return this[granted]
       },
     })
+    app.decorateRequest('caller', {
+      getter(this: FastifyRequest) {
+        return verified(this)
+      },
+    })
+
+    // A route that was registered before this plugin had loaded declares a guard that it does not have.
+    app.addHook('onRequest', async ({ routeOptions: { config, method, url } }) => {
+      if (config.access === undefined || config[guarded]) return
+      throw new Error(`${method} ${url}: was registered before latchkeyAuth, or without await`)
+    })
 
     app.addHook('onRoute', function (route) {
       const access = route.config?.access ?? this.accessOfScope
       const rule = ruleOf(route, access)
-      route.config = { ...route.config, access: access as Access }
-      if (rule.onRequest) route.onRequest = [...asList(route.onRequest), rule.onRequest]
-      if (rule.preHandler) route.preHandler = [rule.preHandler, ...asList(route.preHandler)]
-      route.schema = { ...route.schema, security: rule.security }
-      documentProblems(route, rule.problems)
+      route.config = { ...route.config, access: access as Access, [guarded]: true }
+      if (rule.onRequest) route.onRequest = [...asList(route.onRequest), hookOf(rule.onRequest)]
+      if (rule.preHandler) route.preHandler = [hookOf(rule.preHandler), ...asList(route.preHandler)]
     })
   },
   { name: 'latchkey-guard', fastify: '5.x', dependencies: ['latchkey-jwt'] },
@@ -82,7 +86,8 @@ export default fp(
 /** @throws Error that names the route */
 function ruleOf(route: RouteOptions, access: unknown): Rule {
   const name = `${[route.method].flat().join(',')} ${route.url}`
-  const namesOwner = /\/:user_id(?![A-Za-z0-9_])/.test(route.url)
+  // Two colons are one that is meant as it is.
+  const namesOwner = /:user_id(?![A-Za-z0-9_])/.test(route.url.replaceAll('::', ''))
   if (typeof access !== 'string' || !Object.hasOwn(rules, access)) {
     throw new Error(`${name}: config.access must be public, optional, user or owner`)
   }
@@ -93,6 +98,19 @@ function ruleOf(route: RouteOptions, access: unknown): Rule {
 
 function asList<T>(hooks: T | T[] | undefined): T[] {
   return hooks === undefined ? [] : ([hooks].flat() as T[])
+}
+
+/** The check as a hook, with its refusal sent from here: another service's error handler knows no problems. */
+function hookOf(check: Check) {
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    try {
+      await check(request)
+    } catch (error) {
+      if (error instanceof Problem) return replyWithProblem(error, request, reply)
+      throw error
+    }
+    return undefined
+  }
 }
 
 /**
@@ -125,7 +143,7 @@ async function grantOwned(request: FastifyRequest): Promise<void> {
   request[granted] = assertOwned(verified(request), userId)
 }
 
-function verified(request: FastifyRequest) {
-  if (!request.user) throw new Error('the guard ran without a verified token')
+function verified(request: FastifyRequest): Principal {
+  if (!request.user) throw new Error('there is no guard that has verified a token')
   return request.user
 }

@@ -3,138 +3,138 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Clock } from '../src/clock.ts'
 import { headerValues } from '../src/raw-headers.ts'
+import { accessTokenType } from '../src/tokens/access-token.ts'
 import { bearerToken } from '../src/tokens/bearer.ts'
-import {
-  type AccessTokenClaims,
-  type AccessTokenPolicy,
-  accessTokenClaims,
-  accessTokenType,
-  checkAccessToken,
-  principalOf,
-} from '../src/tokens/claims.ts'
+import type { Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { parseToken, type UnverifiedToken } from '../src/tokens/jws.ts'
-import type { Keyring } from '../src/tokens/keyring.ts'
-import { type SharedKeys, verifyingKey } from '../src/tokens/keys.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { VerifiedTokens } from '../src/tokens/verified-tokens.ts'
 
+/** How access tokens are signed, by who issues some. */
+export interface Signing {
+  readonly algorithm: 'HS256' | 'EdDSA' | 'ES256' | 'RS256'
+  /** The secret, or what gives the private key of a moment, as PEM. */
+  readonly key: string | (() => Promise<string>)
+}
+
 interface JwtOptions {
-  /** The secrets of HS256, or the key pairs of another algorithm. */
-  readonly keys: SharedKeys | Keyring
-  readonly policy: AccessTokenPolicy
+  readonly issuers: Issuers
   readonly clock: Clock
   /** A last word on a token that is good in every other way; throws to refuse it. */
   readonly assertLive: (user: Principal) => void
+  readonly signing?: Signing | undefined
 }
 
 const unverified = Symbol('unverified token')
 
+/** A token as it was read, and the issuer that it names. */
+interface Claimed {
+  readonly token: UnverifiedToken
+  readonly issuer: Issuer
+}
+
 declare module '@fastify/jwt' {
   interface FastifyJWT {
-    payload: AccessTokenClaims
+    payload: Record<string, unknown>
     /** Null until a guard has verified a token, and for good where access is `optional` and there was none. */
     user: Principal | null
   }
 }
 
 declare module 'fastify' {
-  interface FastifyInstance {
-    /** Signs an access token for a session; it lives for `expiresIn` seconds. */
-    issueAccessToken(userId: string, sessionId: string): { token: string; expiresIn: number }
-  }
   interface FastifyRequest {
     /**
      * Sets `request.user` from the token, or throws: `jwtVerify()`, without the signature's cost for a token that
      * verified before. For guards.
      */
     authenticateToken(): Promise<void>
-    [unverified]: UnverifiedToken | null
+    [unverified]: Claimed | null
   }
 }
 
 /**
- * `request.jwtVerify()` for the tokens made here. @fastify/jwt checks the signature; what comes before (how a
- * token may be written and where it may stand) and after (what its claims must say) is in src/tokens.
+ * `request.jwtVerify()` for the tokens of every trusted issuer. @fastify/jwt checks the signature; what comes before
+ * (how a token may be written and where it may stand, whose it is) and after (what its claims must say) is in
+ * src/tokens.
  */
 export default fp<JwtOptions>(
-  async (app, { keys, policy, clock, assertLive }) => {
+  async (app, { issuers, clock, assertLive, signing }) => {
     app.decorateRequest(unverified, null)
-    const keyring = 'current' in keys ? null : keys
-    const algorithm = keyring?.algorithm ?? 'HS256'
     // An HMAC costs about what a look-up does.
-    const verifiedTokens = keyring ? new VerifiedTokens() : null
+    const verifiedTokens = issuers.algorithms.some((name) => name !== 'HS256') ? new VerifiedTokens() : null
 
     /** What a token must pass each time, however its signature was checked. */
-    function admit({ header, claims }: UnverifiedToken): Principal {
-      checkAccessToken(policy, header, claims, clock())
-      const user = principalOf(claims as unknown as AccessTokenClaims)
+    function admit({ token: { header, claims }, issuer }: Claimed): Principal {
+      issuer.check(header, claims, clock())
+      const user = issuer.principalOf(claims)
       assertLive(user)
       return user
     }
 
+    function keyOf(
+      request: FastifyRequest,
+      _token: unknown,
+      done: (error: Error | null, key: string | undefined) => void,
+    ): void {
+      try {
+        const { token, issuer } = claimedBy(request)
+        const key = issuer.keys.verifyingKey(token)
+        if (typeof key === 'string') done(null, key)
+        else
+          key.then(
+            (found) => done(null, found),
+            (error) => done(error, undefined),
+          )
+      } catch (error) {
+        done(error as Error, undefined)
+      }
+    }
+
     await app.register(jwt, {
-      secret: {
-        // Key pairs change; issueAccessToken names the one that signs.
-        private: 'current' in keys ? keys.current : async () => keys.signingKey().key,
-        public: (
-          request: FastifyRequest,
-          _decoded: unknown,
-          done: (error: Error | null, key?: string) => void,
-        ) => {
-          try {
-            const token = tokenOf(request)
-            const key = 'current' in keys ? verifyingKey(keys, token) : keys.verifyingKey(token)
-            if (typeof key === 'string') done(null, key)
-            else key.then((found) => done(null, found), done)
-          } catch (error) {
-            done(error as Error)
+      secret: signing ? { private: signing.key, public: keyOf } : { public: keyOf },
+      ...(signing
+        ? {
+            sign: {
+              algorithm: signing.algorithm,
+              header: { alg: signing.algorithm, typ: accessTokenType },
+            },
           }
-        },
-      },
-      sign: { algorithm, header: { alg: algorithm, typ: accessTokenType } },
+        : {}),
       verify: {
-        algorithms: [algorithm],
+        algorithms: [...issuers.algorithms] as 'HS256'[],
         // src/tokens/claims.ts decides on time, by the clock that a test can set.
         ignoreExpiration: true,
         ignoreNotBefore: true,
         extractToken(request) {
           const token = parseToken(bearerTokenOf(request as FastifyRequest))
-          request[unverified] = token
+          request[unverified] = { token, issuer: issuers.of(token) }
           return token.compact
         },
       },
       // Async, so that what it throws rejects jwtVerify.
       trusted: async (request) => {
-        const token = tokenOf(request)
-        admit(token)
-        verifiedTokens?.add(token)
+        const claimed = claimedBy(request)
+        admit(claimed)
+        if (claimed.issuer.keys.stillVerifies(claimed.token)) verifiedTokens?.add(claimed.token)
         return true
       },
-      formatUser: (claims) => principalOf(claims as AccessTokenClaims),
+      formatUser: (claims) => issuers.of({ claims }).principalOf(claims),
     })
 
     app.decorateRequest('authenticateToken', async function (this: FastifyRequest) {
-      const known = verifiedTokens?.get(bearerTokenOf(this))
-      if (!known || !keyring?.publishes(known.header['kid'])) {
-        await this.jwtVerify()
-        return
-      }
-      this.user = admit(known)
-    })
-
-    app.decorate('issueAccessToken', (userId: string, sessionId: string) => {
-      const claims = accessTokenClaims(policy, { userId, sessionId, now: clock() })
-      const token = keyring ? app.jwt.sign(claims, keyring.signingKey()) : app.jwt.sign(claims)
-      return { token, expiresIn: policy.lifetime }
+      const token = verifiedTokens?.get(bearerTokenOf(this))
+      const issuer = token && issuers.of(token)
+      if (token && issuer?.keys.stillVerifies(token)) this.user = admit({ token, issuer })
+      else await this.jwtVerify()
     })
   },
   { name: 'latchkey-jwt', fastify: '5.x' },
 )
 
-function tokenOf(request: FastifyRequest): UnverifiedToken {
-  const token = request[unverified]
-  if (!token) throw new Error('no token was read')
-  return token
+function claimedBy(request: FastifyRequest): Claimed {
+  const claimed = request[unverified]
+  if (!claimed) throw new Error('no token was read')
+  return claimed
 }
 
 function bearerTokenOf(request: FastifyRequest): string {

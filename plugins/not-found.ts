@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../src/problem.ts'
 
@@ -26,18 +27,22 @@ export default fp(
       return [...new Set(found.flatMap(({ methods }) => [...methods]))].sort()
     }
 
+    function problemAt({ method, url }: FastifyRequest): Problem {
+      const methods = methodsAt(url)
+      if (methods.length === 0 || methods.includes(method)) return new Problem('not_found')
+      return new Problem('method_not_allowed', { headers: { allow: methods.join(', ') } })
+    }
+
     // Absent when RATE_LIMITS=off.
     const limit = app.hasDecorator('rateLimit') ? app.rateLimit() : undefined
     app.addHook('onRequest', async (request, reply) => {
       if (!request.is404) return
       await limit?.call(app, request, reply)
-      const methods = methodsAt(request.url)
-      if (methods.length === 0) throw new Problem('not_found')
-      throw new Problem('method_not_allowed', { headers: { allow: methods.join(', ') } })
+      throw problemAt(request)
     })
     // For a route that finds only in its handler that there is nothing.
-    app.setNotFoundHandler(async () => {
-      throw new Problem('not_found')
+    app.setNotFoundHandler(async (request) => {
+      throw problemAt(request)
     })
   },
   { name: 'latchkey-not-found', fastify: '5.x', dependencies: ['latchkey-errors', 'latchkey-rate-limit'] },

@@ -1,9 +1,19 @@
+import type { onRequestHookHandler, preHandlerHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { createPasswords, type Passwords } from '../src/accounts/passwords.ts'
+import { Seats } from '../src/accounts/seats.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     readonly passwords: Passwords
+  }
+  interface FastifyContextConfig {
+    /** It ends in a password hash: refused at once when that could not be computed soon, given up when its client leaves. */
+    hashes?: boolean
+  }
+  interface FastifyRequest {
+    /** Aborts when the client leaves before its answer; only where `config.hashes` says so. */
+    left: AbortSignal | null
   }
 }
 
@@ -13,6 +23,27 @@ export default fp<{ readonly concurrency: number; readonly queue: number }>(
     const onMalformedHash = () =>
       app.log.error({ event: 'malformed_password_hash' }, 'a stored hash is unreadable')
     app.decorate('passwords', createPasswords({ concurrency, queue, onMalformedHash }))
+    app.decorateRequest('left', null)
+
+    // What a flood cannot have served must cost little: not a body to read, and no look at the database.
+    const seats = new Seats(concurrency + queue)
+    const refuseEarly: onRequestHookHandler = async () => seats.assertFree()
+    // Only now that the body has come: whoever sends it slowly must not keep a seat from others.
+    const takeSeat: preHandlerHookHandler = async (request, reply) => {
+      const leave = seats.take()
+      const controller = new AbortController()
+      request.left = controller.signal
+      // Not `request.signal`, which aborts as soon as the body has been read.
+      reply.raw.once('close', () => {
+        leave()
+        if (!reply.raw.writableFinished) controller.abort()
+      })
+    }
+    app.addHook('onRoute', (route) => {
+      if (!route.config?.hashes) return
+      route.onRequest = [...[route.onRequest ?? []].flat(), refuseEarly] as onRequestHookHandler[]
+      route.preHandler = [...[route.preHandler ?? []].flat(), takeSeat] as preHandlerHookHandler[]
+    })
   },
   { name: 'latchkey-passwords', fastify: '5.x' },
 )

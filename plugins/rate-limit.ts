@@ -1,8 +1,13 @@
-import rateLimit from '@fastify/rate-limit'
-import type { onRequestHookHandler, RouteOptions } from 'fastify'
+import rateLimit, { type FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
+import type { FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { type BudgetName, budgets } from '../src/limits.ts'
+import { logEvents } from '../src/audit.ts'
+import { clientKey } from '../src/limits/address.ts'
+import type { Counter, Counters } from '../src/limits/counters.ts'
+import { type BudgetName, type Budgets, type LimitName, routeBudgets } from '../src/limits.ts'
 import { Problem } from '../src/problem.ts'
+import { clientAddress } from './client-address.ts'
+import counters from './counters.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -11,24 +16,39 @@ declare module 'fastify' {
   }
 }
 
-/** Limits by client address (IPv6 by /64). */
-export default fp<{ readonly enabled: boolean }>(
-  async (app, { enabled }) => {
+interface RateLimitOptions {
+  /** False turns all limits off. */
+  readonly budgets: Budgets | false
+  readonly redisUrl?: string | undefined
+}
+
+/** Limits by client address. */
+export default fp<RateLimitOptions>(
+  async (app, { budgets, redisUrl }) => {
+    if (budgets) await app.register(counters, { budgets, redisUrl })
     const limiters = new Map<BudgetName, onRequestHookHandler>()
 
     // Before the library's own hook, which gives each route counters of its own.
     app.addHook('onRoute', (route) => {
       const budget = budgetOf(route)
-      if (!enabled || budget === undefined) return
-      const limiter = limiters.get(budget) ?? app.rateLimit(budgets[budget])
+      if (!budgets || budget === undefined) return
+      const limiter =
+        limiters.get(budget) ?? app.rateLimit({ ...budgets[budget], keyGenerator: keyFor(budget) })
       limiters.set(budget, limiter)
       route.config = { ...route.config, rateLimit: false } as NonNullable<RouteOptions['config']>
       route.onRequest = [limiter, ...[route.onRequest ?? []].flat()] as onRequestHookHandler[]
     })
 
-    if (!enabled) return
+    if (!budgets) return
     await app.register(rateLimit, {
       ...budgets.everything,
+      keyGenerator: keyFor('everything'),
+      store: storeOn(app.counters),
+      onExceeded(_request, text) {
+        const counter = counterOf(text)
+        if (!app.firstTimes.isFirst(counter)) return
+        logEvents(app.log, [{ event: 'rate_limit_reached', ip: counter.key, limit: counter.limit }])
+      },
       enableDraftSpec: true,
       errorResponseBuilder: () => new Problem('rate_limited'),
     })
@@ -39,8 +59,41 @@ export default fp<{ readonly enabled: boolean }>(
 /** @throws Error that names the route */
 function budgetOf({ method, url, config }: RouteOptions): BudgetName | undefined {
   const budget = config?.budget
-  if (budget !== undefined && !Object.hasOwn(budgets, budget)) {
-    throw new Error(`${[method].flat().join(',')} ${url}: config.budget must be a budget of src/limits.ts`)
+  if (budget !== undefined && !routeBudgets.includes(budget)) {
+    throw new Error(
+      `${[method].flat().join(',')} ${url}: config.budget must be one of ${routeBudgets.join(', ')}`,
+    )
   }
   return budget
+}
+
+/** The library has one text for what it counts: the limit, and for whom. */
+function keyFor(limit: LimitName): (request: FastifyRequest) => string {
+  return (request) => `${limit} ${clientKey(clientAddress(request))}`
+}
+
+function counterOf(text: string): Counter {
+  const [limit = '', key = ''] = text.split(' ')
+  return { limit: limit as LimitName, key }
+}
+
+/** The library's own store drops counters when it is full; an attacker with enough addresses could fill it. */
+function storeOn(counters: Counters): FastifyRateLimitStoreCtor {
+  return class Store {
+    incr(
+      text: string,
+      done: (error: Error | null, result?: { current: number; ttl: number }) => void,
+      _timeWindow: number,
+      max: number,
+    ) {
+      counters.take([counterOf(text)]).then(([count]) => {
+        if (!count) throw new Error('a counter without a count')
+        done(null, { current: count.refused ? max + 1 : count.used, ttl: count.resetMs })
+      }, done)
+    }
+
+    child() {
+      return this
+    }
+  }
 }

@@ -13,7 +13,7 @@ export default fp(
           route: request.routeOptions.url ?? null,
           status: reply.statusCode,
           duration_ms: Math.round(reply.elapsedTime * 10) / 10,
-          ...(request.user ? { user_id: request.user.sub } : {}),
+          ...(request.user ? { user_id: request.user.userId } : {}),
           ...(request.problem ? { code: request.problem.code, reason: request.problem.reason } : {}),
         },
         'request',

@@ -29,7 +29,7 @@ export default fp<SessionOptions>(
 
     const onError = (err: unknown) => app.log.warn({ err }, 'revocations could not be read; trying again')
     const feed = new RevocationFeed({ db: app.db, revocations, listen, pollSeconds, onError })
-    app.addHook('onReady', () => feed.start())
+    app.onceDatabaseIsThere(() => feed.start())
     app.addHook('onClose', () => feed.stop())
   },
   { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-database'] },

@@ -15,7 +15,7 @@ interface SigningKeysOptions extends Omit<KeyringOptions, 'db' | 'algorithm' | '
   readonly reloadEvery?: number
 }
 
-/** `app.signingKeys`, read when the app gets ready (the schema is there by then) and kept fresh until it closes. */
+/** `app.signingKeys`, read as soon as the database is there and kept fresh until it closes. */
 export default fp<SigningKeysOptions>(
   async (app, { algorithm, reloadEvery = reloadInterval * 1000, ...options }) => {
     if (algorithm === 'HS256') {
@@ -28,7 +28,7 @@ export default fp<SigningKeysOptions>(
     app.decorate('signingKeys', keys)
 
     let timer: NodeJS.Timeout | undefined
-    app.addHook('onReady', async () => {
+    app.onceDatabaseIsThere(async () => {
       await keys.open()
       timer = setInterval(() => keys.reload(), reloadEvery).unref()
     })

@@ -1,16 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
+import accessTokens from '../plugins/access-tokens.ts'
+import accountLimits from '../plugins/account-limits.ts'
+import auth from '../plugins/auth.ts'
+import blocklist from '../plugins/blocklist.ts'
 import cleanUp from '../plugins/clean-up.ts'
+import connections from '../plugins/connections.ts'
 import contract from '../plugins/contract/index.ts'
+import cors from '../plugins/cors.ts'
 import database from '../plugins/database.ts'
-import drain from '../plugins/drain.ts'
 import errors from '../plugins/errors.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
 import framing from '../plugins/framing.ts'
-import guard from '../plugins/guard.ts'
-import jwt from '../plugins/jwt.ts'
+import mail from '../plugins/mail.ts'
 import notFound from '../plugins/not-found.ts'
 import passwords from '../plugins/passwords.ts'
+import pressure from '../plugins/pressure.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestLog from '../plugins/request-log.ts'
 import securityHeaders from '../plugins/security-headers.ts'
@@ -19,6 +24,7 @@ import signingKeys from '../plugins/signing-keys.ts'
 import validation from '../plugins/validation.ts'
 import authRoutes from '../routes/api/auth/index.ts'
 import taskRoutes from '../routes/api/tasks/index.ts'
+import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import healthRoutes from '../routes/health/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
@@ -27,10 +33,17 @@ import type { Config } from './config.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
 import { describeError } from './log.ts'
+import { oneTimeKeys } from './mail/one-time-token.ts'
+import { english } from './mail/texts.ts'
 import { refreshKeys } from './sessions/refresh-token.ts'
+import { latchkeyIssuer } from './tokens/access-token.ts'
+import { sharedSecretTokens } from './tokens/foreign-token.ts'
+import { SharedKeys } from './tokens/shared-keys.ts'
 
 interface Surroundings {
   readonly db: Db
+  /** Brings the schema to what this code needs, where it may not be that yet. */
+  readonly prepare?: () => Promise<void>
   /** How revocations made by other instances arrive; without it they are only polled for. */
   readonly listen?: Listen | undefined
   readonly clock?: Clock
@@ -41,7 +54,7 @@ interface Surroundings {
 /** Builds the service: options, then plugins, then routes. It owns `db` from here on and closes it with itself. */
 export async function buildApp(
   config: Config,
-  { db, listen, clock = systemClock, logStream }: Surroundings,
+  { db, prepare, listen, clock = systemClock, logStream }: Surroundings,
 ): Promise<FastifyInstance> {
   const app = Fastify({
     logger: {
@@ -54,8 +67,16 @@ export async function buildApp(
     requestIdHeader: false,
     genReqId: ({ headers }) => foreignRequestId(headers['x-request-id']) ?? randomUUID(),
     trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
-    // Node refuses a request without Host by an answer of its own; plugins/framing.ts does it with a problem.
-    http: { requireHostHeader: false },
+    // For a whole request to arrive, and in `http` for its head: who sends a byte a second holds no connection.
+    requestTimeout: 25_000,
+    // Longer than a gateway keeps an idle connection (60 s is usual), so that it is never cut under a request.
+    keepAliveTimeout: 70_000,
+    http: {
+      headersTimeout: 7_000,
+      connectionsCheckingInterval: 1_000,
+      // Node refuses a request without Host by an answer of its own; plugins/framing.ts does it with a problem.
+      requireHostHeader: false,
+    },
     // While it drains, a request that is already on its connection is served like any other; /health/ready says no.
     return503OnClosing: false,
     bodyLimit: 16 * 1024,
@@ -64,22 +85,39 @@ export async function buildApp(
     clientErrorHandler: refuseUnparsable,
   })
 
-  await app.register(drain)
+  await app.register(connections)
   await app.register(requestLog)
   await app.register(securityHeaders)
+  await app.register(cors, { origins: config.corsOrigins })
   await app.register(framing)
   await app.register(validation)
   await app.register(contract)
-  await app.register(rateLimit, { enabled: config.rateLimits })
+  await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
   await app.register(errors)
+  await app.register(pressure, { maxDelay: config.maxEventLoopDelay })
   await app.register(notFound)
-  await app.register(database, { db })
+  await app.register(database, { db, prepare })
   await app.register(cleanUp)
+  await app.register(accountLimits, { budgets: config.budgets, secret: config.secretKey })
   await app.register(passwords, config.hashing)
+  await app.register(blocklist, { enabled: config.passwordBlocklist, publicUrl: config.publicUrl })
+  const style = { from: config.mail.from, appUrl: config.mail.appUrl, texts: english }
+  await app.register(mail, {
+    smtp: config.mail.smtp,
+    local: config.mode !== 'production',
+    verificationRequired: config.mail.verificationRequired,
+    style,
+    tokens: {
+      resetSeconds: config.mail.resetMinutes * 60,
+      verificationSeconds: config.mail.verificationHours * 3600,
+      keys: oneTimeKeys(config.secretKey, config.previousSecretKey),
+    },
+  })
   await app.register(sessions, {
     policy: {
       ...config.sessions,
       accessTokenSeconds: config.accessTokenSeconds,
+      foreignTokenSeconds: config.foreignTokenSeconds,
       refreshKeys: refreshKeys(config.secretKey, config.previousSecretKey),
     },
     clock,
@@ -94,20 +132,45 @@ export async function buildApp(
     rotationDays: config.keyRotationDays,
     clock,
   })
-  await app.register(jwt, {
-    keys: app.signingKeys ?? { current: config.secretKey, previous: config.previousSecretKey },
-    policy: { issuer: config.publicUrl, audience: config.audience, lifetime: config.accessTokenSeconds },
+  const policy = {
+    issuer: config.publicUrl,
+    audience: config.audience,
+    lifetime: config.accessTokenSeconds,
+  }
+  const keys = app.signingKeys ?? new SharedKeys(config.secretKey, config.previousSecretKey)
+  await app.register(auth, {
+    issuers: [
+      latchkeyIssuer(policy, keys),
+      ...(app.signingKeys
+        ? []
+        : [
+            sharedSecretTokens(keys, {
+              audience: config.audience,
+              longestLifetime: config.foreignTokenSeconds,
+            }),
+          ]),
+    ],
+    trustedIssuers: config.trustedIssuers,
+    longestForeignLifetime: config.foreignTokenSeconds,
+    signing: {
+      algorithm: config.algorithm,
+      // Key pairs change; issueAccessToken names the one that signs.
+      key: app.signingKeys ? async () => app.signingKeys?.signingKey().key ?? '' : config.secretKey,
+    },
     clock,
     assertLive: (user) => app.revocations.assertLive(user),
   })
-  await app.register(guard)
+  await app.register(accessTokens, { policy, clock })
 
   const basePath = new URL(config.publicUrl).pathname.replace(/\/$/, '')
   await app.register(authRoutes, { prefix: '/api/auth' })
   await app.register(taskRoutes, { prefix: '/api/:user_id/tasks', basePath })
   await app.register(wellKnownRoutes, { prefix: '/.well-known' })
   await app.register(healthRoutes, { prefix: '/health' })
-  await app.register(docsRoutes, { basePath })
+  await app.register(docsRoutes, { basePath, page: config.docs })
+  if (config.mode === 'development') {
+    await app.register(devRoutes, { prefix: '/dev/mailbox', publicUrl: config.publicUrl, basePath, style })
+  }
   return app
 }
 

@@ -4,14 +4,23 @@ import type { Trx } from './db/schema.ts'
 export type SecurityEventName =
   | 'refresh_token_reused'
   | 'session_ended'
+  | 'tokens_revoked'
   | 'password_changed'
+  | 'password_hash_upgraded'
+  | 'password_reset'
+  | 'email_verified'
+  | 'email_changed'
   | 'account_deleted'
+  | 'rate_limit_reached'
 
 export interface SecurityEvent {
   readonly event: SecurityEventName
-  readonly userId: string
+  /** Undefined where no account is concerned, or none that exists. */
+  readonly userId?: string | undefined
   readonly sessionId?: string | undefined
   readonly ip?: string | undefined
+  /** Of `rate_limit_reached`, and only logged: which one. */
+  readonly limit?: string | undefined
 }
 
 /** The part of a pino logger that an event needs. */
@@ -21,11 +30,11 @@ export interface SecurityLog {
 }
 
 /** What an operator should look at, rather than only be able to look up. */
-const alarming: ReadonlySet<SecurityEventName> = new Set(['refresh_token_reused'])
+const alarming: ReadonlySet<SecurityEventName> = new Set(['refresh_token_reused', 'rate_limit_reached'])
 
 const rowOf = ({ event, userId, sessionId, ip }: SecurityEvent) => ({
   event,
-  user_id: userId,
+  user_id: userId ?? null,
   session_id: sessionId ?? null,
   ip: ip ?? null,
 })
@@ -37,5 +46,8 @@ export async function insertEvents(trx: Trx, events: readonly SecurityEvent[]): 
 
 /** Writes events as log lines, once what they tell of has happened. */
 export function logEvents(log: SecurityLog, events: readonly SecurityEvent[]): void {
-  for (const event of events) log[alarming.has(event.event) ? 'warn' : 'info'](rowOf(event), 'security event')
+  for (const event of events) {
+    const fields = { ...rowOf(event), ...(event.limit ? { limit: event.limit } : {}) }
+    log[alarming.has(event.event) ? 'warn' : 'info'](fields, 'security event')
+  }
 }

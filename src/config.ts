@@ -2,10 +2,22 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { type Budgets, budgetPattern, budgets, formatBudget, type LimitName, parseBudget } from './limits.ts'
+import { type MailAddress, parseMailFrom, parseSmtpUrl, type SmtpServer } from './mail/settings.ts'
+import type { JwksIssuer } from './tokens/foreign-token.ts'
 import { secretWeakness } from './tokens/secret.ts'
 import type { TokenAlgorithm } from './tokens/signing-keys.ts'
+import { readTrustedIssuers } from './trusted-issuers.ts'
 
 const OnOff = Type.Union([Type.Literal('on'), Type.Literal('off')])
+
+/** A budget of src/limits.ts, which has the default. */
+const BudgetOf = (name: LimitName) =>
+  Type.String({
+    pattern: budgetPattern,
+    default: formatBudget(budgets[name]),
+    takes: 'a number and a window in s, m, h or d, as 30/1m',
+  })
 
 /** Every variable that the service reads. docs/configuration.md has the same list; a test compares them. */
 export const Environment = Type.Object({
@@ -17,6 +29,7 @@ export const Environment = Type.Object({
   PUBLIC_URL: Type.Optional(Type.String()),
   DATABASE_URL: Type.Optional(Type.String()),
   DATABASE_POOL_SIZE: Type.Integer({ minimum: 1, maximum: 100, default: 5 }),
+  DATABASE_PREPARE: Type.Boolean({ default: true }),
   DATA_DIR: Type.String({ minLength: 1, default: './data' }),
   MIGRATE_ON_START: Type.Boolean({ default: true }),
   SECRET_KEY: Type.Optional(Type.String()),
@@ -27,6 +40,9 @@ export const Environment = Type.Object({
   ),
   KEY_ROTATION_DAYS: Type.Integer({ minimum: 0, maximum: 3650, default: 90 }),
   AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
+  BETTER_AUTH_URL: Type.Optional(Type.String()),
+  TRUSTED_ISSUERS: Type.Optional(Type.String()),
+  TRUSTED_TOKEN_MAX_DAYS: Type.Integer({ minimum: 1, maximum: 3660, default: 31 }),
   ACCESS_TOKEN_EXPIRE_MINUTES: Type.Integer({ minimum: 1, maximum: 1440, default: 15 }),
   SESSION_IDLE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 14 }),
   SESSION_ABSOLUTE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 30 }),
@@ -38,8 +54,27 @@ export const Environment = Type.Object({
     default: Math.max(1, availableParallelism() - 1),
   }),
   HASH_QUEUE: Type.Integer({ minimum: 1, maximum: 10_000, default: 100 }),
+  PASSWORD_BLOCKLIST: Type.Optional(OnOff),
   RATE_LIMITS: Type.Union([OnOff], { default: 'on' }),
+  REDIS_URL: Type.Optional(Type.String()),
+  RATE_LIMIT_SIGNUP: BudgetOf('signup'),
+  RATE_LIMIT_LOGIN: BudgetOf('login'),
+  RATE_LIMIT_REFRESH: BudgetOf('refresh'),
+  RATE_LIMIT_FORGOT: BudgetOf('forgot'),
+  RATE_LIMIT_VERIFY: BudgetOf('verify'),
+  RATE_LIMIT_EVERYTHING: BudgetOf('everything'),
+  RATE_LIMIT_ACCOUNT: BudgetOf('account'),
+  RATE_LIMIT_PAIR: BudgetOf('pair'),
+  DOCS: Type.Union([OnOff], { default: 'on' }),
   TRUST_PROXY: Type.Optional(Type.String()),
+  CORS_ORIGINS: Type.Optional(Type.String()),
+  MAX_EVENT_LOOP_DELAY_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
+  APP_URL: Type.Optional(Type.String()),
+  SMTP_URL: Type.Optional(Type.String()),
+  MAIL_FROM: Type.Optional(Type.String()),
+  REQUIRE_EMAIL_VERIFICATION: Type.Boolean({ default: false }),
+  EMAIL_VERIFICATION_HOURS: Type.Integer({ minimum: 1, maximum: 168, default: 24 }),
+  PASSWORD_RESET_MINUTES: Type.Integer({ minimum: 5, maximum: 1440, default: 30 }),
   LOG_LEVEL: Type.Union(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
     { default: 'info' },
@@ -57,7 +92,12 @@ export interface Config {
   readonly publicUrl: string
   readonly database:
     | { readonly kind: 'embedded'; readonly dataDir: string }
-    | { readonly kind: 'postgres'; readonly url: string; readonly poolSize: number }
+    | {
+        readonly kind: 'postgres'
+        readonly url: string
+        readonly poolSize: number
+        readonly prepare: boolean
+      }
   readonly dataDir: string
   readonly migrateOnStart: boolean
   readonly secretKey: string
@@ -66,14 +106,40 @@ export interface Config {
   /** Age at which a signing key gets a successor; 0 leaves that to the operator. */
   readonly keyRotationDays: number
   readonly audience: string
+  /** Whose tokens are accepted besides our own, and those of who shares our secret. */
+  readonly trustedIssuers: readonly JwksIssuer[]
+  /** To which a token that was not made here may live from now. */
+  readonly foreignTokenSeconds: number
   readonly accessTokenSeconds: number
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
   readonly revocationPollSeconds: number
   readonly hashing: { readonly concurrency: number; readonly queue: number }
-  readonly rateLimits: boolean
+  readonly passwordBlocklist: boolean
+  /** False when a gateway limits instead. */
+  readonly budgets: Budgets | false
+  /** Where instances share their counters; undefined leaves each to its own. */
+  readonly redisUrl: string | undefined
+  /** Whether there is a page at /docs; the contract is served in any case. */
+  readonly docs: boolean
   /** CIDRs and names that proxy-addr takes; false ignores every forwarding header. */
   readonly trustProxy: readonly string[] | false
+  /** Whose pages may read answers. */
+  readonly corsOrigins: readonly string[]
+  /** Milliseconds from which on requests are refused; 0 is never. */
+  readonly maxEventLoopDelay: number
+  readonly mail: MailConfig
   readonly logLevel: string
+}
+
+export interface MailConfig {
+  /** Undefined where no mail server is named: development keeps mail to itself, production sends none. */
+  readonly smtp: SmtpServer | undefined
+  readonly from: MailAddress
+  /** Where the frontend's pages are, without a trailing slash: the base of every link in a mail. */
+  readonly appUrl: string
+  readonly verificationRequired: boolean
+  readonly verificationHours: number
+  readonly resetMinutes: number
 }
 
 /** The environment cannot be used. Each line of the message names a variable, never its value. */
@@ -93,21 +159,28 @@ export function loadConfig(
   const variables = parse(env)
   const production = variables.NODE_ENV === 'production'
   const faults = production ? missing(variables, ['DATABASE_URL', 'SECRET_KEY', 'PUBLIC_URL']) : []
+  if (production) faults.push(...missingForMail(variables))
   for (const name of ['SECRET_KEY', 'SECRET_KEY_PREVIOUS'] as const) {
     const weakness = variables[name] === undefined ? undefined : secretWeakness(variables[name])
     if (weakness) faults.push(`${name} ${weakness}`)
   }
-  faults.push(...urlFaults(variables), ...proxyFaults(variables))
+  const publicUrl = (variables.PUBLIC_URL ?? `http://127.0.0.1:${variables.PORT}`).replace(/\/+$/, '')
+  const trusted = readTrustedIssuers(variables, publicUrl)
+  faults.push(...urlFaults(variables), ...proxyFaults(variables), ...mailFaults(variables), ...trusted.faults)
   if (faults.length > 0) throw new ConfigError(faults.join('\n'))
 
-  const publicUrl = (variables.PUBLIC_URL ?? `http://127.0.0.1:${variables.PORT}`).replace(/\/+$/, '')
   return deepFreeze({
     mode: variables.NODE_ENV,
     host: variables.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
     port: variables.PORT,
     publicUrl,
     database: variables.DATABASE_URL
-      ? { kind: 'postgres', url: variables.DATABASE_URL, poolSize: variables.DATABASE_POOL_SIZE }
+      ? {
+          kind: 'postgres',
+          url: variables.DATABASE_URL,
+          poolSize: variables.DATABASE_POOL_SIZE,
+          prepare: variables.DATABASE_PREPARE,
+        }
       : { kind: 'embedded', dataDir: variables.DATA_DIR },
     dataDir: variables.DATA_DIR,
     migrateOnStart: variables.MIGRATE_ON_START,
@@ -116,14 +189,30 @@ export function loadConfig(
     algorithm: variables.ALGORITHM,
     keyRotationDays: variables.KEY_ROTATION_DAYS,
     audience: variables.AUDIENCE ?? publicUrl,
+    trustedIssuers: trusted.issuers,
+    foreignTokenSeconds: variables.TRUSTED_TOKEN_MAX_DAYS * 86_400,
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },
     revocationPollSeconds: variables.REVOCATION_POLL_SECONDS,
     hashing: { concurrency: variables.HASH_CONCURRENCY, queue: variables.HASH_QUEUE },
-    rateLimits: variables.RATE_LIMITS === 'on',
+    passwordBlocklist: (variables.PASSWORD_BLOCKLIST ?? (production ? 'on' : 'off')) === 'on',
+    budgets: variables.RATE_LIMITS === 'on' ? budgetsOf(variables) : false,
+    redisUrl: variables.REDIS_URL,
+    docs: variables.DOCS === 'on',
     trustProxy: variables.TRUST_PROXY ? list(variables.TRUST_PROXY) : false,
+    corsOrigins: list(variables.CORS_ORIGINS ?? ''),
+    maxEventLoopDelay: variables.MAX_EVENT_LOOP_DELAY_MS,
+    mail: mailConfig(variables, publicUrl),
     logLevel: variables.LOG_LEVEL,
   })
+}
+
+function budgetsOf(variables: Variables): Budgets {
+  const read = (name: LimitName) => {
+    const variable = `RATE_LIMIT_${name.toUpperCase()}` as `RATE_LIMIT_${Uppercase<LimitName>}`
+    return [name, parseBudget(variables[variable])]
+  }
+  return Object.fromEntries((Object.keys(budgets) as LimitName[]).map(read)) as Budgets
 }
 
 function parse(env: Readonly<Record<string, string | undefined>>): Variables {
@@ -159,6 +248,7 @@ function convert(texts: Readonly<Record<string, string>>): Record<string, unknow
 /** Says in words what a variable's schema takes. */
 function expectation(schema: Record<string, unknown>): string {
   if (Array.isArray(schema['anyOf'])) return schema['anyOf'].map(expectation).join(' or ')
+  if (typeof schema['takes'] === 'string') return schema['takes']
   if ('const' in schema) return String(schema['const'])
   if (schema['type'] === 'integer') return `a whole number from ${schema['minimum']} to ${schema['maximum']}`
   if (schema['type'] === 'boolean') return 'true or false'
@@ -171,13 +261,60 @@ function missing(variables: Variables, names: (keyof Variables)[]): string[] {
     .map((name) => `${name} must be set when NODE_ENV=production`)
 }
 
+function missingForMail(variables: Variables): string[] {
+  if (variables.SMTP_URL !== undefined) {
+    return (['APP_URL', 'MAIL_FROM'] as const)
+      .filter((name) => variables[name] === undefined)
+      .map((name) => `${name} must be set when SMTP_URL is`)
+  }
+  // Nobody could ever log in.
+  return variables.REQUIRE_EMAIL_VERIFICATION
+    ? ['SMTP_URL must be set when REQUIRE_EMAIL_VERIFICATION=true']
+    : []
+}
+
+function mailFaults({ SMTP_URL: smtp, MAIL_FROM: from }: Variables): string[] {
+  const faults: string[] = []
+  if (smtp !== undefined && !parseSmtpUrl(smtp)) {
+    faults.push('SMTP_URL must be smtp:// or smtps:// with a host, and no path or query')
+  }
+  if (from !== undefined && !parseMailFrom(from)) {
+    faults.push('MAIL_FROM must be an address, or a name and an address: Name <address>')
+  }
+  return faults
+}
+
+function mailConfig(variables: Variables, publicUrl: string): MailConfig {
+  const { SMTP_URL: smtp, MAIL_FROM: from = 'Latchkey <latchkey@localhost>' } = variables
+  return {
+    smtp: smtp === undefined ? undefined : parseSmtpUrl(smtp),
+    from: parseMailFrom(from) as MailAddress,
+    appUrl: (variables.APP_URL ?? publicUrl).replace(/\/+$/, ''),
+    verificationRequired: variables.REQUIRE_EMAIL_VERIFICATION,
+    verificationHours: variables.EMAIL_VERIFICATION_HOURS,
+    resetMinutes: variables.PASSWORD_RESET_MINUTES,
+  }
+}
+
 function urlFaults(variables: Variables): string[] {
   const faults: string[] = []
-  if (variables.PUBLIC_URL !== undefined && !isUrl(variables.PUBLIC_URL, ['http:', 'https:'])) {
-    faults.push('PUBLIC_URL must be an http(s) URL without credentials, query or fragment')
+  for (const name of ['PUBLIC_URL', 'APP_URL'] as const) {
+    if (variables[name] !== undefined && !isUrl(variables[name], ['http:', 'https:'])) {
+      faults.push(`${name} must be an http(s) URL without credentials, query or fragment`)
+    }
   }
   if (variables.DATABASE_URL && !/^postgres(ql)?:\/\//.test(variables.DATABASE_URL)) {
     faults.push('DATABASE_URL must start with postgres:// or postgresql://')
+  }
+  if (
+    list(variables.CORS_ORIGINS ?? '').some(
+      (origin) => !isUrl(origin, ['http:', 'https:']) || new URL(origin).origin !== origin,
+    )
+  ) {
+    faults.push('CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com')
+  }
+  if (variables.REDIS_URL !== undefined && !isRedisUrl(variables.REDIS_URL)) {
+    faults.push('REDIS_URL must be a redis:// or rediss:// URL, with a database number as its path if any')
   }
   return faults
 }
@@ -186,6 +323,13 @@ function isUrl(text: string, protocols: string[]): boolean {
   if (!URL.canParse(text)) return false
   const url = new URL(text)
   return protocols.includes(url.protocol) && !url.search && !url.hash && !url.username && !url.password
+}
+
+/** The client takes a path that is no number for database 0, and any text for a host. */
+function isRedisUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname, pathname } = new URL(text)
+  return /^rediss?:$/.test(protocol) && hostname !== '' && /^(\/\d{0,4})?$/.test(pathname)
 }
 
 const proxyNames = ['loopback', 'linklocal', 'uniquelocal']

@@ -12,9 +12,12 @@ const catalogue = {
   invalid_request: { status: 400, detail: 'The request is malformed' },
   validation_failed: { status: 400, detail: 'The request does not match the contract' },
   email_already_registered: { status: 400, detail: 'Email already registered' },
+  invalid_token: { status: 400, detail: 'The token is not valid' },
+  password_too_common: { status: 400, detail: 'The password is too easy to guess' },
   unauthorized: { status: 401, detail: 'Could not validate credentials' },
   invalid_credentials: { status: 401, detail: 'Incorrect email or password' },
   invalid_grant: { status: 401, detail: 'The refresh token is not valid' },
+  email_not_verified: { status: 403, detail: 'The email address has not been verified' },
   not_owner: { status: 403, detail: 'Not authorized to access this resource' },
   not_found: { status: 404, detail: 'Not found' },
   user_not_found: { status: 404, detail: 'User not found' },
@@ -30,6 +33,7 @@ const catalogue = {
   headers_too_large: { status: 431, detail: 'The request headers are too large' },
   internal_error: { status: 500, detail: 'Internal server error' },
   service_unavailable: { status: 503, detail: 'The service is temporarily unavailable' },
+  mail_unavailable: { status: 503, detail: 'Mail cannot be sent' },
 } as const satisfies Record<string, Entry>
 
 export type ProblemCode = keyof typeof catalogue

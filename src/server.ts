@@ -1,25 +1,42 @@
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import closeWithGrace from 'close-with-grace'
+import { ImportStopped } from './accounts/import.ts'
 import { banner } from './banner.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
-import { DataFolderInUse } from './db/data-folder.ts'
+import { DataFolderInUse } from './db/data-folder-in-use.ts'
+import { EmbeddedDatabaseFailed } from './db/errors.ts'
 import { pendingMigrations } from './db/migrate.ts'
 import { type OpenDatabase, openDatabase } from './db/open.ts'
+import { importOptions, runImport } from './import-command.ts'
 import { runKeys } from './keys-command.ts'
 import { developmentSecret } from './tokens/secret.ts'
 import { SigningKeyError } from './tokens/signing-keys.ts'
 
+type Command = (config: Config) => Promise<void>
+
 /**
  * The process: the only reader of its environment. `serve` (the default) listens until a signal; `migrate` brings
- * the schema up to date, `keys` shows or rotates the signing keys, and both end.
+ * the schema up to date, `keys` shows or rotates the signing keys, `import` makes accounts of a file, and all three end.
  */
-const commands: Record<string, (config: Config) => Promise<void>> = {
+const commands: Record<string, Command> = {
   serve,
   migrate: runMigrations,
   'keys list': runKeys.list,
   'keys rotate': runKeys.rotate,
   'keys rotate --now': runKeys.rotateNow,
+}
+
+const usage = 'usage: serve | migrate | keys list | keys rotate [--now] | import <file> [--report <file>]'
+
+/** What the words after the file's name ask for; only `import` takes words of the operator's own. */
+function commandOf([first, ...rest]: string[]): Command | undefined {
+  if (first === 'import') {
+    const options = importOptions(rest)
+    return options && ((config) => runImport(config, options))
+  }
+  const name = [first, ...rest].join(' ') || 'serve'
+  return Object.hasOwn(commands, name) ? commands[name] : undefined
 }
 
 /** As process 1 of a container, node ignores a signal that nothing listens for: until serving begins, one ends it. */
@@ -28,26 +45,28 @@ const endAtOnce = (signal: NodeJS.Signals) => process.exit(128 + constants.signa
 async function main(): Promise<void> {
   process.on('SIGTERM', endAtOnce).on('SIGINT', endAtOnce)
   if (existsSync('.env')) process.loadEnvFile('.env')
-  const name = process.argv.slice(2).join(' ') || 'serve'
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-  if (!command) throw new ConfigError('usage: serve | migrate | keys list | keys rotate [--now]')
+  const command = commandOf(process.argv.slice(2))
+  if (!command) throw new ConfigError(usage)
   await command(loadConfig(process.env, developmentSecret))
 }
 
 async function serve(config: Config): Promise<void> {
-  const database = await openDatabase(config, (error) =>
-    app.log.warn({ err: error }, 'an idle database connection broke'),
-  )
+  const database = await openDatabase(config, (err) => {
+    if (!(err instanceof EmbeddedDatabaseFailed)) app.log.warn({ err }, 'trouble with the database')
+    else
+      process.nextTick(() => {
+        throw err
+      })
+  })
   // Only now: a command, or a configuration that cannot be used, has no need of the web framework.
   const { buildApp } = await import('./app.ts')
-  const app = await buildApp(config, database)
+  const app = await buildApp(config, { ...database, prepare: () => prepareSchema(database, config) })
   // From here on, a signal or a fault closes what was opened.
   process.off('SIGTERM', endAtOnce).off('SIGINT', endAtOnce)
   closeWithGrace({ delay: 10_000 }, async ({ err }) => {
     if (err) app.log.fatal({ err }, 'closing after an unexpected error')
     await app.close()
   })
-  await prepareSchema(database, config)
   const address = await app.listen({ host: config.host, port: config.port })
   process.stdout.write(banner(config, address))
 }
@@ -76,7 +95,7 @@ async function runMigrations(config: Config): Promise<void> {
 
 /** One line for what the operator can mend; a stack only for what is a fault of this program. */
 function explain(error: unknown): string {
-  const mendable = [ConfigError, DataFolderInUse, SigningKeyError]
+  const mendable = [ConfigError, DataFolderInUse, ImportStopped, SigningKeyError]
   if (mendable.some((kind) => error instanceof kind)) return (error as Error).message
   const { code, message, stack, port } = error as NodeJS.ErrnoException & { port?: number }
   if (code === 'EADDRINUSE') return `port ${port} is in use; set PORT to another one`

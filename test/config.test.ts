@@ -33,9 +33,20 @@ t.test('defaults of development and of production', async (t) => {
     accessTokenSeconds: 900,
     algorithm: 'HS256',
     keyRotationDays: 90,
-    rateLimits: true,
+    budgets: { login: { max: 30, timeWindow: 60_000 }, everything: { max: 1200, timeWindow: 60_000 } },
     trustProxy: false,
+    mail: {
+      smtp: undefined,
+      from: { name: 'Latchkey', address: 'latchkey@localhost' },
+      appUrl: 'http://127.0.0.1:8000',
+      verificationRequired: false,
+      verificationHours: 24,
+      resetMinutes: 30,
+    },
   })
+  t.equal(development.passwordBlocklist, false)
+  t.equal(load().passwordBlocklist, true)
+  t.equal(load({ PASSWORD_BLOCKLIST: 'off' }).passwordBlocklist, false)
   t.match(load(), { mode: 'production', host: '0.0.0.0', publicUrl: 'https://auth.example.com' })
   t.throws(() => Object.assign(development.hashing, { queue: 1 }), TypeError, 'frozen through and through')
 })
@@ -70,14 +81,22 @@ t.test('every wrong value is told by name, and none by value', async (t) => {
     PORT: ['http', '-1', '65536', '80.5'],
     PUBLIC_URL: ['auth.example.com', 'ftp://x.example', 'https://user:pw@x.example', 'https://x.example/?a'],
     DATABASE_URL: ['mysql://db/x', 'latchkey'],
+    REDIS_URL: ['redis', 'http://redis:6379', 'redis://', 'redis://redis/main', 'localhost:6379'],
     MIGRATE_ON_START: ['maybe'],
     ALGORITHM: ['none', 'HS512', 'eddsa', 'PS256'],
     KEY_ROTATION_DAYS: ['-1', '3651', 'never'],
     ACCESS_TOKEN_EXPIRE_MINUTES: ['0', '1441', 'soon'],
+    PASSWORD_BLOCKLIST: ['true', 'list.txt'],
     RATE_LIMITS: ['true'],
+    RATE_LIMIT_LOGIN: ['30', '0/1m', '30/m', '30/0m', '30/1w', '-1/1m', '30 / 1m', '1e3/1m', '10000000/1m'],
+    RATE_LIMIT_ACCOUNT: ['off', '10/100m'],
     TRUST_PROXY: ['true', '*', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.0/8/9', '10.0.0.0/8,gateway'],
     LOG_LEVEL: ['loud'],
     DATABASE_POOL_SIZE: ['0'],
+    APP_URL: ['app.example.com', 'javascript:alert(1)', 'https://x.example/#a', 'https://user:pw@x.example'],
+    REQUIRE_EMAIL_VERIFICATION: ['yes', '1'],
+    EMAIL_VERIFICATION_HOURS: ['0', '169'],
+    PASSWORD_RESET_MINUTES: ['4', '1441'],
   }
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {
@@ -101,4 +120,155 @@ t.test('TRUST_PROXY takes addresses, CIDRs and names', async (t) => {
     'fd00::/8',
     '192.0.2.1',
   ])
+})
+
+t.test('whose tokens are accepted', async (t) => {
+  const entry = {
+    issuer: 'https://id.example.com',
+    audience: 'tasks',
+    jwks_url: 'https://id.example.com/jwks',
+  }
+  t.same(load().trustedIssuers, [], 'nobody else')
+  t.same(load({ BETTER_AUTH_URL: 'https://app.example.com/' }).trustedIssuers, [
+    {
+      issuer: 'https://app.example.com',
+      audience: 'https://app.example.com',
+      jwksUrl: 'https://app.example.com/api/auth/jwks',
+      algorithms: ['EdDSA', 'ES256', 'ES512', 'RS256', 'PS256'],
+    },
+  ])
+  const list = (...entries: unknown[]) => ({ TRUSTED_ISSUERS: JSON.stringify(entries) })
+  t.match(load(list({ ...entry, algorithms: ['RS256'] })).trustedIssuers, [
+    { issuer: 'https://id.example.com', jwksUrl: 'https://id.example.com/jwks', algorithms: ['RS256'] },
+  ])
+  t.equal(load({ ...list(entry), BETTER_AUTH_URL: 'https://app.example.com' }).trustedIssuers.length, 2)
+
+  const url = 'must be an http(s) URL without credentials'
+  const refused: [Record<string, string>, string][] = [
+    [{ BETTER_AUTH_URL: 'app.example.com' }, `BETTER_AUTH_URL ${url}`],
+    [{ BETTER_AUTH_URL: 'https://user:pass@app.example.com' }, `BETTER_AUTH_URL ${url}`],
+    [{ TRUSTED_ISSUERS: 'https://id.example.com' }, 'TRUSTED_ISSUERS must be a JSON list'],
+    [{ TRUSTED_ISSUERS: '{}' }, 'TRUSTED_ISSUERS must be a JSON list'],
+    [list(entry, { ...entry, jwks_url: 'file:///etc/passwd' }), `TRUSTED_ISSUERS[1].jwks_url ${url}`],
+    [
+      list({ ...entry, audience: undefined }),
+      'TRUSTED_ISSUERS[0].audience must be the text that its tokens have in aud',
+    ],
+    [
+      list({ ...entry, issuer: 'a b' }),
+      'TRUSTED_ISSUERS[0].issuer must be the text that its tokens have in iss',
+    ],
+    [
+      list({ ...entry, algorithms: ['HS256'] }),
+      'TRUSTED_ISSUERS[0].algorithms[0] must be one of EdDSA, ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512',
+    ],
+    [
+      list({ ...entry, algorithms: [] }),
+      'TRUSTED_ISSUERS[0].algorithms must be a list of at least one algorithm',
+    ],
+    [
+      list({ ...entry, secret: 'hunter2' }),
+      'TRUSTED_ISSUERS[0].secret must be left out: there is no such member',
+    ],
+    [list(entry, entry), 'TRUSTED_ISSUERS must not name an issuer twice, nor the one of BETTER_AUTH_URL'],
+    [{ TRUSTED_TOKEN_MAX_DAYS: '0' }, 'TRUSTED_TOKEN_MAX_DAYS must be a whole number from 1 to 3660'],
+  ]
+  for (const [env, message] of refused) t.equal(refusal(env), message)
+  t.match(
+    refusal({ BETTER_AUTH_URL: 'https://auth.example.com' }),
+    /^PUBLIC_URL must differ from BETTER_AUTH_URL/,
+  )
+})
+
+const mail = {
+  SMTP_URL: 'smtp://user:p%40ss@smtp.example.com',
+  MAIL_FROM: 'Example <no-reply@example.com>',
+  APP_URL: 'https://app.example.com/',
+}
+
+t.test('mail: the server, the sender and the pages go together in production', async (t) => {
+  t.match(load(mail).mail, {
+    smtp: { host: 'smtp.example.com', port: 587, secure: false, auth: { user: 'user', pass: 'p@ss' } },
+    from: { name: 'Example', address: 'no-reply@example.com' },
+    appUrl: 'https://app.example.com',
+  })
+  for (const name of ['APP_URL', 'MAIL_FROM'] as const) {
+    const { [name]: _, ...others } = mail
+    t.equal(refusal(others), `${name} must be set when SMTP_URL is`)
+  }
+  t.equal(
+    refusal({ REQUIRE_EMAIL_VERIFICATION: 'true' }),
+    'SMTP_URL must be set when REQUIRE_EMAIL_VERIFICATION=true',
+  )
+  t.equal(load().mail.smtp, undefined, 'production can do without mail')
+  const development = loadConfig({ SMTP_URL: 'smtp://localhost:1025' }, () => 'x')
+  t.match(development.mail, { smtp: { port: 1025, auth: undefined }, appUrl: 'http://127.0.0.1:8000' })
+})
+
+t.test('SMTP_URL: forms, and what is refused without telling it', async (t) => {
+  const smtp = (url: string) => load({ ...mail, SMTP_URL: url }).mail.smtp
+  t.same(smtp('smtps://mail.example.com/'), {
+    host: 'mail.example.com',
+    port: 465,
+    secure: true,
+    auth: undefined,
+  })
+  t.match(smtp('smtp://[::1]:2525'), { host: '::1', port: 2525 })
+  for (const url of [
+    'mail.example.com',
+    'https://mail.example.com',
+    'smtp://',
+    'smtp://s3cret:s3cret@mail.example.com/path',
+    'smtp://s3cret:s3cret@mail.example.com?tls.rejectUnauthorized=false',
+    'smtp://s3cret:s3cret@mail.example.com#x',
+    'smtp://s3cret:100%@mail.example.com',
+  ]) {
+    const message = refusal({ ...mail, SMTP_URL: url })
+    t.match(message, /^SMTP_URL must be [^\n]*$/, url)
+    t.notMatch(message, /s3cret/)
+  }
+})
+
+t.test(
+  'MAIL_FROM: an address with or without a name, and nothing that a header could be made of',
+  async (t) => {
+    const from = (text: string) => load({ ...mail, MAIL_FROM: text }).mail.from
+    t.same(from('no-reply@example.com'), { name: '', address: 'no-reply@example.com' })
+    t.same(from('"Example, Inc." <no-reply@example.com>'), {
+      name: 'Example, Inc.',
+      address: 'no-reply@example.com',
+    })
+    t.same(from('Bücher <a@localhost>'), { name: 'Bücher', address: 'a@localhost' })
+    for (const text of [
+      'Example',
+      '<>',
+      'a@b@c',
+      'A <a@b.c>, B <b@b.c>',
+      'A\r\nBcc: x@y.z <a@b.c>',
+      'a@b.c\nBcc: x@y.z',
+    ]) {
+      t.match(refusal({ ...mail, MAIL_FROM: text }), /^MAIL_FROM must be [^\n]*$/, JSON.stringify(text))
+    }
+  },
+)
+t.test('REDIS_URL takes credentials, TLS and a database', async (t) => {
+  for (const url of ['redis://redis', 'redis://redis:6379/', 'rediss://user:pass@redis.example.com:6380/2']) {
+    t.equal(load({ REDIS_URL: url }).redisUrl, url)
+  }
+  t.equal(load({ REDIS_URL: '' }).redisUrl, undefined)
+})
+
+t.test('a budget is a number and a window', async (t) => {
+  const { budgets } = load({
+    RATE_LIMIT_LOGIN: '5/90s',
+    RATE_LIMIT_ACCOUNT: '100/1h',
+    RATE_LIMIT_FORGOT: '7/2d',
+  })
+  t.match(budgets, {
+    login: { max: 5, timeWindow: 90_000 },
+    account: { max: 100, timeWindow: 3_600_000 },
+    forgot: { max: 7, timeWindow: 172_800_000 },
+    signup: { max: 20, timeWindow: 60_000 },
+  })
+  t.equal(load({ RATE_LIMITS: 'off' }).budgets, false)
 })

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { Environment } from '../src/config.ts'
-import { budgets } from '../src/limits.ts'
+import { problemCodes } from '../src/problem.ts'
+import { errorsMarkdown, explanations } from '../src/problem-docs.ts'
 
 /** The cells of each table row whose first cell is a name in backticks. */
 function rowsOf(file: string, name: RegExp): string[][] {
@@ -37,15 +38,16 @@ t.test('.env.example has every variable, and sets none', async (t) => {
   t.same(mentioned.sort(), Object.keys(Environment.properties).sort())
 })
 
-t.test('docs/configuration.md has every budget as it is', async (t) => {
-  const rows = rowsOf('docs/configuration.md', /^[a-z]+$/).map(([name, max]) => [name, Number(max)])
-  t.same(
-    Object.fromEntries(rows),
-    Object.fromEntries(Object.entries(budgets).map(([name, { max }]) => [name, max])),
-  )
-})
-
 t.test('docs/dependencies.md has every production dependency, and no other', async (t) => {
   const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
   t.same(names(rowsOf('docs/dependencies.md', /./)), Object.keys(dependencies).sort())
+})
+
+t.test('docs/errors.md is what the catalogue makes, and explains every code', async (t) => {
+  const written = readFileSync('docs/errors.md', 'utf8')
+  t.equal(written, errorsMarkdown(), 'run `npm run errors` and commit the result')
+  for (const code of problemCodes) {
+    t.ok(written.includes(`### ${code}\n`), code)
+    for (const text of Object.values(explanations[code])) t.match(text, /^[A-Z].*\.$/, code)
+  }
 })

@@ -11,6 +11,7 @@ import { migrate } from '../src/db/migrate.ts'
 import { openPostgres } from '../src/db/postgres.ts'
 import type { Database, Db } from '../src/db/schema.ts'
 import { parsers } from '../src/db/types.ts'
+import './conforms.ts'
 import { freshDatabase, type Test } from './postgres.ts'
 import { snapshotFile } from './snapshot.ts'
 
@@ -27,6 +28,8 @@ export function testConfig(env: Record<string, string> = {}): Config {
     SECRET_KEY: secret,
     // The cost of a hash is the same everywhere; how many wait for it is not what most tests are about.
     HASH_QUEUE: '1000',
+    // A machine that runs other tests at the same time is late for reasons of its own.
+    MAX_EVENT_LOOP_DELAY_MS: '0',
   }
   return loadConfig({ ...defaults, ...env }, () => secret)
 }
@@ -64,7 +67,16 @@ const idle: PGlite[] = []
 tap.teardown(() => Promise.all(idle.map((pglite) => pglite.close())))
 
 /** All that tests fill. What a test does to the schema itself, it takes back. */
-const tables = ['users', 'sessions', 'tasks', 'revocations', 'security_events', 'signing_keys']
+const tables = [
+  'users',
+  'sessions',
+  'tasks',
+  'revocations',
+  'security_events',
+  'signing_keys',
+  'one_time_tokens',
+  'mail_outbox',
+]
 
 async function embeddedDatabase(): Promise<Db> {
   const used = idle.pop()

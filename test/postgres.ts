@@ -10,7 +10,7 @@ export interface Test {
 /** Makes a database on a PostgreSQL server and drops it when the test ends. */
 export async function freshDatabase(t: Test, server: string): Promise<{ url: string }> {
   const name = `latchkey_test_${randomUUID().replaceAll('-', '')}`
-  const admin = openPostgres({ url: server, poolSize: 1, onIdleError: () => {} })
+  const admin = openPostgres({ url: server, poolSize: 1, onIdleError: () => {}, timeouts: false })
   await sql`create database ${sql.id(name)}`.execute(admin)
   t.teardown(async () => {
     await sql`drop database ${sql.id(name)} with (force)`.execute(admin)

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { assertConforms } from './conforms.ts'
 import { type AppOptions, testApp } from './helper.ts'
 import type { Test } from './postgres.ts'
 
@@ -35,7 +36,11 @@ export async function exchange(app: FastifyInstance, bytes: string): Promise<Wir
     socket.on('close', () => resolve(text))
     socket.write(bytes, 'latin1')
   }).finally(() => socket.destroy())
-  return takeApart(received)
+  const answer = takeApart(received)
+  // Where a route answered, the app has looked at it already.
+  if (answer.status >= 400)
+    assertConforms({ method: 'raw', path: undefined, url: bytes.slice(0, 80), ...answer })
+  return answer
 }
 
 function takeApart(text: string): WireAnswer {

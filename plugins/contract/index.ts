@@ -3,8 +3,8 @@ import swagger from '@fastify/swagger'
 import type { RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { OpenAPIV3_1 } from 'openapi-types'
-import { stringify } from 'yaml'
 import type { ProblemCode } from '../../src/problem.ts'
+import type { Access } from '../guard.ts'
 import { documentProblems } from './problem-answers.ts'
 import { ProblemSchema } from './schemas.ts'
 
@@ -15,7 +15,8 @@ declare module 'fastify' {
   }
 }
 
-const { version } = createRequire(import.meta.url)(findPackageJson()) as { version: string }
+const require = createRequire(import.meta.url)
+const { version } = require(findPackageJson()) as { version: string }
 
 /** Derives the OpenAPI document from the routes: what a hook or the validation can answer, no route repeats. */
 export default fp(
@@ -52,19 +53,47 @@ export default fp(
         buildLocalReference: (json, _base, _fragment, index) => String(json['$id'] ?? `def-${index}`),
       },
     })
-    app.addHook('onRoute', (route) => documentProblems(route, derivedProblems(route)))
-    app.decorate('contractYaml', () =>
-      stringify(JSON.parse(JSON.stringify(app.swagger())), { lineWidth: 100, compat: 'yaml-1.1' }),
-    )
+    app.addHook('onRoute', function (route) {
+      // What plugins/guard.ts makes of it; a declaration that is none stops the start there.
+      const guard = guards[route.config?.access ?? this.accessOfScope ?? 'public']
+      route.schema = { ...route.schema, security: guard?.security }
+      documentProblems(route, [...derivedProblems(route), ...(guard?.problems ?? [])])
+    })
+    // Writing it takes tens of milliseconds, and anyone may ask for it.
+    let yaml: string | undefined
+    app.decorate('contractYaml', () => {
+      // Only now: most processes are never asked for it.
+      const { stringify } = require('yaml') as typeof import('yaml')
+      yaml ??= stringify(JSON.parse(JSON.stringify(app.swagger())), { lineWidth: 100, compat: 'yaml-1.1' })
+      return yaml
+    })
   },
   { name: 'latchkey-contract', fastify: '5.x' },
 )
 
-function derivedProblems({ schema }: RouteOptions): ProblemCode[] {
+interface GuardInContract {
+  /** OpenAPI security requirement. */
+  readonly security: readonly Record<string, string[]>[]
+  readonly problems: readonly ProblemCode[]
+}
+
+const bearer = { bearer: [] }
+
+const guards: Record<Access, GuardInContract> = {
+  public: { security: [], problems: [] },
+  optional: { security: [{}, bearer], problems: [] },
+  user: { security: [bearer], problems: ['unauthorized', 'invalid_request'] },
+  owner: { security: [bearer], problems: ['unauthorized', 'not_owner', 'invalid_request'] },
+}
+
+function derivedProblems({ method, schema }: RouteOptions): ProblemCode[] {
   const codes: ProblemCode[] = ['rate_limited', 'internal_error', 'service_unavailable']
-  if (schema?.body || schema?.params || schema?.querystring)
-    codes.unshift('invalid_request', 'validation_failed')
-  if (schema?.body) codes.unshift('payload_too_large', 'unsupported_media_type')
+  if (schema?.params) codes.unshift('uri_too_long')
+  // A body is read whether the route declares one or not.
+  const readsBody = ![method].flat().some((name) => name === 'GET' || name === 'HEAD')
+  if (readsBody) codes.unshift('payload_too_large', 'unsupported_media_type')
+  if (schema?.body || schema?.params || schema?.querystring) codes.unshift('validation_failed')
+  if (readsBody || schema?.params || schema?.querystring) codes.unshift('invalid_request')
   return codes
 }
 

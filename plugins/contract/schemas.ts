@@ -16,12 +16,6 @@ export function Timestamp(description: string) {
   return Type.String({ format: 'date-time', description, examples: ['2026-01-31T12:00:00.000Z'] })
 }
 
-/**
- * Text that both databases keep as it is: without U+0000, which PostgreSQL refuses, and without a byte order mark at
- * its start, which PGlite drops when it decodes.
- */
-export const storable = '^([^\\u0000\\ufeff][^\\u0000]*)?$'
-
 export const ProblemSchema = Type.Object(
   {
     type: Type.String({ description: 'Always `about:blank`: `code` says which problem it is' }),

@@ -20,8 +20,13 @@ const pagePolicy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
+interface DocsOptions {
+  readonly basePath: string
+  readonly page: boolean
+}
+
 /** The contract in its two spellings, and a page to try it. */
-export default async function docsRoutes(app: RouteScope, { basePath }: { basePath: string }): Promise<void> {
+export default async function docsRoutes(app: RouteScope, { basePath, page }: DocsOptions): Promise<void> {
   app.get(
     '/openapi.json',
     {
@@ -52,6 +57,7 @@ export default async function docsRoutes(app: RouteScope, { basePath }: { basePa
       reply.type('application/yaml; charset=utf-8').code(200).send(app.contractYaml()),
   )
 
+  if (!page) return
   await app.register(async (scope) => {
     scope.accessOfScope = 'public'
     await scope.register(swaggerUi, {

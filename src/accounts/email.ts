@@ -12,3 +12,10 @@ export type CanonicalEmail = string & { readonly canonicalEmail: unique symbol }
 export function canonicalEmail(address: string): CanonicalEmail {
   return address.toLowerCase() as CanonicalEmail
 }
+
+const pattern = new RegExp(emailPattern)
+
+/** Whether an address is one that could sign up, RFC 5321 section 4.5.3.1.3 for its length. */
+export function isEmail(address: string): boolean {
+  return address.length <= 254 && pattern.test(address)
+}

@@ -1,21 +1,30 @@
-import argon2 from 'argon2'
 import pLimit from 'p-limit'
 import { Problem } from '../problem.ts'
-
-/** OWASP's first choice for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane. */
-const parameters = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
+import { hashPassword, isOutdated, normalizePassword, verifyHash } from './password-hashes.ts'
+import { Seats } from './seats.ts'
 
 /** Lengths in code points, NIST SP 800-63B section 3.1.1.2. */
 export const passwordLength = { min: 8, max: 128 } as const
 
 export interface Passwords {
-  /** @throws Problem service_unavailable when the queue is full */
-  hash(password: string): Promise<string>
   /**
-   * False for a wrong password, for a malformed hash and for no account at all; each costs the same work.
+   * @param left aborts when nobody waits for the answer any more; a hash that has not begun is then not computed
    * @throws Problem service_unavailable when the queue is full
    */
-  verify(hash: string | undefined, password: string): Promise<boolean>
+  hash(password: string, left?: AbortSignal): Promise<string>
+  /**
+   * False for a wrong password, for a malformed hash, for an account without a password and for no account at all.
+   * The last three cost what a hash that was made here does; another system's hash costs what it costs.
+   * @throws Problem service_unavailable when the queue is full
+   */
+  verify(hash: string | null | undefined, password: string, left?: AbortSignal): Promise<boolean>
+  /**
+   * Hands a new hash to `keep` where the one that this password was verified against is outdated: once, however
+   * many logins ask for it at the same time.
+   * @throws Problem service_unavailable when the queue is full
+   * @throws whatever `keep` does
+   */
+  upgrade(hash: string, password: string, keep: (hash: string) => Promise<void>): Promise<void>
 }
 
 interface PoolOptions {
@@ -23,54 +32,68 @@ interface PoolOptions {
   readonly concurrency: number
   /** Hashes that may wait for their turn; the next one is refused. */
   readonly queue: number
-  /** Told of a stored hash that no algorithm reads: an alarm, since this service never wrote it. */
+  /** Told of a stored hash that no algorithm reads: an alarm, since neither this service nor its import wrote it. */
   readonly onMalformedHash?: (error: unknown) => void
 }
 
 /**
- * Password hashing with argon2id (RFC 9106) in a bounded pool, so that a flood of logins costs bounded memory
- * and leaves a core to everything else.
+ * Password hashing in a bounded pool, so that a flood of logins costs bounded memory and leaves a core to everything
+ * else.
  */
 export function createPasswords({ concurrency, queue, onMalformedHash }: PoolOptions): Passwords {
   const limit = pLimit(concurrency)
   // What an unknown account is verified against: the same parameters, a password known to nobody. Computed now,
   // since the first unknown account must not take longer than the next.
-  const dummy = argon2.hash(crypto.randomUUID(), parameters)
+  const dummy = hashPassword(crypto.randomUUID())
+  const upgrading = new Set<string>()
 
-  function enqueue<T>(work: () => Promise<T>): Promise<T> {
-    if (limit.pendingCount >= queue) {
-      throw new Problem('service_unavailable', { reason: 'hash_queue_full', headers: { 'retry-after': '1' } })
+  const seats = new Seats(concurrency + queue)
+
+  async function enqueue<T>(work: () => Promise<T>, left?: AbortSignal): Promise<T> {
+    const leave = seats.take()
+    left?.addEventListener('abort', leave)
+    try {
+      return await limit(async () => {
+        if (left?.aborted) throw new Problem('service_unavailable', { reason: 'client_left' })
+        // From here on it takes a seat, whoever waits for it.
+        left?.removeEventListener('abort', leave)
+        return work()
+      })
+    } finally {
+      left?.removeEventListener('abort', leave)
+      leave()
     }
-    return limit(work)
   }
 
   async function matches(hash: string, password: string): Promise<boolean> {
     try {
-      // For a hash of another kind, argon2.verify is false at once instead of throwing.
-      if (!/^\$argon2(id|i|d)\$/.test(hash)) throw new Error('not an argon2 hash')
-      return await argon2.verify(hash, password)
+      return await verifyHash(hash, password)
     } catch (error) {
       onMalformedHash?.(error)
-      return argon2.verify(await dummy, password).then(() => false)
+      return verifyHash(await dummy, password).then(() => false)
     }
   }
 
   return {
-    hash: async (password) => enqueue(() => argon2.hash(normalize(password), parameters)),
-    async verify(hash, password) {
+    hash: async (password, left) => enqueue(() => hashPassword(password), left),
+    async verify(hash, password, left) {
       const stored = hash ?? (await dummy)
-      const matched = await enqueue(() => matches(stored, normalize(password)))
-      return matched && hash !== undefined
+      const matched = await enqueue(() => matches(stored, password), left)
+      return matched && stored === hash
+    },
+    async upgrade(hash, password, keep) {
+      if (!isOutdated(hash) || upgrading.has(hash)) return
+      upgrading.add(hash)
+      try {
+        await keep(await enqueue(() => hashPassword(password)))
+      } finally {
+        upgrading.delete(hash)
+      }
     },
   }
 }
 
-/** NFC, so that the same characters typed on another keyboard match (NIST SP 800-63B section 3.1.1.2). */
-function normalize(password: string): string {
-  return password.normalize('NFC')
-}
-
 /** Code points of a password as it will be hashed: composing can make it shorter than what was sent. */
 export function lengthAsHashed(password: string): number {
-  return [...normalize(password)].length
+  return [...normalizePassword(password)].length
 }

@@ -1,4 +1,5 @@
 import type { Trx } from '../db/schema.ts'
+import { deleteTokens } from '../mail/one-time-token-repository.ts'
 import { Problem } from '../problem.ts'
 import { type Consequences, committing } from '../sessions/committing.ts'
 import { endOwnedSessionsIn, type WhichSessions } from '../sessions/ending.ts'
@@ -6,35 +7,47 @@ import { type Client, lockUser } from '../sessions/repository.ts'
 import { revokeOwnedTokens } from '../sessions/revocation-repository.ts'
 import { openSession, type SessionDeps, type SignedIn } from '../sessions/service.ts'
 import type { OwnerId } from '../tokens/owner.ts'
+import type { Blocklist } from './blocklist.ts'
 import { canonicalEmail } from './email.ts'
-import { lengthAsHashed, type Passwords, passwordLength } from './passwords.ts'
-import {
-  deleteOwnedUser,
-  findCredentials,
-  findOwnedPasswordHash,
-  insertUser,
-  setOwnedPasswordHash,
-} from './users.ts'
+import { upgradeHash } from './hash-upgrade.ts'
+import type { AccountLimits } from './limits.ts'
+import { assertAcceptable, fieldProblem } from './new-password.ts'
+import type { Passwords } from './passwords.ts'
+import { deleteOwnedUser, findCredentials, findOwnedUser, insertUser, setOwnedPasswordHash } from './users.ts'
+import { withOwnedPassword, withPassword } from './with-password.ts'
 
 /** What accounts need of their surroundings; a Fastify instance with the plugins on it is one. */
 export interface AccountDeps extends SessionDeps {
   readonly passwords: Passwords
+  /** Whether a login asks for an address that has been verified. */
+  readonly verificationRequired: boolean
+  readonly accountLimits: AccountLimits
+  readonly blocklist: Blocklist
 }
 
-interface SignUp {
+/** Where a password that is asked for in a session comes from. */
+export interface Asker {
+  /** Empty for a token that names no session. */
+  readonly sid: string
+  readonly ip: string
+  /** Aborts when nobody waits for the answer any more. */
+  readonly left?: AbortSignal | undefined
+}
+
+export interface SignUp {
   readonly email: string
   readonly password: string
   readonly name: string
 }
 
 /**
- * Makes an account and its first session, both or neither.
- * @throws Problem email_already_registered, validation_failed, service_unavailable
+ * Makes an account and its first session, both or neither, and asks for the mail that verifies its address.
+ * @throws Problem email_already_registered, password_too_common, validation_failed, service_unavailable
  */
 export async function signUp(deps: AccountDeps, wanted: SignUp, client: Client): Promise<SignedIn> {
-  assertAcceptable(wanted.password, 'password')
+  assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
   // Hashed before the address is looked at: a taken one costs the same time.
-  const passwordHash = await deps.passwords.hash(wanted.password)
+  const passwordHash = await deps.passwords.hash(wanted.password, client.left)
   const email = canonicalEmail(wanted.email)
   return committing(deps, async (trx, consequences) => {
     const user = await insertUser(trx, { email, name: wanted.name, passwordHash })
@@ -42,102 +55,97 @@ export async function signUp(deps: AccountDeps, wanted: SignUp, client: Client):
     const opening = { userId: user.id, passwordHash, client }
     const session = await openSession(trx, deps.sessionPolicy, opening, consequences)
     if (!session) throw new Error('the account that was just made is not there')
+    // One that is not accepted stops no signup: the account can ask again.
+    if (deps.mail.available) await consequences.request({ kind: 'signup', recipient: email })
     return { user, session }
   })
 }
 
 /**
  * Opens a session for the right password. No account, wrong password and unreadable hash are one answer.
- * @throws Problem invalid_credentials, service_unavailable
+ * @throws Problem invalid_credentials, email_not_verified, rate_limited, service_unavailable
  */
 export async function logIn(
   deps: AccountDeps,
   given: { readonly email: string; readonly password: string },
   client: Client,
 ): Promise<SignedIn> {
-  const found = await findCredentials(deps.db, canonicalEmail(given.email))
-  const matched = await deps.passwords.verify(found?.password_hash, given.password)
-  if (!found || !matched) throw new Problem('invalid_credentials')
-  const { password_hash: passwordHash, ...user } = found
-  const opening = { userId: user.id, passwordHash, client }
-  const session = await committing(deps, (trx, consequences) =>
-    openSession(trx, deps.sessionPolicy, opening, consequences),
-  )
-  if (!session) throw new Problem('invalid_credentials')
-  return { user, session }
+  const email = canonicalEmail(given.email)
+  const attempt = { email, password: given.password, ip: client.ip, left: client.left }
+  const find = () => findCredentials(deps.db, email)
+  return withPassword(deps, attempt, find, async ({ password_hash: _, ...user }, hash) => {
+    if (deps.verificationRequired && !user.email_verified) throw new Problem('email_not_verified')
+    const opening = { userId: user.id, passwordHash: hash, client }
+    const session = await committing(deps, (trx, consequences) =>
+      openSession(trx, deps.sessionPolicy, opening, consequences),
+    )
+    if (!session) return undefined
+    const verified = { userId: user.id, hash, password: given.password, sessionId: session.id, ip: client.ip }
+    await upgradeHash(deps, verified)
+    return { user, session }
+  })
 }
 
 /**
  * Sets a new password for the right current one; every session but `sid` ends.
- * @throws Problem user_not_found, invalid_credentials, validation_failed, service_unavailable
+ * @throws Problem user_not_found, invalid_credentials, password_too_common, rate_limited, validation_failed,
+ * service_unavailable
  */
 export async function changePassword(
   deps: AccountDeps,
   owner: OwnerId,
-  { current, wanted, sid, ip }: { current: string; wanted: string; sid: string; ip: string },
+  { current, wanted }: { current: string; wanted: string },
+  { sid, ip, left }: Asker,
 ): Promise<void> {
-  assertAcceptable(wanted, 'new_password')
-  const currentHash = await assertPassword(deps, owner, current)
-  if (wanted === current) throw fieldProblem('new_password', 'must differ from the current one')
-  const passwordHash = await deps.passwords.hash(wanted)
-  await committing(deps, async (trx, consequences) => {
-    if ((await lockUser(trx, owner)) !== currentHash) throw new Problem('invalid_credentials')
-    await setOwnedPasswordHash(trx, owner, passwordHash)
-    consequences.events.push({ event: 'password_changed', userId: owner, sessionId: sid, ip })
-    await endAccess(trx, deps, { owner, which: { except: sid }, ip }, consequences)
+  const user = await findOwnedUser(deps.db, owner)
+  if (!user) throw new Problem('user_not_found')
+  assertAcceptable(deps, wanted, { path: 'new_password', email: user.email })
+  await withOwnedPassword(deps, owner, current, { sid, ip, left }, async (currentHash) => {
+    if (wanted === current) throw fieldProblem('new_password', 'must differ from the current one')
+    const passwordHash = await deps.passwords.hash(wanted, left)
+    return committing(deps, async (trx, consequences) => {
+      if ((await lockUser(trx, owner)) !== currentHash) return undefined
+      await setOwnedPasswordHash(trx, owner, passwordHash)
+      // Whoever knew the old password may have asked for them. A proof of the present address gives nothing away.
+      await deleteTokens(trx, owner, ['password_reset', 'email_change'])
+      consequences.events.push({ event: 'password_changed', userId: owner, sessionId: sid, ip })
+      consequences.notices.push({ kind: 'password_changed', userId: owner, ip })
+      await endAccess(trx, deps, { owner, which: { except: sid }, ip }, consequences)
+      return true
+    })
   })
 }
 
 /**
  * Removes an account with its sessions and tasks, for the right password.
- * @throws Problem user_not_found, invalid_credentials, service_unavailable
+ * @throws Problem user_not_found, invalid_credentials, rate_limited, service_unavailable
  */
 export async function deleteAccount(
   deps: AccountDeps,
   owner: OwnerId,
-  { password, ip }: { password: string; ip: string },
+  password: string,
+  { sid, ip, left }: Asker,
 ): Promise<void> {
-  const currentHash = await assertPassword(deps, owner, password)
-  await committing(deps, async (trx, consequences) => {
-    if ((await lockUser(trx, owner)) !== currentHash) throw new Problem('invalid_credentials')
-    await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
-    await deleteOwnedUser(trx, owner)
-    consequences.events.push({ event: 'account_deleted', userId: owner, ip })
-  })
+  await withOwnedPassword(deps, owner, password, { sid, ip, left }, (hash) =>
+    committing(deps, async (trx, consequences) => {
+      if ((await lockUser(trx, owner)) !== hash) return undefined
+      await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
+      await deleteOwnedUser(trx, owner)
+      consequences.events.push({ event: 'account_deleted', userId: owner, ip })
+      return true
+    }),
+  )
 }
 
 /** Ends sessions, and every token of the owner's that was issued until now and belongs to no session. */
-async function endAccess(
+export async function endAccess(
   trx: Trx,
   { sessionPolicy }: AccountDeps,
   ending: { owner: OwnerId; which: WhichSessions; ip: string },
   consequences: Consequences,
 ): Promise<void> {
   await endOwnedSessionsIn(trx, sessionPolicy, ending, consequences)
-  consequences.revoked.push(...(await revokeOwnedTokens(trx, ending.owner, sessionPolicy.accessTokenSeconds)))
-}
-
-/**
- * @returns the hash that the password was verified against
- * @throws Problem user_not_found, invalid_credentials, service_unavailable
- */
-async function assertPassword(
-  { db, passwords }: AccountDeps,
-  owner: OwnerId,
-  password: string,
-): Promise<string> {
-  const hash = await findOwnedPasswordHash(db, owner)
-  if (hash === undefined) throw new Problem('user_not_found')
-  if (!(await passwords.verify(hash, password))) throw new Problem('invalid_credentials')
-  return hash
-}
-
-/** The schema bounds what was sent; composing to NFC can still take it below the minimum. */
-function assertAcceptable(password: string, path: string): void {
-  if (lengthAsHashed(password) >= passwordLength.min) return
-  throw fieldProblem(path, `must NOT have fewer than ${passwordLength.min} characters`)
-}
-
-function fieldProblem(path: string, message: string): Problem {
-  return new Problem('validation_failed', { errors: [{ path, message }] })
+  consequences.revoked.push(
+    ...(await revokeOwnedTokens(trx, ending.owner, sessionPolicy.foreignTokenSeconds)),
+  )
 }

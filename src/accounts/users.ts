@@ -1,14 +1,17 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { typeid } from 'typeid-js'
 import { violatesUnique } from '../db/errors.ts'
-import type { Db, UsersTable } from '../db/schema.ts'
+import type { Db, Trx, UsersTable } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { CanonicalEmail } from './email.ts'
 
 /** An account as its owner sees it: what the wire calls `user`. */
-export type User = Omit<Selectable<UsersTable>, 'password_hash'>
+export type User = Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'created_at'>
 
-const visible = ['id', 'email', 'name', 'email_verified', 'created_at'] as const
+/** A trusted issuer's user is known by the name that the issuer gave it. */
+const shownId = sql<string>`coalesce(subject, id)`.as('id')
+
+const visible = [shownId, 'email', 'name', 'email_verified', 'created_at'] as const
 
 interface NewUser {
   readonly email: CanonicalEmail
@@ -30,12 +33,69 @@ export async function insertUser(db: Db, { email, name, passwordHash }: NewUser)
   }
 }
 
-/** The account of an address with its hash, for login only. */
+interface ForeignUser {
+  readonly id: string
+  readonly issuer: string
+  readonly subject: string
+  readonly email: CanonicalEmail | null
+  readonly emailVerified: boolean
+  readonly name: string
+}
+
+/** Makes the row of a trusted issuer's user, unless it is there. */
+export async function insertForeignUser(db: Db, { emailVerified, ...user }: ForeignUser): Promise<void> {
+  await db
+    .insertInto('users')
+    .values({ ...user, email_verified: emailVerified })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .execute()
+}
+
+/** The account of an address with its hash, for login only. A trusted issuer's user has no login here. */
 export async function findCredentials(
   db: Db,
   email: CanonicalEmail,
-): Promise<Selectable<UsersTable> | undefined> {
-  return db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
+): Promise<(User & { password_hash: string | null }) | undefined> {
+  return db
+    .selectFrom('users')
+    .select([...visible, 'password_hash'])
+    .where('email', '=', email)
+    .where('issuer', 'is', null)
+    .executeTakeFirst()
+}
+
+/** An account made here, which nobody else changes until the transaction ends. */
+export type LockedAccount = Pick<
+  Selectable<UsersTable>,
+  'id' | 'email' | 'name' | 'email_verified' | 'password_hash'
+>
+
+/** Finds an account by its id or by its address, never a trusted issuer's user, and locks it. */
+export async function lockAccount(
+  trx: Trx,
+  by: { readonly id: string } | { readonly email: string },
+): Promise<LockedAccount | undefined> {
+  return trx
+    .selectFrom('users')
+    .select(['id', 'email', 'name', 'email_verified', 'password_hash'])
+    .where((eb) => eb.and(by))
+    .where('issuer', 'is', null)
+    .forUpdate()
+    .executeTakeFirst()
+}
+
+/**
+ * Makes an account that nobody has verified one without a password: somebody else signs up with its address, and
+ * whose it is, only its mailbox can tell.
+ */
+export async function contestUnverifiedAccount(db: Db, email: CanonicalEmail, name: string): Promise<void> {
+  await db
+    .updateTable('users')
+    .set({ name, password_hash: null })
+    .where('email', '=', email)
+    .where('issuer', 'is', null)
+    .where('email_verified', '=', false)
+    .execute()
 }
 
 /** For a session that is known to be this user's. */
@@ -47,9 +107,12 @@ export async function findOwnedUser(db: Db, owner: OwnerId): Promise<User | unde
   return findUser(db, owner)
 }
 
-export async function findOwnedPasswordHash(db: Db, owner: OwnerId): Promise<string | undefined> {
-  const row = await db.selectFrom('users').select('password_hash').where('id', '=', owner).executeTakeFirst()
-  return row?.password_hash
+/** @returns the row that has the hash, null where no password opens the account, and the address */
+export async function findOwnedPasswordHash(
+  db: Db,
+  owner: OwnerId,
+): Promise<Pick<Selectable<UsersTable>, 'email' | 'password_hash'> | undefined> {
+  return db.selectFrom('users').select(['email', 'password_hash']).where('id', '=', owner).executeTakeFirst()
 }
 
 export async function renameOwnedUser(db: Db, owner: OwnerId, name: string): Promise<User | undefined> {
@@ -58,6 +121,29 @@ export async function renameOwnedUser(db: Db, owner: OwnerId, name: string): Pro
 
 export async function setOwnedPasswordHash(db: Db, owner: OwnerId, passwordHash: string): Promise<void> {
   await db.updateTable('users').set({ password_hash: passwordHash }).where('id', '=', owner).execute()
+}
+
+/**
+ * Keeps the same password by another hash, at a login, where there is no owner yet.
+ * @returns false when the hash is not `from` any more
+ */
+export async function replacePasswordHash(
+  db: Db,
+  userId: string,
+  { from, to }: { from: string; to: string },
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('users')
+    .set({ password_hash: to })
+    .where('id', '=', userId)
+    .where('password_hash', '=', from)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+/** Sets an address that its owner has proved. @throws what the database says of one that is taken */
+export async function setOwnedVerifiedEmail(db: Db, owner: OwnerId, email: string): Promise<void> {
+  await db.updateTable('users').set({ email, email_verified: true }).where('id', '=', owner).execute()
 }
 
 /** Deletes the account; its sessions and tasks go with it by foreign key, in the same statement. */

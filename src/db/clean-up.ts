@@ -1,10 +1,17 @@
 import { sql } from 'kysely'
+import { patienceHours } from '../mail/queue.ts'
 import type { Db } from './schema.ts'
 
 /** Days that a security event is kept. */
 const eventDays = 90
 
-/** Removes what can matter to nobody any more: sessions that are over, revocations of expired tokens, old events. */
+/** Days that a mail is kept that was not sent, for its operator to look at. */
+const mailDays = 7
+
+/**
+ * Removes what can matter to nobody any more: sessions that are over, revocations of expired tokens, old events, mail
+ * that has left and no longer counts, tokens that no mail will carry any more.
+ */
 export async function cleanUp(db: Db): Promise<void> {
   const now = sql<string>`now()`
   await db.deleteFrom('sessions').where('idle_expires_at', '<', now).execute()
@@ -12,5 +19,18 @@ export async function cleanUp(db: Db): Promise<void> {
   await db
     .deleteFrom('security_events')
     .where('at', '<', sql<string>`now() - make_interval(days => ${eventDays})`)
+    .execute()
+  await db
+    .deleteFrom('mail_outbox')
+    .where((eb) =>
+      eb.or([
+        eb('state', 'in', ['sent', 'dropped']).and('created_at', '<', sql<string>`now() - interval '1 hour'`),
+        eb('created_at', '<', sql<string>`now() - make_interval(days => ${mailDays})`),
+      ]),
+    )
+    .execute()
+  await db
+    .deleteFrom('one_time_tokens')
+    .where('expires_at', '<', sql<string>`now() - make_interval(hours => ${patienceHours})`)
     .execute()
 }

@@ -1,14 +1,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { tryLock } from 'fs-native-extensions'
-
-/** Another process has the data folder. */
-export class DataFolderInUse extends Error {
-  override name = 'DataFolderInUse'
-  constructor(dataDir: string) {
-    super(`DATA_DIR ${dataDir} is in use by another process; stop it, or set DATA_DIR to another folder`)
-  }
-}
+import { DataFolderInUse } from './data-folder-in-use.ts'
 
 /**
  * Takes a folder for this process alone, making it first. The lock is the kernel's, so it ends with the process,

@@ -1,27 +1,59 @@
+import { existsSync, renameSync, rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
-import { PGlite } from '@electric-sql/pglite'
 import { Kysely, PGliteDialect } from 'kysely'
 import { lockDataFolder } from './data-folder.ts'
+import { EmbeddedDatabaseFailed } from './errors.ts'
+import { GuardedPGlite, headroom, noRoom } from './guarded-pglite.ts'
 import type { Database, Db } from './schema.ts'
 import { parsers } from './types.ts'
 
 /**
  * Opens the embedded database in `dataDir`, making it on the first start. PGlite lets two processes open one
  * folder and then loses rows that it acknowledged, so the folder is locked first.
- * @throws DataFolderInUse
+ * @param onTrouble told of a full disk, and of a failure that ends it
+ * @throws DataFolderInUse, EmbeddedDatabaseFailed
  */
-export async function openEmbedded(dataDir: string): Promise<Db> {
+export async function openEmbedded(dataDir: string, onTrouble: (error: Error) => void): Promise<Db> {
   const unlock = lockDataFolder(dataDir)
-  const pglite = await PGlite.create({ dataDir: join(dataDir, 'pglite'), parsers })
-  return new EmbeddedKysely(pglite, unlock)
+  const folder = join(dataDir, 'pglite')
+  const freeBytes = () => {
+    const { bavail, bsize } = statfsSync(dataDir)
+    return bavail * bsize
+  }
+  try {
+    if (!existsSync(folder)) await makeEmbedded(folder)
+    const pglite = new GuardedPGlite({ dataDir: folder, parsers, freeBytes, onTrouble })
+    await pglite.waitReady
+    return new EmbeddedKysely(pglite, unlock)
+  } catch (cause) {
+    unlock()
+    // PGlite throws what is no Error, too.
+    const reason =
+      cause instanceof Error ? cause.message.replace(/\n.*/s, '') : 'it cannot be read or written'
+    const hint = freeBytes() < headroom ? `; ${noRoom}` : ''
+    throw new EmbeddedDatabaseFailed(`the embedded database does not open: ${reason}${hint}`, { cause })
+  }
+}
+
+/**
+ * Makes an empty database beside its place, and moves it there when it is whole: of one that was interrupted, by a
+ * kill or a full disk, PGlite would not know.
+ */
+export async function makeEmbedded(folder: string): Promise<void> {
+  const unfinished = `${folder}.unfinished`
+  rmSync(unfinished, { recursive: true, force: true })
+  const pglite = new GuardedPGlite({ dataDir: unfinished })
+  await pglite.waitReady
+  await pglite.close()
+  renameSync(unfinished, folder)
 }
 
 /** Gives the folder back only after PGlite has closed it. */
 class EmbeddedKysely extends Kysely<Database> {
-  readonly #pglite: PGlite
+  readonly #pglite: GuardedPGlite
   readonly #unlock: () => void
 
-  constructor(pglite: PGlite, unlock: () => void) {
+  constructor(pglite: GuardedPGlite, unlock: () => void) {
     super({ dialect: new PGliteDialect({ pglite }) })
     this.#pglite = pglite
     this.#unlock = unlock

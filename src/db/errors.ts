@@ -28,6 +28,19 @@ export function violatesForeignKey(error: unknown): boolean {
   return codeOf(error) === '23503'
 }
 
+/**
+ * True when the database has undone a transaction because of something else that was going on: a deadlock, a
+ * serialization failure, a migration that outdated a prepared statement.
+ */
+export function isConflict(error: unknown): boolean {
+  return /^(40001|40P01)$/.test(codeOf(error)) || isStalePlan(error)
+}
+
+/** True when a prepared statement would give other columns than when it was prepared. */
+export function isStalePlan(error: unknown): boolean {
+  return codeOf(error) === '0A000' && (error as { routine?: unknown }).routine === 'RevalidateCachedQuery'
+}
+
 /** True when the database is out of reach, overloaded, read-only or gave up waiting: a retry may succeed. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   const code = codeOf(error)
@@ -36,4 +49,19 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   if ((error as { severity?: unknown } | null)?.severity === 'FATAL') return true
   // pg has no code for these.
   return error instanceof Error && withoutCode.test(error.message)
+}
+
+/** Names and passwords that the server does not know: waiting mends nothing. */
+const misconfigured = /^(28|3D)/
+
+/** True when a database that is out of reach at the start is worth waiting for. */
+export function isDatabaseAway(error: unknown): boolean {
+  return isDatabaseUnavailable(error) && !misconfigured.test(codeOf(error))
+}
+
+/** The embedded database does not open, or failed in a way that only a new start mends. */
+export class EmbeddedDatabaseFailed extends Error {
+  override name = 'EmbeddedDatabaseFailed'
+  /** Of a server that is in recovery after a crash. */
+  readonly code = '57P02'
 }

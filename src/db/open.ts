@@ -14,22 +14,23 @@ export interface OpenDatabase {
 
 /**
  * Opens the database that the configuration names. Each kind loads its driver only where it is the one in use.
+ * @param onTrouble told of what befalls it while nobody waits for an answer, or what concerns them all
  * @throws DataFolderInUse when the embedded database's folder belongs to another process
  */
 export async function openDatabase(
   { database }: Pick<Config, 'database'>,
-  onIdleError: (error: Error) => void,
+  onTrouble: (error: Error) => void,
 ): Promise<OpenDatabase> {
   if (database.kind === 'postgres') {
     const { url } = database
     const [postgres, { listenOn }] = await Promise.all([import('./postgres.ts'), import('./listen.ts')])
     return {
-      db: postgres.openPostgres({ ...database, onIdleError }),
+      db: postgres.openPostgres({ ...database, onIdleError: onTrouble }),
       listen: listenOn(url),
       migrate: () => postgres.migratePostgres(url),
     }
   }
   const { openEmbedded } = await import('./embedded.ts')
-  const db = await openEmbedded(database.dataDir)
+  const db = await openEmbedded(database.dataDir, onTrouble)
   return { db, listen: undefined, migrate: () => migrate(db) }
 }

@@ -1,6 +1,9 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
+import { PipeliningDialect } from './driver.ts'
 import { migrate } from './migrate.ts'
+import { Pipeline, streamOf } from './pipeline.ts'
+import { prepareStatements, StatementNames } from './prepared.ts'
 import type { Database, Db } from './schema.ts'
 import { parsers } from './types.ts'
 
@@ -11,38 +14,64 @@ interface PostgresOptions {
   readonly onIdleError: (error: Error) => void
   /** Bounds a statement; a migration has none. */
   readonly timeouts?: boolean
+  /** Whether the server keeps statements, see src/db/prepared.ts. */
+  readonly prepare?: boolean
 }
 
 /** Milliseconds after which the server gives a statement up, and after which nobody waits for the server any more. */
-const statementTimeout = 5_000
-const silenceTimeout = 7_000
+const statementTimeout = 2_000
+const silenceTimeout = 4_000
+
+/** Milliseconds to wait for a connection: for one that is in use, or for a new one. */
+const connectionTimeout = 1_000
 
 const goodbyeTimeout = 3_000
 
-/** Opens a pool on PostgreSQL; it connects when first used, so a database that is away does not throw here. */
-export function openPostgres({ url, poolSize, onIdleError, timeouts = true }: PostgresOptions): Db {
-  const pool = new pg.Pool({
+/** Connections for reads; one server process answers each. */
+const pipelines = 2
+
+/**
+ * Opens a pool on PostgreSQL, and pipelines for reads beside it; both connect when first used, so a database that is
+ * away does not throw here.
+ */
+export function openPostgres({
+  url,
+  poolSize,
+  onIdleError,
+  timeouts = true,
+  prepare = false,
+}: PostgresOptions): Db {
+  const names = prepare ? new StatementNames() : undefined
+  const client = {
     connectionString: url,
-    max: poolSize,
     application_name: 'latchkey',
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: timeouts ? connectionTimeout : 5_000,
     keepAlive: true,
     types: { getTypeParser },
     ...(timeouts ? { query_timeout: silenceTimeout } : {}),
-  })
+  }
+  const setUp = (connected: pg.ClientBase) => {
+    // Not a startup parameter, which poolers refuse.
+    if (timeouts) connected.query(`set statement_timeout = ${statementTimeout}`).catch(onIdleError)
+    if (names) prepareStatements(connected, names)
+  }
+  const pool = new pg.Pool({ ...client, max: poolSize })
   pool.on('error', onIdleError)
   boundEnd(pool)
-  pool.on('connect', (client) => {
+  pool.on('connect', (connected) => {
     // The pool listens only while it has the client: between two statements of a transaction nobody would, and an
     // error that nobody listens for ends the process.
-    client.on('error', onIdleError)
-    if (timeouts) {
-      breakWhenSilent(client)
-      // Not a startup parameter, which poolers refuse.
-      client.query(`set statement_timeout = ${statementTimeout}`).catch(onIdleError)
-    }
+    connected.on('error', onIdleError)
+    if (timeouts) breakWhenSilent(connected)
+    setUp(connected)
   })
-  return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
+  // A pooler that gives each transaction another connection gives none to a pipeline for good either.
+  if (!prepare) return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
+  const reads = Array.from(
+    { length: pipelines },
+    () => new Pipeline({ client, onIdleError, onConnect: setUp }),
+  )
+  return new Kysely<Database>({ dialect: new PipeliningDialect({ pool }, reads, goodbyeTimeout) })
 }
 
 /** Brings the schema up to date on a connection of its own, which waits as long as a migration needs. */
@@ -85,10 +114,6 @@ function boundEnd(pool: pg.Pool): void {
     }, goodbyeTimeout)
     await end().finally(() => clearTimeout(cut))
   }
-}
-
-function streamOf(client: pg.PoolClient): { destroy(): void } {
-  return (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: pg's own type for a value parser

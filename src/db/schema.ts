@@ -1,18 +1,26 @@
 import type { ColumnType, Generated, GeneratedAlways, Kysely, Transaction } from 'kysely'
+import type { MailKind, MailName } from '../mail/kinds.ts'
+import type { TokenPurpose } from '../mail/one-time-token.ts'
 import type { KeyAlgorithm, PublicJwk } from '../tokens/signing-keys.ts'
 
 /** timestamptz, read as an RFC 3339 UTC string; the database's clock writes it. */
 type Timestamp = ColumnType<string, never, never>
+type TimestampUnlessImported = ColumnType<string, string | undefined, never>
 type TimestampByDefault = ColumnType<string, never, string>
 type TimestampByExpression = ColumnType<string, string, string>
 
 export interface UsersTable {
   id: string
-  email: string
+  /** One account to an address among the accounts made here; null for a trusted issuer's user whose token has none. */
+  email: string | null
   name: string
   email_verified: Generated<boolean>
-  password_hash: string
-  created_at: Timestamp
+  /** Null where no password opens the account. */
+  password_hash: string | null
+  /** The trusted issuer and its name for the user; null for an account made here. */
+  issuer: Generated<string | null>
+  subject: Generated<string | null>
+  created_at: TimestampUnlessImported
 }
 
 export interface SessionsTable {
@@ -65,6 +73,32 @@ export interface SigningKeysTable {
   created_at: Timestamp
 }
 
+export interface OneTimeTokensTable {
+  token_hash: Uint8Array
+  salt: Uint8Array
+  user_id: string
+  purpose: TokenPurpose
+  email: string
+  expires_at: TimestampByExpression
+}
+
+export interface MailOutboxTable {
+  id: GeneratedAlways<number>
+  message_id: Generated<string>
+  kind: MailKind
+  mail: MailName | null
+  state: Generated<'waiting' | 'sent' | 'dropped' | 'failed'>
+  recipient: string
+  mailbox: string | null
+  user_id: string | null
+  token_hash: Uint8Array | null
+  ip: string | null
+  attempts: Generated<number>
+  last_error: string | null
+  created_at: Timestamp
+  next_attempt_at: TimestampByDefault
+}
+
 export interface Database {
   users: UsersTable
   sessions: SessionsTable
@@ -72,6 +106,8 @@ export interface Database {
   revocations: RevocationsTable
   security_events: SecurityEventsTable
   signing_keys: SigningKeysTable
+  one_time_tokens: OneTimeTokensTable
+  mail_outbox: MailOutboxTable
 }
 
 /** Where repositories send their statements: the database, or a transaction on it. */

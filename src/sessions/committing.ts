@@ -1,34 +1,50 @@
 import { insertEvents, logEvents, type SecurityEvent, type SecurityLog } from '../audit.ts'
 import type { Db, Trx } from '../db/schema.ts'
+import { inTransaction } from '../db/transaction.ts'
+import type { Mail } from '../mail/mail.ts'
+import { insertNotice, insertRequest, type MailRequest, type Notice } from '../mail/outbox.ts'
 import type { Revocation, Revocations } from './revocations.ts'
 
 export interface CommitDeps {
   readonly db: Db
   readonly revocations: Revocations
   readonly log: SecurityLog
+  readonly mail: Mail
 }
 
 /** What a transaction leaves to be done: written with it, told once it has committed. */
 export interface Consequences {
   readonly revoked: Revocation[]
   readonly events: SecurityEvent[]
+  readonly notices: Notice[]
+  /** Leaves a request for a mail, and tells at once whether it was accepted. */
+  request(mail: MailRequest): ReturnType<typeof insertRequest>
 }
 
 /**
- * Runs a transaction whose revocations this process knows, and whose events are logged, as soon as it has
- * committed and only then.
+ * Runs a transaction whose revocations this process knows, whose events are logged and whose mail leaves, as soon as
+ * it has committed and only then.
  */
 export async function committing<T>(
-  { db, revocations, log }: CommitDeps,
+  { db, revocations, log, mail }: CommitDeps,
   work: (trx: Trx, consequences: Consequences) => Promise<T>,
 ): Promise<T> {
-  const consequences: Consequences = { revoked: [], events: [] }
-  const result = await db.transaction().execute(async (trx) => {
-    const done = await work(trx, consequences)
-    await insertEvents(trx, consequences.events)
-    return done
+  const { result, revoked, events, mailed } = await inTransaction(db, async (trx) => {
+    const revoked: Revocation[] = []
+    const events: SecurityEvent[] = []
+    const notices: Notice[] = []
+    let requested = false
+    const request = (wanted: MailRequest) => {
+      requested = true
+      return insertRequest(trx, wanted)
+    }
+    const result = await work(trx, { revoked, events, notices, request })
+    await insertEvents(trx, events)
+    if (mail.available) for (const notice of notices) await insertNotice(trx, notice)
+    return { result, revoked, events, mailed: requested || notices.length > 0 }
   })
-  revocations.apply(consequences.revoked)
-  logEvents(log, consequences.events)
+  revocations.apply(revoked)
+  logEvents(log, events)
+  if (mailed) mail.wake()
   return result
 }

@@ -2,7 +2,7 @@ import type { Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { type Consequences, committing } from './committing.ts'
-import { endSessionsWhere } from './revocation-repository.ts'
+import { endSessionsWhere, revokeOwnedTokens } from './revocation-repository.ts'
 import type { Revocation } from './revocations.ts'
 import type { SessionDeps, SessionPolicy } from './service.ts'
 
@@ -32,6 +32,29 @@ export async function endOwnedSessions(
   return committing(deps, async (trx, consequences) => {
     await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which, ip }, consequences)
     return consequences.revoked.length
+  })
+}
+
+/** Which of a user's sessions a logout is about: the token's own, all but that one, all. */
+export type LogOutScope = 'current' | 'others' | 'all'
+
+/**
+ * Ends sessions, and with them their tokens. A token that names no session, as a trusted issuer's, is ended like all
+ * of its user's that name none and were issued until now: they cannot be told apart.
+ */
+export async function logOut(
+  deps: SessionDeps,
+  { owner, sid, ip }: { owner: OwnerId; sid: string | undefined; ip: string },
+  scope: LogOutScope,
+): Promise<void> {
+  const which = { current: { only: sid ?? '' }, others: { except: sid ?? '' }, all: 'all' } as const
+  await committing(deps, async (trx, consequences) => {
+    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which: which[scope], ip }, consequences)
+    if (sid === undefined ? scope === 'others' : scope === 'current') return
+    const { foreignTokenSeconds } = deps.sessionPolicy
+    consequences.revoked.push(...(await revokeOwnedTokens(trx, owner, foreignTokenSeconds)))
+    // Of a caller with a session it is not known whether there are such tokens at all.
+    if (sid === undefined) consequences.events.push({ event: 'tokens_revoked', userId: owner, ip })
   })
 }
 

@@ -10,6 +10,8 @@ export type Session = Selectable<SessionsTable>
 export interface Client {
   readonly ip: string
   readonly userAgent: string
+  /** Aborts when nobody waits for the answer any more. */
+  readonly left?: AbortSignal | undefined
 }
 
 /** Days until a session ends: without use, and in any case. */
@@ -28,9 +30,9 @@ export const isLive = sql<boolean>`idle_expires_at > now()`
 
 /**
  * Makes whoever else would open or end this user's sessions wait for the end of the transaction.
- * @returns the password hash as it is under the lock, or undefined when there is no such user
+ * @returns the password hash as it is under the lock, null for an account without, undefined when there is no such user
  */
-export async function lockUser(trx: Trx, userId: string): Promise<string | undefined> {
+export async function lockUser(trx: Trx, userId: string): Promise<string | null | undefined> {
   const row = await trx
     .selectFrom('users')
     .select('password_hash')

@@ -13,9 +13,9 @@ type RevocationRow = Pick<Selectable<RevocationsTable>, 'session_id' | 'user_id'
 
 const columns = ['session_id', 'user_id', 'created_at', 'ends_at'] as const
 
-/** When the last token issued until now will have expired. */
-function tokensEnd(accessTokenSeconds: number): RawBuilder<string> {
-  return sql<string>`now() + make_interval(secs => ${accessTokenSeconds + marginSeconds})`
+/** When the last token that lives for `seconds` and was issued until now will have expired. */
+function tokensEnd(seconds: number): RawBuilder<string> {
+  return sql<string>`now() + make_interval(secs => ${seconds + marginSeconds})`
 }
 
 /** The message is the row, so that who hears it needs no query. */
@@ -47,17 +47,16 @@ export async function endSessionsWhere(
   return rows.map(toRevocation)
 }
 
-/** Revokes every token of a user that was issued until now and names no session. */
-export async function revokeOwnedTokens(
-  db: Db,
-  owner: OwnerId,
-  accessTokenSeconds: number,
-): Promise<Revocation[]> {
+/**
+ * Revokes every token of a user that was issued until now and names no session: a trusted issuer's.
+ * @param lifetime seconds to which such a token may live
+ */
+export async function revokeOwnedTokens(db: Db, owner: OwnerId, lifetime: number): Promise<Revocation[]> {
   const rows = await db
     .with('revoked', (qb) =>
       qb
         .insertInto('revocations')
-        .values({ user_id: owner, ends_at: tokensEnd(accessTokenSeconds) })
+        .values({ user_id: owner, ends_at: tokensEnd(lifetime) })
         .returning(columns),
     )
     .selectFrom('revoked')

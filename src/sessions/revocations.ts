@@ -71,7 +71,7 @@ export class Revocations {
    * @throws TokenRefused revoked
    * @throws Problem service_unavailable when it cannot be known: fails closed
    */
-  assertLive({ sub, sid, issuedAt }: Principal): void {
+  assertLive({ userId, sid, issuedAt }: Principal): void {
     if (!this.current) {
       throw new Problem('service_unavailable', {
         reason: 'revocations_unknown',
@@ -82,7 +82,7 @@ export class Revocations {
       if (this.#sessions.has(sid)) throw new TokenRefused('revoked')
       return
     }
-    const user = this.#users.get(sub)
+    const user = this.#users.get(userId)
     // A token that does not say when it was issued could be from before.
     if (user && (issuedAt === undefined || issuedAt <= user.at)) throw new TokenRefused('revoked')
   }

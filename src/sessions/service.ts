@@ -19,6 +19,8 @@ import { endSessionsWhere } from './revocation-repository.ts'
 /** How long sessions and what they give live, and the keys of their refresh tokens. */
 export interface SessionPolicy extends Lifetimes {
   readonly accessTokenSeconds: number
+  /** To which a token that names no session may live. */
+  readonly foreignTokenSeconds: number
   readonly refreshKeys: RefreshKeys
 }
 
@@ -108,12 +110,14 @@ async function endStolenSession(
   { id, user_id: userId }: Session,
   ip: string,
 ): Promise<void> {
-  await committing(deps, async (trx, { revoked, events }) => {
+  await committing(deps, async (trx, { revoked, events, notices }) => {
     const ended = await endSessionsWhere(trx, deps.sessionPolicy.accessTokenSeconds, (eb) =>
       eb.and([eb('id', '=', id)]),
     )
     revoked.push(...ended)
     // Of several that present old tokens at once, one ends the session.
-    if (ended.length > 0) events.push({ event: 'refresh_token_reused', userId, sessionId: id, ip })
+    if (ended.length === 0) return
+    events.push({ event: 'refresh_token_reused', userId, sessionId: id, ip })
+    notices.push({ kind: 'refresh_token_reused', userId, ip })
   })
 }

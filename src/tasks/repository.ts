@@ -1,7 +1,8 @@
 import type { Selectable } from 'kysely'
 import type { Db, TasksTable } from '../db/schema.ts'
-import type { OwnerId } from '../tokens/owner.ts'
+import { type OwnerId, subjectOf } from '../tokens/owner.ts'
 
+/** As its owner sees it: `user_id` is what the owner is called in paths. */
 export type Task = Omit<Selectable<TasksTable>, 'version'>
 
 /** A task and the version that its ETag is made of; the version is not on the wire. */
@@ -24,6 +25,7 @@ export interface NewTask {
 }
 
 function versioned({ version, ...task }: Selectable<TasksTable>): VersionedTask {
+  task.user_id = subjectOf(task.user_id)
   return { task, version }
 }
 

@@ -1,7 +1,8 @@
+import { withRow } from '../accounts/arrivals.ts'
 import { violatesForeignKey } from '../db/errors.ts'
 import type { Db } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
-import type { OwnerId } from '../tokens/owner.ts'
+import type { OwnerId, Principal } from '../tokens/owner.ts'
 import {
   deleteOwnedTask,
   findOwnedTask,
@@ -12,11 +13,22 @@ import {
 } from './repository.ts'
 
 /** @throws Problem unauthorized when the account is gone, though its token has not ended yet */
-export async function createTask(db: Db, owner: OwnerId, task: NewTask): Promise<VersionedTask> {
+export async function createTask(
+  db: Db,
+  owner: OwnerId,
+  task: NewTask,
+  user: Principal,
+): Promise<VersionedTask> {
+  const made = await withRow(db, user, () => insertIfKnown(db, owner, task))
+  if (!made) throw new Problem('unauthorized', { reason: 'user_deleted' })
+  return made
+}
+
+async function insertIfKnown(db: Db, owner: OwnerId, task: NewTask): Promise<VersionedTask | undefined> {
   try {
     return await insertOwnedTask(db, owner, task)
   } catch (error) {
-    if (violatesForeignKey(error)) throw new Problem('unauthorized', { reason: 'user_deleted', cause: error })
+    if (violatesForeignKey(error)) return undefined
     throw error
   }
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { assertReadable, type HeldKey, holdKey } from './held-key.ts'
 import type { UnverifiedToken } from './jws.ts'
 import { type KeyPolicy, type KeyStore, maintainKeys } from './key-rotation.ts'
+import type { KeySource } from './key-source.ts'
 import { TokenRefused } from './refusal.ts'
 import { endOf, type KeyAlgorithm, type PublicJwk, signingKeyAt } from './signing-keys.ts'
 
@@ -17,8 +18,9 @@ const thumbprint = /^[A-Za-z0-9_-]{43}$/
 const cooldown = 1_000
 
 /** The key pairs of this process: a copy of the table that is read anew now and then. */
-export class Keyring {
+export class Keyring implements KeySource {
   readonly algorithm: KeyAlgorithm
+  readonly algorithms: readonly string[]
   readonly #options: KeyringOptions
   #keys = new Map<string, HeldKey & { readonly endsAt: number }>()
   #running: Promise<void> = Promise.resolve()
@@ -30,6 +32,7 @@ export class Keyring {
   constructor(options: KeyringOptions) {
     this.#options = options
     this.algorithm = options.algorithm
+    this.algorithms = [options.algorithm]
   }
 
   /**
@@ -70,20 +73,24 @@ export class Keyring {
     return this.#keys.has(kid) ? this.#published(kid) : this.#sought(kid)
   }
 
-  /** Whether tokens of a key are good: from when it is made until what it signed has expired. */
-  publishes(kid: unknown): boolean {
-    const held = this.#keys.get(kid as string)
-    return held !== undefined && held.endsAt > this.#options.clock()
+  stillVerifies({ header: { kid } }: UnverifiedToken): boolean {
+    return this.#publishes(kid as string)
   }
 
   /** The keys that verify or will, for the JWKS. */
   publicJwks(): PublicJwk[] {
-    return [...this.#keys.values()].filter(({ kid }) => this.publishes(kid)).map((key) => key.publicJwk)
+    return [...this.#keys.values()].filter(({ kid }) => this.#publishes(kid)).map((key) => key.publicJwk)
+  }
+
+  /** Whether tokens of a key are good: from when it is made until what it signed has expired. */
+  #publishes(kid: string): boolean {
+    const held = this.#keys.get(kid)
+    return held !== undefined && held.endsAt > this.#options.clock()
   }
 
   #published(kid: string): string {
     const held = this.#keys.get(kid)
-    if (!held || !this.publishes(kid)) throw new TokenRefused('key')
+    if (!held || !this.#publishes(kid)) throw new TokenRefused('key')
     return held.publicKey
   }
 

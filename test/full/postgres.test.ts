@@ -1,5 +1,7 @@
+import { sql } from 'kysely'
 import t from 'tap'
-import { post, runCommand, startService } from '../process.ts'
+import { openPostgres } from '../../src/db/postgres.ts'
+import { ask, post, runCommand, startService } from '../process.ts'
 import { production } from './production.ts'
 
 t.test('J15: two instances that start at once on an empty database both serve', async (t) => {
@@ -9,17 +11,17 @@ t.test('J15: two instances that start at once on an empty database both serve', 
 
   const signup = await post(`${one.url}/api/auth/signup`, {
     email: 'test@example.com',
-    password: 'password123',
+    password: 'correct horse battery',
     name: 'Test User',
   })
   t.equal(signup.status, 201)
   const { token, user } = (await signup.json()) as { token: string; user: { id: string } }
-  const list = await fetch(`${two.url}/api/${user.id}/tasks`, {
+  const list = await ask(`${two.url}/api/${user.id}/tasks`, {
     headers: { authorization: `Bearer ${token}` },
   })
   t.equal(list.status, 200, 'the other instance knows the token')
   for (const service of [one, two]) {
-    t.equal((await fetch(`${service.url}/health/ready`)).status, 200)
+    t.equal((await ask(`${service.url}/health/ready`)).status, 200)
     t.same(await service.stop('SIGTERM'), { code: 0, signal: null })
   }
 })
@@ -33,3 +35,73 @@ t.test('MIGRATE_ON_START=false waits for the migrate command', async (t) => {
   const service = await startService(t, env, cwd)
   t.same(await service.stop('SIGTERM'), { code: 0, signal: null })
 })
+
+t.test('J15: a column that a migration adds meanwhile stops no statement and no transaction', async (t) => {
+  const env = await production(t, { DATABASE_POOL_SIZE: '1', RATE_LIMITS: 'off' })
+  const { url } = await startService(t, env, t.testdir())
+  const credentials = { email: 'test@example.com', password: 'correct horse battery' }
+  const { token, user } = await post(`${url}/api/auth/signup`, { ...credentials, name: 'Test' }).then(
+    (answer) => answer.json() as Promise<{ token: string; user: { id: string } }>,
+  )
+  const tasks = `${url}/api/${user.id}/tasks`
+  const steps = {
+    list: () => fetch(tasks, { headers: { authorization: `Bearer ${token}` } }),
+    create: () => post(tasks, { title: 'Buy milk' }, token),
+    login: () => post(`${url}/api/auth/login`, credentials),
+  }
+  for (const step of Object.values(steps)) await step()
+
+  const db = openPostgres({ url: env['DATABASE_URL'] ?? '', poolSize: 1, onIdleError: () => {} })
+  t.teardown(() => db.destroy())
+  await sql`alter table tasks add column later text; alter table sessions add column later text`.execute(db)
+
+  for (const [name, step] of Object.entries(steps)) {
+    const { ok, status } = await step()
+    t.ok(ok, `${name} answers ${status}`)
+  }
+})
+
+t.test('J02, J05: a lock holds up no read, and reads go on after every connection was killed', async (t) => {
+  const env = await production(t, { DATABASE_POOL_SIZE: '1', RATE_LIMITS: 'off' })
+  const { url } = await startService(t, env, t.testdir())
+  const { token, user } = await post(`${url}/api/auth/signup`, {
+    email: 'test@example.com',
+    password: 'correct horse battery',
+    name: 'Test',
+  }).then((answer) => answer.json() as Promise<{ token: string; user: { id: string } }>)
+  const tasks = `${url}/api/${user.id}/tasks`
+  const list = () => fetch(tasks, { headers: { authorization: `Bearer ${token}` } })
+  await post(tasks, { title: 'Buy milk' }, token)
+
+  const db = openPostgres({ url: env['DATABASE_URL'] ?? '', poolSize: 2, onIdleError: () => {} })
+  t.teardown(() => db.destroy())
+  await db.transaction().execute(async (trx) => {
+    await sql`select 1 from users for update`.execute(trx)
+    let answered = false
+    const held = post(tasks, { title: 'Buy bread' }, token).then((answer) => {
+      answered = true
+      return answer
+    })
+    await until(async () => {
+      const { rows } = await sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and
+        datname = current_database()`.execute(db)
+      return rows.length > 0
+    })
+    const answers = await Promise.all(Array.from({ length: 20 }, list))
+    t.same([...new Set(answers.map(({ status }) => status))], [200])
+    t.notOk(answered, 'the write still waits')
+    t.equal((await held).status, 503, 'and is given up')
+  })
+  t.equal((await post(tasks, { title: 'Buy bread' }, token)).status, 201)
+
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and
+    pid <> pg_backend_pid()`.execute(db)
+  await until(async () => (await list()).status === 200)
+  await until(async () => (await post(tasks, { title: 'Buy eggs' }, token)).status === 201)
+  const answers = await Promise.all(Array.from({ length: 20 }, list))
+  t.same([...new Set(answers.map(({ status }) => status))], [200])
+})
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 20))
+}

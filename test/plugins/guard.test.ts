@@ -1,7 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
-import guard, { type Access } from '../../plugins/guard.ts'
-import jwt from '../../plugins/jwt.ts'
+import { type Access, latchkeyAuth } from '../../plugins/auth.ts'
 import { problemOf, registeredRoutes, secret, testApp, twoUsers, unauthorized } from '../helper.ts'
 import { mint } from '../tokens/mint.ts'
 
@@ -17,6 +16,11 @@ const policy: Record<string, Access> = {
   'GET /api/auth/sessions': 'user',
   'DELETE /api/auth/sessions/:session_id': 'user',
   'PUT /api/auth/password': 'user',
+  'POST /api/auth/password/forgot': 'public',
+  'POST /api/auth/password/reset': 'public',
+  'POST /api/auth/email/verify': 'public',
+  'POST /api/auth/email/resend': 'public',
+  'PUT /api/auth/email': 'user',
   'GET /api/auth/me': 'user',
   'PATCH /api/auth/me': 'user',
   'POST /api/auth/me/delete': 'user',
@@ -37,6 +41,7 @@ const policy: Record<string, Access> = {
 /** Bodies that pass validation, so that nothing but the guard can refuse. */
 const bodies: Record<string, object> = {
   'PUT /api/auth/password': { current_password: 'password123', new_password: 'password1234' },
+  'PUT /api/auth/email': { new_email: 'x@example.com', password: 'password123' },
   'PATCH /api/auth/me': { name: 'x' },
   'POST /api/auth/me/delete': { password: 'password123' },
   'POST /api/:user_id/tasks': { title: 'x' },
@@ -98,9 +103,10 @@ t.test('the document has the routes and the guard of each', async (t) => {
       const access = policy[name]
       t.ok(seen.has(name), `${name} is served`)
       t.same(operation['security'], access === 'public' ? [] : [{ bearer: [] }], name)
-      const statuses = Object.keys(operation['responses'] as object)
+      const responses = operation['responses'] as Record<string, object>
+      const statuses = Object.keys(responses)
       t.equal(statuses.includes('401') && access !== 'public', access !== 'public', name)
-      t.equal(statuses.includes('403'), access === 'owner', name)
+      t.equal(JSON.stringify(responses['403'] ?? {}).includes('not_owner'), access === 'owner', name)
     }
   }
 })
@@ -108,14 +114,7 @@ t.test('the document has the routes and the guard of each', async (t) => {
 /** An app with the guard and one route, as another service would have it. */
 async function guarded(route: { method?: string; url: string; access?: unknown }) {
   const app = Fastify()
-  const policy = { issuer: 'http://latchkey.test', audience: 'http://latchkey.test', lifetime: 900 }
-  await app.register(jwt, {
-    keys: { current: secret, previous: undefined },
-    policy,
-    clock: () => 1_000_000,
-    assertLive: () => {},
-  })
-  await app.register(guard)
+  await app.register(latchkeyAuth, { secret })
   app.route({
     method: route.method ?? 'GET',
     url: route.url,
@@ -138,7 +137,11 @@ t.test('a route whose declaration is missing or wrong stops the start', async (t
       message: /^DELETE \/a\/:user_id\/b: a path with :user_id needs access "owner"/,
     })
   }
+  await t.rejects(guarded({ url: '/a/:folder-:user_id', access: 'user' }), {
+    message: /needs access "owner"/,
+  })
   await t.resolves(guarded({ url: '/a', access: 'public' }))
+  await t.resolves(guarded({ url: '/a/::user_id', access: 'user' }), 'a colon is not a parameter')
   await t.resolves(guarded({ url: '/a/:user_ids', access: 'user' }), 'another parameter is not an owner')
 })
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { parse } from 'yaml'
-import { testApp } from '../helper.ts'
+import { contract } from '../contract-file.ts'
+import { problemOf, testApp } from '../helper.ts'
 
 /** The sources that a policy gives for a directive, or for the default. */
 function sourcesOf(policy: unknown, directive: string): string[] {
@@ -50,4 +51,12 @@ t.test('openapi.json and openapi.yaml are one document', async (t) => {
   t.match(yaml.headers['content-type'], /^application\/yaml/)
   t.match(json.json(), { openapi: '3.1.0', info: { title: 'Latchkey' } })
   t.same(parse(yaml.body), json.json())
+})
+
+t.test('I07: DOCS=off leaves the page out, and the contract in', async (t) => {
+  const app = await testApp(t, { env: { DOCS: 'off' } })
+  for (const url of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui-bundle.js']) {
+    t.match(problemOf(await app.inject(url)), { status: 404, code: 'not_found' }, url)
+  }
+  t.same((await app.inject('/openapi.json')).json(), contract())
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { post, runCommand, startService } from '../process.ts'
+import { ask, post, runCommand, startService } from '../process.ts'
 
 const credentials = { email: 'test@example.com', password: 'password123' }
 const user = { ...credentials, name: 'Test User' }
@@ -42,7 +42,7 @@ t.test('on the embedded database', async (t) => {
     const login = await post(`${again.url}/api/auth/login`, credentials)
     t.equal(login.status, 200)
     // The secret in the data folder is the same one too: the token from before still works.
-    const list = await fetch(`${again.url}/api/${account.id}/tasks`, {
+    const list = await ask(`${again.url}/api/${account.id}/tasks`, {
       headers: { authorization: `Bearer ${token}` },
     })
     t.same(

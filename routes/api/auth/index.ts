@@ -1,14 +1,26 @@
 import { Type } from '@sinclair/typebox'
+import { clientAddress } from '../../../plugins/client-address.ts'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
 import { logIn, signUp } from '../../../src/accounts/service.ts'
-import { endOwnedSessions } from '../../../src/sessions/ending.ts'
+import { signUpUnverified } from '../../../src/accounts/verification.ts'
+import { logOut } from '../../../src/sessions/ending.ts'
 import { refreshToken } from '../../../src/sessions/refresh-token.ts'
 import { refreshSession, type SignedIn } from '../../../src/sessions/service.ts'
 import { clientOf } from './client.ts'
+import emailRoutes from './email/index.ts'
 import meRoutes from './me/index.ts'
 import passwordRoutes from './password/index.ts'
-import { LogInBody, LogOutBody, RefreshBody, SessionSchema, SignUpBody, schemas } from './schemas.ts'
+import {
+  AcceptedSchema,
+  accepted,
+  LogInBody,
+  LogOutBody,
+  RefreshBody,
+  SessionSchema,
+  SignUpBody,
+  schemas,
+} from './schemas.ts'
 import sessionRoutes from './sessions/index.ts'
 
 const tags = ['auth']
@@ -30,29 +42,52 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
   app.post(
     '/signup',
     {
-      config: { access: 'public', budget: 'signup', problems: ['email_already_registered'] },
+      config: {
+        access: 'public',
+        budget: 'signup',
+        hashes: true,
+        problems: ['email_already_registered', 'password_too_common', 'mail_unavailable'],
+      },
       schema: {
         operationId: 'signUp',
         tags,
         summary: 'Make an account and open its first session',
+        description:
+          'A mail to the address asks to verify it. Where the service requires that before a login ' +
+          '(`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 and opens no session, and it is the same for an ' +
+          'address that is taken.',
         body: Ref(SignUpBody),
-        response: { 201: { ...Ref(SessionSchema), description: 'The account was made' } },
+        response: {
+          201: { ...Ref(SessionSchema), description: 'The account was made' },
+          202: { ...Ref(AcceptedSchema), description: 'A mail says how to go on' },
+        },
       },
     },
-    async (request, reply) =>
-      reply.code(201).send(answer(await signUp(app, request.body, clientOf(request)))),
+    async (request, reply) => {
+      if (!app.verificationRequired) {
+        return reply.code(201).send(answer(await signUp(app, request.body, clientOf(request))))
+      }
+      await signUpUnverified(app, request.body, request.left ?? undefined)
+      return reply.code(202).send(accepted.signup)
+    },
   )
 
   app.post(
     '/login',
     {
-      config: { access: 'public', budget: 'password', problems: ['invalid_credentials'] },
+      config: {
+        access: 'public',
+        budget: 'login',
+        hashes: true,
+        problems: ['invalid_credentials', 'email_not_verified'],
+      },
       schema: {
         operationId: 'logIn',
         tags,
         summary: 'Open a session',
         description:
-          'One answer for every reason why it cannot be opened: no such account, another password. ' +
+          'One answer for every reason why it cannot be opened: no such account, another password. Only the ' +
+          'right password is told that the address has to be verified first, where the service requires it. ' +
           'A user has 20 sessions at the most; with one more, the oldest ends.',
         body: Ref(LogInBody),
         response: { 200: { ...Ref(SessionSchema), description: 'The session was opened' } },
@@ -89,7 +124,8 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: "End the token's session, or others of its user",
         description:
-          'Access and refresh tokens of an ended session are refused from then on. No body ends this session.',
+          'Access and refresh tokens of an ended session are refused from then on. No body ends this session. ' +
+          'A token of a trusted issuer has no session: all of its user issued until now are refused from then on.',
         body: Ref(LogOutBody),
         response: { 204: { ...Type.Null(), description: 'The sessions are over' } },
       },
@@ -98,10 +134,9 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      // A token without a session has none to end, and all of the user's are others.
-      const sid = request.user?.sid ?? ''
-      const scopes = { current: { only: sid }, others: { except: sid }, all: 'all' } as const
-      await endOwnedSessions(app, request.owner, scopes[request.body.scope ?? 'current'], request.ip)
+      const { owner, caller } = request
+      const from = { owner, sid: caller.sid, ip: clientAddress(request) }
+      await logOut(app, from, request.body.scope ?? 'current')
       return reply.code(204).send(null)
     },
   )
@@ -109,4 +144,5 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
   await app.register(meRoutes, { prefix: '/me' })
   await app.register(sessionRoutes, { prefix: '/sessions' })
   await app.register(passwordRoutes, { prefix: '/password' })
+  await app.register(emailRoutes, { prefix: '/email' })
 }

@@ -1,9 +1,10 @@
 import { Type } from '@sinclair/typebox'
-import { Ref, storable, Timestamp } from '../../../plugins/contract/schemas.ts'
+import { Nullable, Ref, Timestamp } from '../../../plugins/contract/schemas.ts'
 import { emailPattern } from '../../../src/accounts/email.ts'
 import { passwordLength } from '../../../src/accounts/passwords.ts'
+import { storable } from '../../../src/db/storable.ts'
 
-const Email = Type.String({
+export const Email = Type.String({
   format: 'email',
   maxLength: 254,
   pattern: emailPattern,
@@ -29,10 +30,22 @@ export const Password = Type.String({
 
 export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: storable, examples: ['Test User'] })
 
+/** 43 characters of base64url when it is one of ours; anything else is refused as a token, not as a text. */
+export const MailedToken = Type.String({
+  minLength: 1,
+  maxLength: 512,
+  description: 'From the link in the mail: what follows `#token=`',
+  examples: ['Jb3vTt1oC1jY3YtZm9yLWRvY3VtZW50YXRpb24tb25seSE'],
+})
+
 export const UserSchema = Type.Object(
   {
     id: Type.String({ description: 'Opaque', examples: ['user_01kb3v5rs1e2wbhx4hrsz3zj5e'] }),
-    email: Type.String({ format: 'email', examples: ['test@example.com'] }),
+    email: Nullable({
+      format: 'email',
+      description: "Null only for a trusted issuer's user whose token named none",
+      examples: ['test@example.com'],
+    }),
     name: Name,
     email_verified: Type.Boolean(),
     created_at: Timestamp('When the account was made'),
@@ -54,6 +67,19 @@ export const SessionSchema = Type.Object(
   },
   { $id: 'Session', description: 'An open session: its user, its access token, its refresh token' },
 )
+
+export const AcceptedSchema = Type.Object(
+  { detail: Type.String({ description: 'What happens next, for a person' }) },
+  { $id: 'Accepted', description: 'Asked for; what comes of it comes by mail' },
+)
+
+/** What is said of a request for a mail, whatever comes of it. */
+export const accepted = {
+  signup: { detail: 'A mail to this address says how to go on' },
+  forgot: { detail: 'If the address has an account, a mail to it says how to set a new password' },
+  resend: { detail: 'If the address waits to be verified, a mail to it says how' },
+  change: { detail: 'A mail to the new address says how to go on' },
+}
 
 export const SignUpBody = Type.Object(
   { email: Email, password: NewPassword, name: Name },
@@ -91,4 +117,12 @@ export const LogOutBody = Type.Object(
   { $id: 'LogOut', additionalProperties: false },
 )
 
-export const schemas = [UserSchema, SessionSchema, SignUpBody, LogInBody, RefreshBody, LogOutBody]
+export const schemas = [
+  UserSchema,
+  SessionSchema,
+  AcceptedSchema,
+  SignUpBody,
+  LogInBody,
+  RefreshBody,
+  LogOutBody,
+]

@@ -78,7 +78,8 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
     },
     async (request, reply) => {
       const { title, description = null, completed = false } = request.body
-      const { task, version } = await createTask(app.db, request.owner, { title, description, completed })
+      const wanted = { title, description, completed }
+      const { task, version } = await createTask(app.db, request.owner, wanted, request.caller)
       reply.header('location', pathOf(request.params.user_id, task.id)).header('etag', etagOf(version))
       return reply.code(201).send(task)
     },

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { Nullable, storable, Timestamp } from '../../../plugins/contract/schemas.ts'
+import { Nullable, Timestamp } from '../../../plugins/contract/schemas.ts'
+import { storable } from '../../../src/db/storable.ts'
 
 const Title = Type.String({ minLength: 1, maxLength: 200, pattern: storable, examples: ['Buy milk'] })
 const Description = Nullable({ maxLength: 1000, pattern: storable, examples: ['Two litres'] })

@@ -2,10 +2,14 @@ import type { Migration } from 'kysely/migration'
 import * as accountsAndTasks from './0001_accounts_and_tasks.ts'
 import * as revocationsAndEvents from './0002_revocations_and_events.ts'
 import * as signingKeys from './0003_signing_keys.ts'
+import * as foreignUsers from './0004_foreign_users.ts'
+import * as mail from './0005_mail.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
 export const migrations: Record<string, Migration> = {
   '0001_accounts_and_tasks': accountsAndTasks,
   '0002_revocations_and_events': revocationsAndEvents,
   '0003_signing_keys': signingKeys,
+  '0004_foreign_users': foreignUsers,
+  '0005_mail': mail,
 }

@@ -17,11 +17,14 @@ function comparable({ statusCode, headers, body }: LightMyRequestResponse) {
 
 t.test('C01: a login fails in one way, whatever is behind the address', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
+  const carol = await signUp(app, 'carol')
   await app.db.updateTable('users').set({ password_hash: 'corrupt' }).where('id', '=', bob.id).execute()
+  await app.db.updateTable('users').set({ password_hash: null }).where('id', '=', carol.id).execute()
   const [unknown, ...others] = [
     await post(app, 'login', { email: 'nobody@example.com', password }),
     await post(app, 'login', { email: alice.email, password: 'another password' }),
     await post(app, 'login', { email: bob.email, password }),
+    await post(app, 'login', { email: carol.email, password }),
   ].map(comparable)
   t.match(JSON.parse(unknown?.body ?? ''), wrong)
   for (const other of others) t.same(other, unknown)
@@ -35,6 +38,8 @@ t.test('C08: a hash that nothing reads is a failed login and an alarm without th
     '',
     'corrupt',
     '$2b$12$short',
+    `$2x$04$${'a'.repeat(53)}`,
+    `${'0'.repeat(32)}:${'f'.repeat(126)}`,
     '$argon2id$v=19$m=19456,t=2,p=1$',
     '$argon2id$v=19$m=1,t=0,p=0$YQ$YQ',
   ]

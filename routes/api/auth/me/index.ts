@@ -1,9 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
+import { withRow } from '../../../../src/accounts/arrivals.ts'
 import { deleteAccount } from '../../../../src/accounts/service.ts'
 import { findOwnedUser, renameOwnedUser } from '../../../../src/accounts/users.ts'
 import { Problem } from '../../../../src/problem.ts'
+import { askerOf } from '../client.ts'
 import { UserSchema } from '../schemas.ts'
 import { DeleteAccountBody, ProfileBody, schemas } from './schemas.ts'
 
@@ -23,7 +25,10 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
         response: { 200: { ...Ref(UserSchema), description: 'The account' } },
       },
     },
-    async (request, reply) => reply.code(200).send(found(await findOwnedUser(app.db, request.owner))),
+    async (request, reply) =>
+      reply
+        .code(200)
+        .send(found(await withRow(app.db, request.caller, () => findOwnedUser(app.db, request.owner)))),
   )
 
   app.patch(
@@ -39,7 +44,15 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) =>
-      reply.code(200).send(found(await renameOwnedUser(app.db, request.owner, request.body.name))),
+      reply
+        .code(200)
+        .send(
+          found(
+            await withRow(app.db, request.caller, () =>
+              renameOwnedUser(app.db, request.owner, request.body.name),
+            ),
+          ),
+        ),
   )
 
   app.post(
@@ -47,7 +60,8 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
     {
       config: {
         access: 'user',
-        budget: 'password',
+        budget: 'login',
+        hashes: true,
         problems: ['user_not_found', 'invalid_credentials'],
       },
       schema: {
@@ -62,7 +76,7 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await deleteAccount(app, request.owner, { password: request.body.password, ip: request.ip })
+      await deleteAccount(app, request.owner, request.body.password, askerOf(request))
       return reply.code(204).send(null)
     },
   )

@@ -1,8 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
+import { requestMail, resetPassword } from '../../../../src/accounts/recovery.ts'
 import { changePassword } from '../../../../src/accounts/service.ts'
-import { ChangePasswordBody, schemas } from './schemas.ts'
+import { askerOf } from '../client.ts'
+import { AcceptedSchema, accepted } from '../schemas.ts'
+import { ChangePasswordBody, ForgotPasswordBody, ResetPasswordBody, schemas } from './schemas.ts'
 
 const tags = ['auth']
 
@@ -14,8 +17,9 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
     {
       config: {
         access: 'user',
-        budget: 'password',
-        problems: ['user_not_found', 'invalid_credentials'],
+        budget: 'login',
+        hashes: true,
+        problems: ['user_not_found', 'invalid_credentials', 'password_too_common'],
       },
       schema: {
         operationId: 'changePassword',
@@ -29,12 +33,53 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { current_password: current, new_password: wanted } = request.body
-      await changePassword(app, request.owner, {
-        current,
-        wanted,
-        sid: request.user?.sid ?? '',
-        ip: request.ip,
-      })
+      await changePassword(app, request.owner, { current, wanted }, askerOf(request))
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.post(
+    '/forgot',
+    {
+      config: { access: 'public', budget: 'forgot', problems: ['mail_unavailable'] },
+      schema: {
+        operationId: 'forgotPassword',
+        tags,
+        summary: 'Ask for a mail with which a new password can be set',
+        description:
+          'One answer, whether the address has an account or not. A mailbox gets three such mails in an hour.',
+        body: Ref(ForgotPasswordBody),
+        response: { 202: { ...Ref(AcceptedSchema), description: 'Asked for' } },
+      },
+    },
+    async (request, reply) => {
+      await requestMail(app, 'forgot', request.body.email)
+      return reply.code(202).send(accepted.forgot)
+    },
+  )
+
+  app.post(
+    '/reset',
+    {
+      config: {
+        access: 'public',
+        budget: 'verify',
+        hashes: true,
+        problems: ['invalid_token', 'password_too_common'],
+      },
+      schema: {
+        operationId: 'resetPassword',
+        tags,
+        summary: 'Set a new password with the token that was mailed',
+        description:
+          'Every session ends, and none is opened: the next step is the login. The address counts as verified.',
+        body: Ref(ResetPasswordBody),
+        response: { 204: { ...Type.Null(), description: 'The new password counts' } },
+      },
+    },
+    async (request, reply) => {
+      const { token, new_password: wanted } = request.body
+      await resetPassword(app, { token, wanted }, askerOf(request))
       return reply.code(204).send(null)
     },
   )

@@ -1,9 +1,19 @@
 import { Type } from '@sinclair/typebox'
-import { NewPassword, Password } from '../schemas.ts'
+import { Email, MailedToken, NewPassword, Password } from '../schemas.ts'
 
 export const ChangePasswordBody = Type.Object(
   { current_password: Password, new_password: NewPassword },
   { $id: 'ChangePassword', additionalProperties: false },
 )
 
-export const schemas = [ChangePasswordBody]
+export const ForgotPasswordBody = Type.Object(
+  { email: Email },
+  { $id: 'ForgotPassword', additionalProperties: false },
+)
+
+export const ResetPasswordBody = Type.Object(
+  { token: MailedToken, new_password: NewPassword },
+  { $id: 'ResetPassword', additionalProperties: false },
+)
+
+export const schemas = [ChangePasswordBody, ForgotPasswordBody, ResetPasswordBody]

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { clientAddress } from '../../../../plugins/client-address.ts'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
 import { endOwnedSession } from '../../../../src/sessions/ending.ts'
@@ -42,7 +43,7 @@ export default async function sessionRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await endOwnedSession(app, request.owner, request.params.session_id, request.ip)
+      await endOwnedSession(app, request.owner, request.params.session_id, clientAddress(request))
       return reply.code(204).send(null)
     },
   )

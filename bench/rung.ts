@@ -1,0 +1,74 @@
+/**
+ * A server with the plugins of src/app.ts up to a rung of the ladder: what each costs is the difference to the one
+ * below. Every rung answers the same 20 tasks from memory. RUNG is how many plugins it has.
+ */
+import { randomUUID } from 'node:crypto'
+import { Type } from '@sinclair/typebox'
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
+import { latchkeyAuth } from '../plugins/auth.ts'
+import connections from '../plugins/connections.ts'
+import contract from '../plugins/contract/index.ts'
+import { Ref } from '../plugins/contract/schemas.ts'
+import errors from '../plugins/errors.ts'
+import framing from '../plugins/framing.ts'
+import notFound from '../plugins/not-found.ts'
+import pressure from '../plugins/pressure.ts'
+import rateLimit from '../plugins/rate-limit.ts'
+import requestLog from '../plugins/request-log.ts'
+import securityHeaders from '../plugins/security-headers.ts'
+import validation from '../plugins/validation.ts'
+import { ListQuery, OwnerParams, schemas, TaskSchema } from '../routes/api/tasks/schemas.ts'
+import { issuer, reader } from './rungs.ts'
+import { secret } from './seed.ts'
+
+const at = new Date().toISOString()
+const tasks = Array.from({ length: 20 }, (_, index) => ({
+  id: index + 1,
+  user_id: reader,
+  title: `Task number ${index + 1}`,
+  description: 'Two litres of milk, and bread',
+  completed: false,
+  created_at: at,
+  updated_at: at,
+}))
+
+let schema: object = {}
+let config: object = {}
+
+type Step = (app: FastifyInstance) => unknown
+
+/** In the order of bench/rungs.ts. */
+const steps: Step[] = [
+  () => {},
+  (app) => {
+    for (const part of schemas) app.addSchema(part)
+    schema = { params: OwnerParams, querystring: ListQuery, response: { 200: Type.Array(Ref(TaskSchema)) } }
+  },
+  (app) => app.register(connections),
+  (app) => app.register(requestLog),
+  (app) => app.register(securityHeaders),
+  (app) => app.register(framing),
+  (app) => app.register(validation),
+  async (app) => {
+    await app.register(contract)
+    await app.register(rateLimit, { budgets: false, redisUrl: undefined })
+    await app.register(errors)
+  },
+  (app) => app.register(pressure, { maxDelay: 1_000 }),
+  (app) => app.register(notFound),
+  async (app) => {
+    await app.register(latchkeyAuth, { latchkeyUrl: issuer, secret })
+    config = { access: 'owner' }
+  },
+]
+
+const rung = Number(process.env['RUNG'])
+const app = Fastify({
+  ...(rung >= 3 ? { logger: { level: 'info' }, genReqId: () => randomUUID() } : {}),
+  logController: new LogController({ disableRequestLogging: true }),
+})
+for (const step of steps.slice(0, rung + 1)) await step(app)
+app.get('/api/:user_id/tasks', { schema, config }, async () => tasks)
+app.get('/health/ready', { config: { access: 'public' } }, async () => ({ status: 'ok' }))
+await app.listen({ host: '127.0.0.1', port: Number(process.env['PORT']) })
+process.on('SIGTERM', () => process.exit())

@@ -1,0 +1,165 @@
+import createClient, { type Client, type FetchResponse } from 'openapi-fetch'
+import { createKeeper, type Keeper } from './keeper.ts'
+import { codeOf } from './problem.ts'
+import type { components, paths } from './schema.ts'
+import { type KeptSession, memoryStorage, type SessionStorage, type User } from './storage.ts'
+
+export { isProblem, type Problem, type ProblemCode } from './problem.ts'
+export type { components, operations, paths } from './schema.ts'
+export { type KeptSession, memoryStorage, type SessionStorage, type User, webStorage } from './storage.ts'
+
+/** The schemas of the contract: `Schemas['Task']`. */
+export type Schemas = components['schemas']
+
+export interface LatchkeyOptions {
+  /** Where the service is, with the prefix of a gateway if it has one. */
+  readonly baseUrl: string
+  /** In memory if not said. */
+  readonly storage?: SessionStorage
+  /** The session is over, and not because of `logOut`: ask for the login. Called once for each session. */
+  readonly onSessionEnd?: () => void
+  readonly fetch?: (request: Request) => Promise<Response>
+}
+
+type Answer<Path extends keyof paths> = Promise<
+  FetchResponse<
+    paths[Path] extends { post: infer Post extends object } ? Post : never,
+    object,
+    `${string}/${string}`
+  >
+>
+
+export interface LatchkeySession {
+  /** Makes an account and keeps its session. */
+  signUp(body: Schemas['SignUp']): Answer<'/api/auth/signup'>
+  /** Opens a session and keeps it. */
+  logIn(body: Schemas['LogIn']): Answer<'/api/auth/login'>
+  /**
+   * Ends the session, the user's others, or all. This one is forgotten here when the service has ended it; where the
+   * service cannot be reached, it goes on, and `forget` drops it here only.
+   */
+  logOut(scope?: Schemas['LogOut']['scope']): Answer<'/api/auth/logout'>
+  /** Drops the tokens without telling the service. */
+  forget(): Promise<void>
+  /** Who is logged in, as far as this client knows. */
+  user(): Promise<User | null>
+  /** The access token, for a service that verifies it itself; it may have expired. */
+  token(): Promise<string | null>
+  /** A new access token before the old one is refused; null when the session is over. Rejects when none can be had. */
+  refresh(): Promise<string | null>
+}
+
+export type Latchkey = Client<paths> & { readonly session: LatchkeySession }
+
+/**
+ * A client of the service. Each call carries the session's access token; when the service refuses that, it is
+ * refreshed, once for all calls that wait for it, and the call is sent once more. While a refresh cannot be had (429,
+ * 5xx), the call gets that answer and the session is kept; a network that fails rejects, as with fetch.
+ */
+export function createLatchkey(options: LatchkeyOptions): Latchkey {
+  const { baseUrl, storage = memoryStorage(), onSessionEnd = () => {} } = options
+  const fetch = options.fetch ?? ((request: Request) => globalThis.fetch(request))
+  const keeper = createKeeper({
+    storage,
+    onSessionEnd,
+    exchange: (refreshToken) => exchange(fetch, baseUrl, refreshToken),
+  })
+  const send = (request: Request) => sendWithSession(fetch, keeper, request)
+  const client = createClient<paths>({
+    baseUrl,
+    // A token goes to the service only, whatever base URL a call may name.
+    fetch: (request) => (isAt(request.url, baseUrl) ? send(request) : fetch(request)),
+  })
+  return Object.assign(client, { session: sessionOf(client, keeper) })
+}
+
+function sessionOf(client: Client<paths>, keeper: Keeper): LatchkeySession {
+  /** An answer without tokens is one that asks for something else first. */
+  async function keep(session: object | undefined): Promise<void> {
+    if (session && 'refresh_token' in session) await keeper.keep(session as KeptSession)
+  }
+  return {
+    async signUp(body) {
+      const answer = await client.POST('/api/auth/signup', { body })
+      await keep(answer.data)
+      return answer
+    },
+    async logIn(body) {
+      const answer = await client.POST('/api/auth/login', { body })
+      await keep(answer.data)
+      return answer
+    },
+    async logOut(scope = 'current') {
+      const answer = await client.POST('/api/auth/logout', { body: { scope } })
+      if (scope !== 'others' && answer.response.ok) await keeper.forget()
+      return answer
+    },
+    forget: () => keeper.forget(),
+    user: async () => (await keeper.current())?.user ?? null,
+    token: async () => (await keeper.current())?.token ?? null,
+    async refresh() {
+      const session = await keeper.current()
+      if (!session) return null
+      const renewal = await keeper.renew(session)
+      if (renewal.answer) throw new Error(`the refresh was answered ${renewal.answer.status}`)
+      return renewal.session?.token ?? null
+    },
+  }
+}
+
+async function sendWithSession(
+  fetch: (request: Request) => Promise<Response>,
+  keeper: Keeper,
+  request: Request,
+): Promise<Response> {
+  if (request.headers.has('authorization')) return fetch(request)
+  const session = await keeper.current()
+  const spare = request.clone()
+  const answer = await fetch(authorized(request, session))
+  if (answer.status !== 401 || (await codeOf(answer)) !== 'unauthorized') return answer
+  if (!session) {
+    // Another tab has ended it.
+    keeper.end()
+    return answer
+  }
+  const renewal = await keeper.renew(session)
+  if (renewal.answer) return isTemporary(renewal.answer) ? renewal.answer.clone() : answer
+  // Where someone else has logged in meanwhile, this call is not theirs.
+  if (renewal.session?.user.id !== session.user.id) return answer
+  return fetch(authorized(spare, renewal.session))
+}
+
+function authorized(request: Request, session: KeptSession | null): Request {
+  if (session) request.headers.set('authorization', `Bearer ${session.token}`)
+  return request
+}
+
+function isTemporary({ status }: Response): boolean {
+  return status === 429 || status >= 500
+}
+
+/** Two attempts must fit into the 10 seconds in which a repeated refresh gets the same answer. */
+const attemptMs = 4_000
+
+async function exchange(
+  fetch: (request: Request) => Promise<Response>,
+  baseUrl: string,
+  refreshToken: string,
+): Promise<Response> {
+  const attempt = () =>
+    fetch(
+      new Request(`${baseUrl.replace(/\/+$/, '')}/api/auth/refresh`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ refresh_token: refreshToken }),
+        signal: AbortSignal.timeout(attemptMs),
+      }),
+    )
+  // The answer may have been lost after the token was used up.
+  return attempt().catch(attempt)
+}
+
+function isAt(url: string, baseUrl: string): boolean {
+  const page = (globalThis as { location?: { href: string } }).location?.href
+  return new URL(url).origin === new URL(baseUrl, page).origin
+}

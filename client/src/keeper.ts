@@ -1,0 +1,122 @@
+import { codeOf } from './problem.ts'
+import type { KeptSession, SessionStorage } from './storage.ts'
+
+/** What came of a refresh: a session; or an answer that says to try later; or neither, and the session is over. */
+interface Renewal {
+  readonly session?: KeptSession
+  readonly answer?: Response
+}
+
+interface Surroundings {
+  readonly storage: SessionStorage
+  /** Sends a refresh token to the service. */
+  readonly exchange: (refreshToken: string) => Promise<Response>
+  readonly onSessionEnd: () => void
+}
+
+export interface Keeper {
+  current(): Promise<KeptSession | null>
+  keep(session: KeptSession): Promise<void>
+  forget(): Promise<void>
+  /** A session in place of one whose access token was refused: one exchange, however many ask for it. */
+  renew(refused: KeptSession): Promise<Renewal>
+  /** Tells the app that the session is over, once. */
+  end(): void
+}
+
+/** Keeps one session in a storage that other clients, and other tabs, may share. */
+export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings): Keeper {
+  let open = false
+  let renewing: Promise<Renewal> | undefined
+
+  async function current(): Promise<KeptSession | null> {
+    const session = (await storage.get()) ?? null
+    if (session) open = true
+    return session
+  }
+
+  function end(): void {
+    if (!open) return
+    open = false
+    onSessionEnd()
+  }
+
+  async function replace(refused: KeptSession, waited: boolean): Promise<Renewal> {
+    let held = await storage.get()
+    // What another tab has stored takes a moment to be seen here: browsers share localStorage without waiting.
+    for (let tries = 0; waited && tries < 10 && held?.token === refused.token; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      held = await storage.get()
+    }
+    if (!held) return {}
+    // Another call or another tab was first.
+    if (held.token !== refused.token) return { session: held }
+    const answer = await exchange(held.refresh_token)
+    if (answer.ok) {
+      const session = keptOf((await answer.json()) as KeptSession)
+      // Before anybody uses the new access token: the old refresh token is good for seconds only.
+      await storage.set(session)
+      return { session }
+    }
+    if ((await codeOf(answer)) !== 'invalid_grant') return { answer }
+    await storage.delete()
+    return {}
+  }
+
+  return {
+    current,
+    end,
+    async keep(session) {
+      await exclusively(storage, async () => storage.set(keptOf(session)))
+      open = true
+    },
+    async forget() {
+      open = false
+      await exclusively(storage, async () => storage.delete())
+    },
+    async renew(refused) {
+      for (;;) {
+        renewing ??= exclusively(storage, (waited) => replace(refused, waited)).finally(() => {
+          renewing = undefined
+        })
+        const renewal = await renewing
+        // The exchange that was under way may have been for an older token, and this one was refused since.
+        if (renewal.session?.token === refused.token) continue
+        if (!renewal.answer && renewal.session?.user.id !== refused.user.id) end()
+        return renewal
+      }
+    },
+  }
+}
+
+function keptOf({ user, token, refresh_token }: KeptSession): KeptSession {
+  return { user, token, refresh_token }
+}
+
+/** Of the Web Locks API, what is used. */
+interface Locks {
+  request<T>(name: string, work: () => Promise<T>): Promise<T>
+  request<T>(name: string, options: { ifAvailable: true }, work: (lock: unknown) => Promise<T>): Promise<T>
+}
+
+/** What is done under a lock; told whether another tab had it when it was asked for. */
+type Work<T> = (waited: boolean) => Promise<T>
+
+const queues = new WeakMap<SessionStorage, Promise<unknown>>()
+
+/** One at a time among all clients of a storage; among tabs too, where the storage and the browser allow it. */
+function exclusively<T>(storage: SessionStorage, work: Work<T>): Promise<T> {
+  const { lock } = storage
+  const locks = (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks
+  const turn = () => (lock !== undefined && locks ? underLock(locks, lock, work) : work(false))
+  const done = (queues.get(storage) ?? Promise.resolve()).then(turn, turn)
+  queues.set(storage, done)
+  return done
+}
+
+async function underLock<T>(locks: Locks, name: string, work: Work<T>): Promise<T> {
+  const atOnce = await locks.request(name, { ifAvailable: true }, async (lock) =>
+    lock ? { result: await work(false) } : undefined,
+  )
+  return atOnce ? atOnce.result : locks.request(name, () => work(true))
+}

@@ -1,0 +1,20 @@
+import { createTask, listTasks, signUp } from '../out/hey-api'
+import { client } from '../out/hey-api/client.gen'
+import { type Outcome, password, stranger, unexpected, type Wanted } from './outcome'
+
+export async function flow({ url, email }: Wanted): Promise<Outcome> {
+  client.setConfig({ baseUrl: url })
+  const signup = await signUp({ body: { email, password, name: 'Alice' } })
+  // 202 is the answer of a service that verifies addresses first.
+  if (!signup.data || !('token' in signup.data)) throw unexpected('signUp', signup.error)
+  const { user, token } = signup.data
+  client.setConfig({ auth: token })
+
+  const task = await createTask({ path: { user_id: user.id }, body: { title: 'Buy milk' } })
+  if (!task.data) throw unexpected('createTask', task.error)
+
+  const refused = await listTasks({ path: { user_id: stranger } })
+  if (!refused.error) throw unexpected('listTasks', refused.data)
+  const { status, code } = refused.error
+  return { name: user.name, title: task.data.title, refused: { status, code } }
+}

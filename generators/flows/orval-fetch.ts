@@ -1,0 +1,14 @@
+let base = ''
+let authorization: Record<string, string> = {}
+
+export function use(url: string, token?: string): void {
+  base = url
+  authorization = token ? { authorization: `Bearer ${token}` } : {}
+}
+
+/** What the generated functions call: here the base URL and the token come in. */
+export async function send<T>(path: string, options: RequestInit): Promise<T> {
+  const answer = await fetch(base + path, { ...options, headers: { ...options.headers, ...authorization } })
+  const text = await answer.text()
+  return { data: text ? JSON.parse(text) : undefined, status: answer.status, headers: answer.headers } as T
+}

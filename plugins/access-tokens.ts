@@ -1,0 +1,28 @@
+import fp from 'fastify-plugin'
+import type { Clock } from '../src/clock.ts'
+import { type AccessTokenPolicy, accessTokenClaims } from '../src/tokens/access-token.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Signs an access token for a session; it lives for `expiresIn` seconds. */
+    issueAccessToken(userId: string, sessionId: string): { token: string; expiresIn: number }
+  }
+}
+
+interface AccessTokenOptions {
+  readonly policy: AccessTokenPolicy
+  readonly clock: Clock
+}
+
+/** `app.issueAccessToken()`, which signs with the secret or with the key pair of the moment. */
+export default fp<AccessTokenOptions>(
+  async (app, { policy, clock }) => {
+    app.decorate('issueAccessToken', (userId: string, sessionId: string) => {
+      const claims = accessTokenClaims(policy, { userId, sessionId, now: clock() })
+      const keyring = app.signingKeys
+      const token = keyring ? app.jwt.sign(claims, keyring.signingKey()) : app.jwt.sign(claims)
+      return { token, expiresIn: policy.lifetime }
+    })
+  },
+  { name: 'latchkey-access-tokens', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-signing-keys'] },
+)

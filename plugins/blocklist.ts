@@ -1,0 +1,17 @@
+import fp from 'fastify-plugin'
+import { type Blocklist, loadBlocklist, noBlocklist, serviceNames } from '../src/accounts/blocklist.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** What a new password must not be. */
+    readonly blocklist: Blocklist
+  }
+}
+
+/** `app.blocklist`, which refuses nothing unless it is enabled. */
+export default fp<{ readonly enabled: boolean; readonly publicUrl: string }>(
+  async (app, { enabled, publicUrl }) => {
+    app.decorate('blocklist', enabled ? await loadBlocklist(serviceNames(publicUrl)) : noBlocklist)
+  },
+  { name: 'latchkey-blocklist', fastify: '5.x' },
+)

@@ -1,0 +1,24 @@
+import cors from '@fastify/cors'
+import fp from 'fastify-plugin'
+
+/**
+ * Lets pages of the origins that were configured read answers (Fetch standard, section 3.3), and no others: the origin
+ * has to be the same to the letter. Without credentials: a browser sends its token by a header, not by a cookie.
+ */
+export default fp<{ readonly origins: readonly string[] }>(
+  async (app, { origins }) => {
+    // Nothing to vary by while nobody is let in.
+    if (origins.length === 0) return
+    const allowed = new Set(origins)
+    await app.register(cors, {
+      origin: (origin, decide) => decide(null, origin !== undefined && allowed.has(origin) ? origin : false),
+      // A page may ask; what is not a preflight goes on to its route, or to the answer that there is none.
+      strictPreflight: false,
+      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+      allowedHeaders: ['authorization', 'content-type', 'if-match', 'idempotency-key', 'x-request-id'],
+      exposedHeaders: ['etag', 'link', 'location', 'retry-after', 'www-authenticate', 'x-request-id'],
+      maxAge: 600,
+    })
+  },
+  { name: 'latchkey-cors', fastify: '5.x' },
+)

@@ -1,0 +1,84 @@
+import { Type } from '@sinclair/typebox'
+import { clientAddress } from '../../../../plugins/client-address.ts'
+import type { RouteScope } from '../../../../plugins/contract/provider.ts'
+import { Ref } from '../../../../plugins/contract/schemas.ts'
+import { requestEmailChange } from '../../../../src/accounts/address-change.ts'
+import { requestMail } from '../../../../src/accounts/recovery.ts'
+import { verifyEmail } from '../../../../src/accounts/verification.ts'
+import { askerOf } from '../client.ts'
+import { AcceptedSchema, accepted } from '../schemas.ts'
+import { ChangeEmailBody, ResendBody, schemas, VerifyEmailBody } from './schemas.ts'
+
+const tags = ['auth']
+
+export default async function emailRoutes(app: RouteScope): Promise<void> {
+  for (const schema of schemas) app.addSchema(schema)
+
+  app.post(
+    '/verify',
+    {
+      config: { access: 'public', budget: 'verify', problems: ['invalid_token'] },
+      schema: {
+        operationId: 'verifyEmail',
+        tags,
+        summary: 'Prove an address with the token that was mailed to it',
+        description:
+          "The account's own address counts as verified then. The token of a change of address puts the new one " +
+          'in its place, tells the old one, and ends every session. Only this request uses the token up.',
+        body: Ref(VerifyEmailBody),
+        response: { 204: { ...Type.Null(), description: 'The address is verified' } },
+      },
+    },
+    async (request, reply) => {
+      await verifyEmail(app, { token: request.body.token, ip: clientAddress(request) })
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.post(
+    '/resend',
+    {
+      config: { access: 'public', budget: 'forgot', problems: ['mail_unavailable'] },
+      schema: {
+        operationId: 'resendVerification',
+        tags,
+        summary: 'Ask for another mail that verifies an address',
+        description:
+          'One answer, whether the address has an account, is verified already, or has had its three mails of the hour.',
+        body: Ref(ResendBody),
+        response: { 202: { ...Ref(AcceptedSchema), description: 'Asked for' } },
+      },
+    },
+    async (request, reply) => {
+      await requestMail(app, 'resend', request.body.email)
+      return reply.code(202).send(accepted.resend)
+    },
+  )
+
+  app.put(
+    '',
+    {
+      config: {
+        access: 'user',
+        budget: 'login',
+        hashes: true,
+        problems: ['user_not_found', 'invalid_credentials', 'mail_unavailable'],
+      },
+      schema: {
+        operationId: 'changeEmail',
+        tags,
+        summary: 'Ask for a change of address',
+        description:
+          'The address stays until the token that is mailed to the new one is presented to /api/auth/email/verify. ' +
+          'One answer, whether the new address is taken or not.',
+        body: Ref(ChangeEmailBody),
+        response: { 202: { ...Ref(AcceptedSchema), description: 'Asked for' } },
+      },
+    },
+    async (request, reply) => {
+      const { new_email: address, password } = request.body
+      await requestEmailChange(app, request.owner, { address, password }, askerOf(request))
+      return reply.code(202).send(accepted.change)
+    },
+  )
+}

@@ -1,0 +1,44 @@
+import { newToken } from '../mail/one-time-token.ts'
+import { insertToken } from '../mail/one-time-token-repository.ts'
+import { committing } from '../sessions/committing.ts'
+import type { OwnerId } from '../tokens/owner.ts'
+import { canonicalEmail } from './email.ts'
+import { fieldProblem } from './new-password.ts'
+import { assertMailAvailable, assertRoom } from './recovery.ts'
+import type { AccountDeps, Asker } from './service.ts'
+import { lockAccount } from './users.ts'
+import { withOwnedPassword } from './with-password.ts'
+
+/**
+ * Asks for a change of address, for the right password. The address stays until the token that is mailed to the new
+ * one is presented. Whether the new one is taken is not looked up here: its holder is told instead.
+ * @throws Problem mail_unavailable, user_not_found, invalid_credentials, validation_failed, service_unavailable
+ */
+export async function requestEmailChange(
+  deps: AccountDeps,
+  owner: OwnerId,
+  { address, password }: { address: string; password: string },
+  asker: Asker,
+): Promise<void> {
+  assertMailAvailable(deps)
+  const { keys, verificationSeconds: seconds } = deps.mail.tokens
+  const email = canonicalEmail(address)
+  await withOwnedPassword(deps, owner, password, asker, (currentHash) =>
+    committing(deps, async (trx, { request }) => {
+      const account = await lockAccount(trx, { id: owner })
+      if (account?.password_hash !== currentHash) return undefined
+      if (account.email === email) throw fieldProblem('new_email', 'must differ from the current one')
+      const token = newToken(keys, 'email_change')
+      const mail = {
+        kind: 'email_change',
+        recipient: email,
+        userId: owner,
+        tokenHash: token.token_hash,
+      } as const
+      const outcome = await request(mail)
+      assertRoom(outcome)
+      if (outcome === 'accepted') await insertToken(trx, token, { userId: owner, email, seconds })
+      return true
+    }),
+  )
+}

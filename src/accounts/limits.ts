@@ -1,0 +1,88 @@
+import { createHmac, hkdfSync } from 'node:crypto'
+import { clientKey } from '../limits/address.ts'
+import type { Count, Counter, Counters } from '../limits/counters.ts'
+import type { Budgets } from '../limits.ts'
+import { Problem } from '../problem.ts'
+
+/** Who tries a password, and from where. */
+export interface Guess {
+  /** In its canonical form; nothing is told of whether it has an account. */
+  readonly email: string
+  /** Undefined where there is no such account, which is counted all the same. */
+  readonly userId: string | undefined
+  readonly ip: string
+  /** Of the token that the request came with: a device that has logged in before. */
+  readonly sessionId?: string | undefined
+}
+
+/** Limits on what concerns one account, wherever it comes from. */
+export interface AccountLimits {
+  /**
+   * Verifies a password unless too many were wrong; what was right does not count.
+   * @throws Problem rate_limited, and whatever `verify` throws, which does not count either
+   */
+  guess(guess: Guess, verify: () => Promise<boolean>): Promise<boolean>
+}
+
+/** For `RATE_LIMITS=off`. */
+export const noAccountLimits: AccountLimits = {
+  guess: (_guess, verify) => verify(),
+}
+
+interface Options {
+  readonly counters: Counters
+  readonly budgets: Budgets
+  readonly secret: string
+  /** Asked only when strangers have used up an account's budget. */
+  readonly knownAddresses: (userId: string) => Promise<readonly string[]>
+  readonly onReached: (counter: Counter, guess: Pick<Guess, 'userId' | 'ip'> | undefined) => void
+}
+
+export function createAccountLimits(options: Options): AccountLimits {
+  const { counters, budgets, knownAddresses, onReached } = options
+  // Keyed, so that neither Redis nor a log has addresses, nor hashes that a list of addresses could be held against.
+  const key = Buffer.from(hkdfSync('sha256', options.secret, '', 'latchkey rate limit', 32))
+  const nameOf = (email: string) => createHmac('sha256', key).update(email).digest('base64url').slice(0, 22)
+
+  // For an account that is not there too: its answer must not come sooner.
+  async function isKnown({ userId, ip, sessionId }: Guess): Promise<boolean> {
+    if (sessionId) return true
+    const known = await knownAddresses(userId ?? '')
+    return known.some((address) => clientKey(address) === clientKey(ip))
+  }
+
+  function refuse(counter: Counter, count: Count, guess: Guess): never {
+    onReached(counter, guess)
+    const seconds = String(Math.ceil(count.resetMs / 1000))
+    throw new Problem('rate_limited', {
+      reason: counter.limit,
+      headers: {
+        'retry-after': seconds,
+        'ratelimit-limit': String(budgets[counter.limit].max),
+        'ratelimit-remaining': '0',
+        'ratelimit-reset': seconds,
+      },
+    })
+  }
+
+  return {
+    async guess(guess, verify) {
+      const name = nameOf(guess.email)
+      const account: Counter = { limit: 'account', key: name }
+      const pair: Counter = { limit: 'pair', key: `${name} ${guess.sessionId ?? clientKey(guess.ip)}` }
+      // Counted before it is verified: of many at once, no more than the budget are.
+      const [ofAccount, ofPair] = await counters.take([account, pair])
+      if (!ofAccount || !ofPair) throw new Error('a counter without a count')
+      if (ofPair.refused) refuse(pair, ofPair, guess)
+      if (ofAccount.refused && !(await isKnown(guess))) refuse(account, ofAccount, guess)
+
+      const counted = ofAccount.refused ? [pair] : [account, pair]
+      const matched = await verify().catch((error: unknown) => {
+        counters.giveBack(counted)
+        throw error
+      })
+      if (matched) counters.giveBack(counted)
+      return matched
+    },
+  }
+}

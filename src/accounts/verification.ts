@@ -1,0 +1,116 @@
+import { violatesUnique } from '../db/errors.ts'
+import type { Trx } from '../db/schema.ts'
+import { deleteTokens, findToken, type OneTimeToken, useToken } from '../mail/one-time-token-repository.ts'
+import { Problem } from '../problem.ts'
+import { type Consequences, committing } from '../sessions/committing.ts'
+import { ownerByMail } from '../tokens/owner.ts'
+import type { UsedToken } from '../tokens/used-token.ts'
+import { canonicalEmail } from './email.ts'
+import { assertAcceptable } from './new-password.ts'
+import { assertMailAvailable, assertRoom } from './recovery.ts'
+import { type AccountDeps, endAccess, type SignUp } from './service.ts'
+import {
+  contestUnverifiedAccount,
+  findCredentials,
+  insertUser,
+  type LockedAccount,
+  lockAccount,
+  setOwnedVerifiedEmail,
+} from './users.ts'
+
+/**
+ * Signs up where an address has to be verified before anybody can log in. The answer is one whether the address is
+ * new, waits to be verified or is taken; the mail says which. docs/mail.md tells why it goes as it goes.
+ * @throws Problem mail_unavailable, validation_failed, service_unavailable
+ */
+export async function signUpUnverified(deps: AccountDeps, wanted: SignUp, left?: AbortSignal): Promise<void> {
+  assertMailAvailable(deps)
+  assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
+  // A second time when another signup with the address was faster.
+  if (!(await trySignUp(deps, wanted, left))) await trySignUp(deps, wanted, left)
+}
+
+/** @returns false when the address was new and then was not */
+async function trySignUp(
+  deps: AccountDeps,
+  { email: address, password, name }: SignUp,
+  left: AbortSignal | undefined,
+): Promise<boolean> {
+  const email = canonicalEmail(address)
+  const known = await findCredentials(deps.db, email)
+  // One hash in every case: made for a new address, compared for one that waits, compared with nothing for a taken one.
+  const passwordHash = known ? null : await deps.passwords.hash(password, left)
+  const waiting = known?.email_verified ? undefined : known?.password_hash
+  const again = known !== undefined && (await deps.passwords.verify(waiting, password, left))
+  try {
+    await committing(deps, async (trx, { request }) => {
+      const outcome = await request({ kind: 'signup', recipient: email })
+      assertRoom(outcome)
+      if (passwordHash === null) {
+        // Without a mail too: else an attacker who had them all sent would have the victim confirm one of those.
+        if (!again) await contestUnverifiedAccount(trx, email, name)
+      } else if (outcome === 'accepted' && !(await insertUser(trx, { email, name, passwordHash }))) {
+        throw new Problem('email_already_registered')
+      }
+    })
+    return true
+  } catch (error) {
+    if (error instanceof Problem && error.code === 'email_already_registered') return false
+    throw error
+  }
+}
+
+/**
+ * Takes the token that was mailed to an address as the proof of it: of the account's own, or of the one that it is to
+ * change to.
+ * @throws Problem invalid_token
+ */
+export async function verifyEmail(
+  deps: AccountDeps,
+  { token, ip }: { token: string; ip: string },
+): Promise<void> {
+  const found = await findToken(deps.db, token, ['email_verification', 'email_change'])
+  if (!found) throw new Problem('invalid_token')
+  try {
+    await committing(deps, async (trx, consequences) => {
+      const account = await lockAccount(trx, { id: found.user_id })
+      const used = await useToken(trx, found)
+      if (!account || !used) throw new Problem('invalid_token')
+      if (used.purpose === 'email_change') await changeEmail(trx, deps, { account, used, ip }, consequences)
+      else await confirmEmail(trx, { account, used, ip }, consequences)
+    })
+  } catch (error) {
+    // Somebody else has signed up with the address since it was asked for.
+    if (violatesUnique(error, 'users_email_key')) throw new Problem('invalid_token', { reason: 'taken' })
+    throw error
+  }
+}
+
+interface Proof {
+  readonly account: LockedAccount
+  readonly used: OneTimeToken & UsedToken
+  readonly ip: string
+}
+
+async function confirmEmail(trx: Trx, { account, used, ip }: Proof, { events }: Consequences): Promise<void> {
+  if (account.email !== used.email) throw new Problem('invalid_token')
+  await setOwnedVerifiedEmail(trx, ownerByMail(used), used.email)
+  events.push({ event: 'email_verified', userId: account.id, ip })
+}
+
+/** Ends every session: which of them the change was asked from is not known here, and a thief may have asked. */
+async function changeEmail(
+  trx: Trx,
+  deps: AccountDeps,
+  { account, used, ip }: Proof,
+  consequences: Consequences,
+): Promise<void> {
+  const owner = ownerByMail(used)
+  await setOwnedVerifiedEmail(trx, owner, used.email)
+  await deleteTokens(trx, owner)
+  consequences.events.push({ event: 'email_changed', userId: owner, ip })
+  if (account.email) {
+    consequences.notices.push({ kind: 'email_changed', userId: owner, recipient: account.email, ip })
+  }
+  await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
+}

@@ -1,0 +1,72 @@
+import type { Db } from '../db/schema.ts'
+import { Problem } from '../problem.ts'
+import type { OwnerId } from '../tokens/owner.ts'
+import type { AccountLimits } from './limits.ts'
+import type { Passwords } from './passwords.ts'
+import type { Asker } from './service.ts'
+import { findOwnedPasswordHash } from './users.ts'
+
+interface Deps {
+  readonly passwords: Passwords
+  readonly accountLimits: AccountLimits
+}
+
+interface Found {
+  readonly id?: string
+  readonly password_hash: string | null
+}
+
+interface Attempt {
+  readonly password: string
+  /** Whose guesses are counted: the canonical address, whether it has an account or not. */
+  readonly email: string
+  readonly ip: string
+  readonly sessionId?: string | undefined
+  /** Aborts when nobody waits for the answer any more. */
+  readonly left?: AbortSignal | undefined
+}
+
+/**
+ * Does what the right password allows. `work` is given the hash that matched, compares it again under the user's
+ * lock, and does nothing and returns undefined where it has become another. Then all begins anew, once: if a login has
+ * upgraded the hash meanwhile, the password matches the new one; if it was changed, it does not.
+ * @throws Problem invalid_credentials, rate_limited, service_unavailable, and whatever `find` and `work` do
+ */
+export async function withPassword<Account extends Found, T>(
+  { passwords, accountLimits }: Deps,
+  { password, left, ...from }: Attempt,
+  find: () => Promise<Account | undefined>,
+  work: (found: Account, hash: string) => Promise<T | undefined>,
+): Promise<T> {
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    const found = await find()
+    const matched = await accountLimits.guess({ ...from, userId: found?.id }, () =>
+      passwords.verify(found?.password_hash, password, left),
+    )
+    if (!found?.password_hash || !matched) break
+    const done = await work(found, found.password_hash)
+    if (done !== undefined) return done
+  }
+  throw new Problem('invalid_credentials')
+}
+
+/**
+ * The same for the account that a token speaks for.
+ * @throws Problem user_not_found, invalid_credentials, rate_limited, service_unavailable, and whatever `work` does
+ */
+export async function withOwnedPassword<T>(
+  deps: Deps & { readonly db: Db },
+  owner: OwnerId,
+  password: string,
+  { sid, ip, left }: Asker,
+  work: (hash: string) => Promise<T | undefined>,
+): Promise<T> {
+  const find = async () => {
+    const found = await findOwnedPasswordHash(deps.db, owner)
+    if (!found) throw new Problem('user_not_found')
+    return { ...found, id: owner }
+  }
+  const { email } = await find()
+  const attempt = { password, email: email ?? owner, ip, sessionId: sid || undefined, left }
+  return withPassword(deps, attempt, find, (_, hash) => work(hash))
+}

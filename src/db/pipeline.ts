@@ -1,0 +1,92 @@
+import pg from 'pg'
+
+/** A connection that is made when first needed, and again after it broke. */
+export interface PipelineOptions {
+  readonly client: pg.ClientConfig
+  readonly onIdleError: (error: Error) => void
+  /** Called with each new connection, before any statement. */
+  readonly onConnect: (client: pg.Client) => void
+}
+
+/**
+ * One connection that many requests share: a statement is sent without waiting for the answer to the one before, and
+ * what is asked for in one turn of the event loop goes out in one write. Each waits for those before it, so it is for
+ * statements that wait for nobody; and no transaction can be had on it, since others' statements would be in it.
+ */
+export class Pipeline {
+  readonly #options: PipelineOptions
+  #connecting: Promise<pg.Client> | undefined
+  #client: pg.Client | undefined
+  #corked = false
+  #closed = false
+
+  constructor(options: PipelineOptions) {
+    this.#options = options
+  }
+
+  async query(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
+    const client = this.#client ?? (await this.#connect())
+    this.#gather(client)
+    return client.query(text, values as unknown[])
+  }
+
+  /** Says goodbye, and hangs up where that is not heard within `patience` milliseconds. */
+  async end(patience: number): Promise<void> {
+    this.#closed = true
+    const client = await this.#connecting?.catch(() => undefined)
+    if (!client) return
+    const cut = setTimeout(() => streamOf(client).destroy(), patience)
+    await client.end().finally(() => clearTimeout(cut))
+  }
+
+  /** One for all who need it meanwhile. */
+  #connect(): Promise<pg.Client> {
+    if (this.#closed) throw new Error('Connection terminated')
+    this.#connecting ??= this.#open().catch((error) => {
+      this.#connecting = undefined
+      throw error
+    })
+    return this.#connecting
+  }
+
+  async #open(): Promise<pg.Client> {
+    const { client: config, onIdleError, onConnect } = this.#options
+    const client = new pg.Client({ ...config, pipeline: true } as pg.ClientConfig)
+    const forget = () => {
+      if (this.#client !== client) return
+      this.#client = undefined
+      this.#connecting = undefined
+    }
+    client.on('end', forget).on('error', (error) => {
+      forget()
+      onIdleError(error)
+    })
+    await client.connect()
+    onConnect(client)
+    this.#client = client
+    return client
+  }
+
+  /** Holds back what is written until the end of this turn. */
+  #gather(client: pg.Client): void {
+    if (this.#corked) return
+    this.#corked = true
+    const stream = streamOf(client)
+    stream.cork()
+    setImmediate(() => {
+      this.#corked = false
+      stream.uncork()
+    })
+  }
+}
+
+interface Stream {
+  destroy(): void
+  cork(): void
+  uncork(): void
+}
+
+/** The connection's socket, of which pg's types do not speak. */
+export function streamOf(client: pg.ClientBase): Stream {
+  return (client as unknown as { connection: { stream: Stream } }).connection.stream
+}

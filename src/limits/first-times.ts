@@ -1,0 +1,17 @@
+import type { Budgets, LimitName } from '../limits.ts'
+import type { Counter } from './counters.ts'
+import { MemoryCounters } from './memory-counters.ts'
+
+/** Whether a limit was not reached before in its window, so that a flood is told of once. */
+export class FirstTimes {
+  readonly #told: MemoryCounters
+
+  constructor(budgets: Budgets) {
+    const once = Object.entries(budgets).map(([name, { timeWindow }]) => [name, { max: 1, timeWindow }])
+    this.#told = new MemoryCounters(Object.fromEntries(once) as Record<LimitName, Budgets[LimitName]>)
+  }
+
+  isFirst(counter: Counter): boolean {
+    return this.#told.takeNow([counter]).every(({ refused }) => !refused)
+  }
+}

@@ -1,0 +1,12 @@
+import type { Budgets } from '../limits.ts'
+import { SharedCounters } from './shared-counters.ts'
+
+/** The counters that instances share in Redis. Only here, since without Redis there is no need of its client. */
+export async function openShared(
+  redisUrl: string,
+  budgets: Budgets,
+  told: { readonly onAway: (error: unknown) => void; readonly onBack: () => void },
+): Promise<SharedCounters> {
+  const { RedisCounters } = await import('./redis-counters.ts')
+  return new SharedCounters({ remote: new RedisCounters(redisUrl, budgets), budgets, ...told })
+}

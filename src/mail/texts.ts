@@ -1,0 +1,145 @@
+import type { MailName } from './kinds.ts'
+
+/**
+ * The words of one mail: paragraphs, with the button between `before` and `after`. `{placeholders}` are those of
+ * {@link Values}; what they stand for is plain text, never markup.
+ */
+export interface MailText {
+  readonly subject: string
+  readonly heading: string
+  readonly before: readonly string[]
+  /** The label of the button; without one the mail has no link. */
+  readonly button?: string
+  readonly after: readonly string[]
+}
+
+/** Everything that a mail says, in one language. A translation is another object of this type. */
+export interface Texts {
+  /** BCP 47. */
+  readonly language: string
+  readonly greeting: string
+  readonly linkHint: string
+  readonly footer: string
+  readonly mails: Readonly<Record<MailName, MailText>>
+}
+
+export interface Values {
+  /** What the service is called. */
+  readonly service: string
+  /** The address that the mail goes to. */
+  readonly address: string
+  /** How long the link is good for, in words. */
+  readonly lifetime: string
+  readonly time: string
+  readonly ip: string
+  readonly name: string
+}
+
+const notYou =
+  'If it was not you, somebody else can read your mail or knows your password: set a new one at once with “forgot password”, which ends every session.'
+
+export const english: Texts = {
+  language: 'en',
+  greeting: 'Hello {name},',
+  linkHint: 'If the button does not work, open this address:',
+  footer: 'This mail was sent to {address} by {service}. Nobody reads replies to it.',
+  mails: {
+    verify_email: {
+      subject: 'Confirm your address for {service}',
+      heading: 'Confirm your address',
+      before: [
+        'Somebody has signed up to {service} with this address. If that was you, confirm that it is yours.',
+      ],
+      button: 'Confirm this address',
+      after: [
+        'The link works once, for {lifetime}.',
+        'If it was not you, do not confirm: whoever signed up chose the password. Without you nothing happens.',
+      ],
+    },
+    choose_password: {
+      subject: 'Choose a password for {service}',
+      heading: 'Choose a password',
+      before: [
+        'Somebody has signed up to {service} with this address, and it has not been the first time. Only you know which of the passwords was yours, so none of them counts. If you want the account, choose a new one.',
+      ],
+      button: 'Choose a password',
+      after: [
+        'The link works once, for {lifetime}.',
+        'If it was not you, ignore this mail. Without you nothing happens.',
+      ],
+    },
+    reset_password: {
+      subject: 'Set a new password for {service}',
+      heading: 'Set a new password',
+      before: ['Somebody has asked to set a new password for your account at {service}.'],
+      button: 'Set a new password',
+      after: [
+        'The link works once, for {lifetime}. The new password ends every open session.',
+        'If it was not you, ignore this mail. Your password stays as it is.',
+      ],
+    },
+    already_registered: {
+      subject: 'You already have an account at {service}',
+      heading: 'You already have an account',
+      before: [
+        'Somebody has given this address to {service}, for a new account or as the new address of another one. It belongs to your account, so nothing was changed.',
+      ],
+      after: [
+        'If it was you, log in with this address; if the password is lost, use “forgot password”.',
+        'If it was not you, ignore this mail.',
+      ],
+    },
+    confirm_email_change: {
+      subject: 'Confirm your new address for {service}',
+      heading: 'Confirm your new address',
+      before: [
+        'Somebody wants to use this address for an account at {service}. If that was you, confirm that it is yours.',
+      ],
+      button: 'Confirm this address',
+      after: [
+        'The link works once, for {lifetime}. It ends every open session of the account: log in again with the new address.',
+        'If it was not you, ignore this mail. Without you nothing happens.',
+      ],
+    },
+    password_changed: {
+      subject: 'Your password at {service} was changed',
+      heading: 'Your password was changed',
+      before: [
+        'The password of your account at {service} was changed. All other sessions have ended.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [`If it was you, there is nothing to do. ${notYou}`],
+    },
+    password_reset: {
+      subject: 'A new password was set for {service}',
+      heading: 'A new password was set',
+      before: [
+        'A new password was set for your account at {service}, with a link from a mail to this address. Every session has ended.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [`If it was you, there is nothing to do. ${notYou}`],
+    },
+    email_changed: {
+      subject: 'The address of your account at {service} was changed',
+      heading: 'Your address was changed',
+      before: [
+        'Your account at {service} has another address now, and {address} no longer belongs to it. Every session has ended.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [
+        'If it was you, there is nothing to do. If it was not you, tell whoever runs {service} at once: this address can no longer set a new password.',
+      ],
+    },
+    refresh_token_reused: {
+      subject: 'A session at {service} was ended for your safety',
+      heading: 'A session was ended',
+      before: [
+        'Two parties used one session of your account at {service}, so one of them may have stolen it. The session was ended for both.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [
+        'Sometimes this happens to a device that was restored from a backup. If you cannot explain it, set a new password, which ends all other sessions.',
+      ],
+    },
+  },
+}

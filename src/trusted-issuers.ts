@@ -1,0 +1,83 @@
+import { Type } from '@sinclair/typebox'
+import { Value, ValueErrorType } from '@sinclair/typebox/value'
+import { parseStrictJson } from './strict-json.ts'
+import { betterAuthIssuer } from './tokens/better-auth.ts'
+import type { JwksIssuer } from './tokens/foreign-token.ts'
+import { signatureAlgorithms } from './tokens/jwk.ts'
+
+const http = '^https?://[^\\s#@]+$'
+
+const TrustedIssuers = Type.Array(
+  Type.Object(
+    {
+      issuer: Type.String({ pattern: '^\\S+$', expected: 'the text that its tokens have in iss' }),
+      audience: Type.String({ minLength: 1, expected: 'the text that its tokens have in aud' }),
+      jwks_url: Type.String({ pattern: http, expected: 'an http(s) URL without credentials' }),
+      algorithms: Type.Optional(
+        Type.Array(
+          Type.Union(
+            signatureAlgorithms.map((name) => Type.Literal(name)),
+            { expected: `one of ${signatureAlgorithms.join(', ')}` },
+          ),
+          { minItems: 1, expected: 'a list of at least one algorithm' },
+        ),
+      ),
+    },
+    {
+      additionalProperties: false,
+      expected: 'an object of issuer, audience, jwks_url and perhaps algorithms',
+    },
+  ),
+  { expected: 'a JSON list' },
+)
+
+interface IssuerVariables {
+  readonly BETTER_AUTH_URL?: string
+  readonly TRUSTED_ISSUERS?: string
+}
+
+/**
+ * Reads the variables that say whose tokens are accepted besides our own.
+ * @param publicUrl who we are: nobody else may be
+ * @returns the issuers, and what is wrong with the variables: names and rules, no values
+ */
+export function readTrustedIssuers(
+  { BETTER_AUTH_URL: betterAuth, TRUSTED_ISSUERS: list = '[]' }: IssuerVariables,
+  publicUrl: string,
+): { issuers: readonly JwksIssuer[]; faults: readonly string[] } {
+  const faults: string[] = []
+  const issuers: JwksIssuer[] = []
+  if (betterAuth !== undefined) {
+    if (new RegExp(http).test(betterAuth) && URL.canParse(betterAuth))
+      issuers.push(betterAuthIssuer(betterAuth))
+    else faults.push('BETTER_AUTH_URL must be an http(s) URL without credentials')
+  }
+  const parsed = parseList(list)
+  if (Value.Check(TrustedIssuers, parsed)) {
+    for (const { jwks_url: jwksUrl, ...issuer } of parsed) issuers.push({ ...issuer, jwksUrl })
+  } else {
+    const [first] = Value.Errors(TrustedIssuers, parsed)
+    const place = first?.path.replace(/\/(\d+)/g, '[$1]').replaceAll('/', '.') ?? ''
+    const unknown = first?.type === ValueErrorType.ObjectAdditionalProperties
+    faults.push(
+      `TRUSTED_ISSUERS${place} must be ${unknown ? 'left out: there is no such member' : first?.schema['expected']}`,
+    )
+  }
+  if (issuers.some(({ issuer }) => issuer === publicUrl)) {
+    faults.push(
+      'PUBLIC_URL must differ from BETTER_AUTH_URL and from every issuer in TRUSTED_ISSUERS: on one origin, give it a path',
+    )
+  }
+  if (new Set(issuers.map(({ issuer }) => issuer)).size < issuers.length) {
+    faults.push('TRUSTED_ISSUERS must not name an issuer twice, nor the one of BETTER_AUTH_URL')
+  }
+  return { issuers, faults }
+}
+
+function parseList(text: string): unknown {
+  try {
+    return parseStrictJson(Buffer.from(text))
+  } catch {
+    return undefined
+  }
+}

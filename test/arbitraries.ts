@@ -1,0 +1,144 @@
+import fc, { type Arbitrary } from 'fast-check'
+import { dereferenced, type JsonSchema } from './contract-file.ts'
+
+/*
+ * Inputs from the schemas of the contract: what they allow, and what a broken or hostile client sends instead. Which of
+ * the two a value is, is for a validator to say afterwards.
+ */
+
+/** Values that get a request further than validation, by the name of a field or parameter. */
+export type Known = Readonly<Record<string, unknown>>
+
+const mark = 'known: '
+
+/** Stands for a known value that is not known yet when a case is generated. */
+function placeholder(name: string): Arbitrary<string> {
+  return fc.constant(mark + name)
+}
+
+/** With each placeholder replaced by what it stands for: a text, or the fields of an object. */
+export function filled(value: unknown, known: Known): unknown {
+  if (typeof value === 'string' && value.startsWith(mark)) return known[value.slice(mark.length)]
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, filled(field, known)]))
+}
+
+/** Every value that the schema allows; only keywords that the requests of the contract have are understood. */
+export function valid(schema: JsonSchema, known: readonly string[] = []): Arbitrary<unknown> {
+  const { $ref, type, enum: choices, properties } = schema
+  if ($ref !== undefined) return valid(dereferenced(schema), known)
+  if (Array.isArray(choices)) return fc.constantFrom(...choices)
+  if (Array.isArray(type)) return fc.oneof(...type.map((name) => valid({ ...schema, type: name }, known)))
+  if (properties) return validObject(schema, known)
+  if (type === 'string') return text(schema)
+  if (type === 'boolean') return fc.boolean()
+  if (type === 'null') return fc.constant(null)
+  if (type === 'integer' || type === 'number')
+    return fc.integer({
+      min: Number(schema['minimum'] ?? 0),
+      max: Number(schema['maximum'] ?? 2_147_483_647),
+    })
+  throw new Error(`no values are known for ${JSON.stringify(schema)}`)
+}
+
+function validObject(schema: JsonSchema, known: readonly string[]): Arbitrary<unknown> {
+  const required = (schema['required'] ?? []) as string[]
+  const fields = Object.entries(schema['properties'] as Record<string, JsonSchema>).map(([name, field]) => {
+    const generated = valid(field, known)
+    return [
+      name,
+      known.includes(name)
+        ? fc.oneof({ arbitrary: placeholder(name), weight: 3 }, { arbitrary: generated, weight: 1 })
+        : generated,
+    ]
+  })
+  const object = fc.record<Record<string, unknown>>(Object.fromEntries(fields), { requiredKeys: required })
+  const fewest = Number(schema['minProperties'] ?? 0)
+  return object.filter((value) => Object.keys(value).length >= fewest)
+}
+
+/** Longer ones than a person would type are rare here, and the longest that are allowed are among the nasty ones. */
+const usualLength = 40
+
+function text({ pattern, format, minLength = 0, maxLength = usualLength }: JsonSchema): Arbitrary<string> {
+  const min = Number(minLength)
+  const max = Math.max(min, Math.min(Number(maxLength), usualLength))
+  const form = new RegExp(String(pattern ?? ''), 'u')
+  const lengthFits = (value: string) => [...value].length >= min && [...value].length <= Number(maxLength)
+  if (format === 'email') return fc.emailAddress().filter((value) => form.test(value))
+  // A pattern that lets prose through excludes a character or two; of any other, only it can make an instance.
+  return form.test('ü 漢 😀')
+    ? fc.string({ unit: 'binary', minLength: min, maxLength: max }).filter((value) => form.test(value))
+    : fc.stringMatching(new RegExp(String(pattern))).filter(lengthFits)
+}
+
+const nastyTexts = [
+  '',
+  ' ',
+  '\0',
+  'a\0b',
+  '\ufeffa',
+  '\ud800',
+  'a\udfff',
+  'x'.repeat(101),
+  'x'.repeat(1_001),
+  '😀'.repeat(201),
+  '__proto__',
+  "'; drop table users; --",
+  '../../etc/passwd',
+  '%00',
+  '\r\nX-Injected: 1',
+  'null',
+]
+const nastyNumbers = [0, -1, 1.5, 1e21, 1e308, 2 ** 31, 2 ** 53, 2 ** 63, -(2 ** 63), Number.MIN_VALUE]
+
+/** Any JSON value, and often one that has broken something somewhere. */
+export const nasty: Arbitrary<unknown> = fc.oneof(
+  fc.constantFrom<unknown>(...nastyTexts, ...nastyNumbers, null, true, false, [], {}),
+  fc.jsonValue({ maxDepth: 3 }),
+  fc.string({ unit: 'binary' }),
+)
+
+/** A body of the schema's form with one thing changed: a field that is broken, missing or too many. */
+export function broken(schema: JsonSchema, known: readonly string[]): Arbitrary<unknown> {
+  const whole = dereferenced(schema)
+  const names = Object.keys((whole['properties'] ?? {}) as object)
+  const base = valid(whole, known) as Arbitrary<Record<string, unknown>>
+  return fc.oneof(
+    fc.tuple(base, fc.constantFrom(...names), nasty).map(([value, name, bad]) => ({ ...value, [name]: bad })),
+    fc.tuple(base, fc.constantFrom(...names)).map(([{ ...value }, name]) => {
+      delete value[name]
+      return value
+    }),
+    fc
+      .tuple(base, fc.constantFrom('id', 'user_id', 'role', 'constructor', 'x'), nasty)
+      .map(([value, name, bad]) => ({ ...value, [name]: bad })),
+    nasty,
+  )
+}
+
+/** Bytes that are no JSON, or not one object with each name once. */
+export const malformed: Arbitrary<string> = fc.constantFrom(
+  '{',
+  '{"a":1,}',
+  '{"a":1,"a":2}',
+  '{"__proto__":{}}',
+  '\ufeff{}',
+  '{}{}',
+  'NaN',
+  '[[[[[[[[',
+  'x'.repeat(17_000),
+  ' ',
+)
+
+/** A text in a path or a query: the spelling of a value that is allowed, or another one. */
+export function parameter(name: string, schema: JsonSchema, known: readonly string[]): Arbitrary<string> {
+  const others = ['0', '-1', '1.5', '01', '1e3', 'NaN', 'TRUE', '9'.repeat(30), 'x'.repeat(256)]
+  const wellFormed = nastyTexts.filter((value) => value.isWellFormed())
+  const generated = [
+    { arbitrary: valid(schema).map(String), weight: 2 },
+    { arbitrary: fc.constantFrom(...others, ...wellFormed), weight: 1 },
+  ]
+  const usual = known.includes(name) ? [{ arbitrary: placeholder(name), weight: 6 }] : []
+  return fc.oneof(...usual, ...generated)
+}

@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { contract } from '../contract-file.ts'
+import { announcedVersion, assertNoSurprise, changesBetween, mayBreak, released } from './breaking.ts'
+
+t.test('openapi.yaml breaks no client of the last release, unless CHANGELOG.md says so', async (t) => {
+  await t.resolves(assertNoSurprise(released, 'openapi.yaml', readFileSync('CHANGELOG.md', 'utf8')))
+})
+
+/** A place in the document (RFC 6901), what is to be there (nothing, if undefined), and the message that it brings. */
+type Change = readonly [pointer: string, value: unknown, message?: RegExp]
+
+function apply(document: object, [pointer, value]: Change): void {
+  const names = pointer.split('/').map((name) => name.replaceAll('~1', '/'))
+  const last = names.pop() ?? ''
+  const parent = names
+    .slice(1)
+    .reduce((node, name) => node[name] as Record<string, unknown>, document as Record<string, unknown>)
+  if (value === undefined) delete parent[last]
+  else if (Array.isArray(parent)) parent.push(value)
+  else parent[last] = value
+}
+
+/** Two files: the contract, and what the changes make of it. */
+function changed(t: Test, changes: readonly Change[]): [string, string] {
+  const after = structuredClone(contract())
+  for (const change of changes) apply(after, change)
+  const folder = t.testdir({ 'before.json': JSON.stringify(contract()), 'after.json': JSON.stringify(after) })
+  return [join(folder, 'before.json'), join(folder, 'after.json')]
+}
+
+const me = '/paths/~1api~1auth~1me/get'
+const query = '/paths/~1api~1{user_id}~1tasks/get/parameters/-'
+const schemas = '/components/schemas'
+const due = { type: 'string' }
+
+const breaking: readonly Change[] = [
+  ['/paths/~1health~1live', undefined, /Path `\/health\/live` was removed/],
+  ['/paths/~1api~1auth~1me/patch', undefined, /me\/patch: .* removed/],
+  ['/paths/~1health~1ready/get/operationId', 'isReady', /operationId/i],
+  [`${me}/responses/200`, undefined, /me\/get\/responses\/200: .* removed/],
+  [query, { name: 'team', in: 'query', required: true, schema: due }, /team/],
+  [`${schemas}/NewTask/required`, ['title', 'completed'], /requestBody.*`completed`/],
+  [`${schemas}/NewTask/properties/title/maxLength`, 100, /maxLength/],
+  [
+    `${schemas}/NewTask/properties/description`,
+    undefined,
+    /requestBody.*`description` of `NewTask` was removed/,
+  ],
+  [`${schemas}/Task/required`, ['id', 'user_id', 'title', 'description'], /responses.*`completed`/],
+  [`${schemas}/Task/properties/title`, undefined, /responses.*`title` of `Task` was removed/],
+  [`${schemas}/Task/properties/id/type`, 'string', /properties\/id: /],
+  [`${schemas}/LogOut/properties/scope/enum`, ['current', 'others'], /`scope` lost values: 'all'/],
+  [`${schemas}/Session/properties/token_type/enum/-`, 'DPoP', /`token_type` gained values: 'DPoP'/],
+]
+
+t.test('what breaks a client is found', async (t) => {
+  const files = changed(t, breaking)
+  const { base, breaks } = await changesBetween(...files)
+  for (const [pointer, , message] of breaking) {
+    const found = breaks.find((text) => message?.test(text))
+    t.match(found, message, pointer)
+  }
+
+  const announcing = (version: string) =>
+    assertNoSurprise(...files, `# Changelog\n\n## [${version}] - 2026-12-24\n`)
+  await t.rejects(announcing(base), /breaks clients of .*\/health\/live/s)
+  await t.resolves(announcing('1.0.0'))
+})
+
+t.test('what adds to the contract, or explains it, passes', async (t) => {
+  const operation = { ...contract().paths?.['/health/live']?.get, operationId: 'getNew' }
+  const refusal = contract().paths?.['/api/auth/me']?.get?.responses?.['401']
+  const files = changed(t, [
+    ['/info/description', 'Another one'],
+    ['/paths/~1new', { get: operation }],
+    [
+      `${me}/responses/401/content/application~1problem+json/schema/allOf/1/properties/code/enum/-`,
+      'a_new_code',
+    ],
+    [`${schemas}/Problem/properties/code/enum/-`, 'a_new_code'],
+    [`${me}/responses/410`, refusal],
+    [query, { name: 'team', in: 'query', schema: due }],
+    [`${schemas}/NewTask/properties/due`, due],
+    [`${schemas}/NewTask/properties/title/maxLength`, 300],
+    [`${schemas}/LogOut/properties/scope/enum/-`, 'idle'],
+    [`${schemas}/Task/properties/due`, due],
+    [`${schemas}/Task/required/-`, 'due'],
+    [`${schemas}/Task/properties/title/examples`, ['Buy bread']],
+  ])
+  t.same((await changesBetween(...files)).breaks, [])
+})
+
+t.test('the version that is announced, and what it may break', async (t) => {
+  t.equal(announcedVersion('## [Unreleased]\n\nWhat 0.1.0 will be; x\n'), '0.1.0')
+  t.equal(announcedVersion('## [Unreleased]\n\n- x\n\n## [1.2.0] - 2026-12-24\n\n## [1.1.0]'), '1.2.0')
+  t.throws(() => announcedVersion('## [Unreleased]\n\n- x\n'), /names no version/)
+  for (const [base, next] of [
+    ['0.1.0', '0.2.0'],
+    ['0.9.1', '1.0.0'],
+    ['1.4.0', '2.0.0'],
+  ] as const)
+    t.ok(mayBreak(base, next))
+  for (const [base, next] of [
+    ['0.1.0', '0.1.0'],
+    ['0.1.0', '0.1.1'],
+    ['1.0.0', '1.1.0'],
+    ['1.0.0', '0.2.0'],
+  ] as const)
+    t.notOk(mayBreak(base, next))
+})

@@ -1,0 +1,116 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import { notesService } from '../../examples/notes-service/service.ts'
+import type { LatchkeyAuthOptions } from '../../plugins/auth.ts'
+import { rotateKeys } from '../../src/tokens/key-rotation.ts'
+import {
+  migratedDatabase,
+  problemOf,
+  secret,
+  signUp,
+  type TestUser,
+  testApp,
+  twoUsers,
+  unauthorized,
+} from '../helper.ts'
+import { servedKeys } from '../jwks.ts'
+
+const latchkeyUrl = 'http://latchkey.test'
+
+async function notes(t: Test, trust: LatchkeyAuthOptions): Promise<FastifyInstance> {
+  const app = await notesService(trust)
+  t.teardown(() => app.close())
+  return app
+}
+
+/** What the example answers to a token. */
+const ask = (app: FastifyInstance, url: string, token?: string) =>
+  app.inject({ url, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } })
+
+/** All that it promises of two users, the same whatever their tokens are verified with. */
+async function servesBoth(t: Test, app: FastifyInstance, alice: TestUser, bob: TestUser) {
+  const path = `/api/${alice.id}/notes`
+  const write = (token: string) =>
+    app.inject({
+      method: 'POST',
+      url: path,
+      payload: { text: 'buy milk' },
+      headers: { authorization: `Bearer ${token}` },
+    })
+  t.equal((await write(alice.token)).statusCode, 201)
+  t.same((await ask(app, path, alice.token)).json(), [{ text: 'buy milk' }])
+  t.same((await ask(app, `/api/${bob.id}/notes`, bob.token)).json(), [], 'of the other one, nothing')
+
+  for (const answer of [await ask(app, path, bob.token), await write(bob.token)]) {
+    t.match(problemOf(answer), { media: /^application\/problem\+json/, status: 403, code: 'not_owner' })
+  }
+  const anonymous = await ask(app, path)
+  t.same(problemOf(anonymous), unauthorized)
+  t.equal(anonymous.headers['www-authenticate'], 'Bearer')
+  const forged = await ask(app, path, `${alice.token.slice(0, -8)}AAAAAAAA`)
+  t.same(problemOf(forged), unauthorized)
+  t.equal(forged.headers['www-authenticate'], 'Bearer error="invalid_token"')
+
+  t.equal((await ask(app, '/')).statusCode, 200)
+  t.same((await ask(app, '/greeting')).json(), { greeting: 'Hello stranger' })
+  t.same((await ask(app, '/greeting', 'forged')).json(), { greeting: 'Hello stranger' })
+  t.same((await ask(app, '/greeting', alice.token)).json(), { greeting: `Hello ${alice.id}` })
+}
+
+t.test('HS256: by the shared secret', async (t) => {
+  const { app: latchkey, alice, bob } = await twoUsers(t)
+  const app = await notes(t, { latchkeyUrl, secret })
+  await servesBoth(t, app, alice, bob)
+  const { token } = (
+    await latchkey.inject({
+      method: 'POST',
+      url: '/api/auth/refresh',
+      payload: { refresh_token: alice.refreshToken },
+    })
+  ).json()
+  t.equal((await ask(app, `/api/${alice.id}/notes`, token)).statusCode, 200, 'a refreshed token')
+})
+
+t.test('J20: EdDSA: by the JWKS, through a rotation of keys', async (t) => {
+  const db = await migratedDatabase(t)
+  const latchkey = await testApp(t, { env: { ALGORITHM: 'EdDSA' }, db })
+  const [alice, bob] = [await signUp(latchkey, 'alice'), await signUp(latchkey, 'bob')]
+  const keys = await servedKeys(t)
+  keys.serve(latchkey)
+  const app = await notes(t, { latchkeyUrl, jwksUrl: keys.jwksUrl })
+  await servesBoth(t, app, alice, bob)
+  t.equal(keys.asked(), 1, 'the keys were read once')
+
+  const clock = () => Math.floor(Date.now() / 1000)
+  await rotateKeys({ db, algorithm: 'EdDSA', secret, previousSecret: undefined, clock }, { atOnce: true })
+  await latchkey.signingKeys?.reload()
+  const carol = await signUp(latchkey, 'carol')
+  t.equal((await ask(app, `/api/${carol.id}/notes`, carol.token)).statusCode, 200, 'by the new key')
+  t.equal((await ask(app, `/api/${alice.id}/notes`, alice.token)).statusCode, 200, 'by the old one')
+  t.equal(keys.asked(), 2)
+
+  keys.serve(null)
+  t.equal((await ask(app, `/api/${carol.id}/notes`, carol.token)).statusCode, 200, 'keys known go on')
+})
+
+t.test('A13: a Latchkey that is down at start is a 503, and then none', async (t) => {
+  const latchkey = await testApp(t, { env: { ALGORITHM: 'EdDSA' } })
+  const alice = await signUp(latchkey, 'alice')
+  const keys = await servedKeys(t)
+  const app = await notes(t, { latchkeyUrl, jwksUrl: keys.jwksUrl })
+  t.equal((await ask(app, '/')).statusCode, 200, 'it starts')
+  const path = `/api/${alice.id}/notes`
+  const unknown = await ask(app, path, alice.token)
+  t.match(problemOf(unknown), {
+    media: /^application\/problem\+json/,
+    status: 503,
+    code: 'service_unavailable',
+  })
+  t.same(problemOf(await ask(app, path)), unauthorized, 'no token is a 401 all the same')
+  t.same((await ask(app, '/greeting', alice.token)).json(), { greeting: 'Hello stranger' })
+
+  keys.serve(latchkey)
+  await delay(Number(unknown.headers['retry-after']) * 1000)
+  t.equal((await ask(app, path, alice.token)).statusCode, 200, 'after as long as Retry-After says')
+})

@@ -1,0 +1,201 @@
+import type { FastifyInstance } from 'fastify'
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { buildApp } from '../../src/app.ts'
+import { openDatabase } from '../../src/db/open.ts'
+import { password, signUp, testConfig } from '../helper.ts'
+import { freshDatabase } from '../postgres.ts'
+import { post as request, startService } from '../process.ts'
+import { closedPort, headerOf, mailServer } from '../smtp.ts'
+import { production, server } from './production.ts'
+
+/** Instances of the service on one database and one mail server. */
+async function instances(t: Test, smtpPort: number, count: number) {
+  const { url } = await freshDatabase(t, server)
+  const config = testConfig({
+    DATABASE_URL: url,
+    SMTP_URL: `smtp://127.0.0.1:${smtpPort}`,
+    // Not what these are about, and 50 at once wait for it.
+    DATABASE_POOL_SIZE: '10',
+  })
+  const apps: FastifyInstance[] = []
+  for (let at = 0; at < count; at++) {
+    const { db, listen, migrate } = await openDatabase(config, () => {})
+    await migrate()
+    const app = await buildApp(config, { db, listen })
+    await app.ready()
+    t.teardown(() => app.close())
+    apps.push(app)
+  }
+  return apps
+}
+
+const post = (app: FastifyInstance | undefined, path: string, payload: object) => {
+  if (!app) throw new Error('no such instance')
+  return app.inject({ method: 'POST', url: `/api/auth/${path}`, payload })
+}
+
+const tokenIn = (text: string | undefined) => /#token=([\w-]+)/.exec(text ?? '')?.[1] ?? 'none'
+
+/** The token of the newest mail whose link leads to a page. */
+const tokenFor = (page: string, mails: readonly { text: string }[]) =>
+  tokenIn(mails.findLast(({ text }) => text.includes(`/${page}#`))?.text)
+
+const settled = (apps: FastifyInstance[]) => Promise.all(apps.map((app) => app.mailWorker?.settled()))
+
+t.test('three instances send each mail once', async (t) => {
+  const smtp = await mailServer(t)
+  const apps = await instances(t, smtp.port, 3)
+  const addresses = Array.from({ length: 60 }, (_, at) => `user${at}@example.com`)
+  // All of them look at the outbox all the time, not only the one that wrote into it.
+  const busy = setInterval(() => {
+    for (const app of apps) app.mail.wake()
+  }, 1)
+  const answers = await Promise.all(
+    addresses.map((email, at) => post(apps[at % 3], 'signup', { email, password, name: 'x' })),
+  )
+  t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [201])
+  for (let round = 0; round < 3; round++) {
+    for (const app of apps) app.mail.wake()
+    await settled(apps)
+  }
+  clearInterval(busy)
+  t.same(smtp.mails.flatMap(({ recipients }) => recipients).sort(), addresses.sort())
+  const states = await sql`select state, attempts, count(*) from mail_outbox group by 1, 2`.execute(
+    apps[0]?.db as never,
+  )
+  t.same(states.rows, [{ state: 'sent', attempts: 1, count: 60 }])
+})
+
+t.test('E08: of 50 resets at once on two instances one succeeds', async (t) => {
+  const smtp = await mailServer(t)
+  const apps = await instances(t, smtp.port, 2)
+  const alice = await signUp(apps[0] as FastifyInstance, 'alice')
+  await post(apps[1], 'password/forgot', { email: alice.email })
+  await settled(apps)
+  const token = tokenFor('reset-password', smtp.mails)
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, at) =>
+      post(apps[at % 2], 'password/reset', { token, new_password: `password ${at}` }),
+    ),
+  )
+  const won = answers.flatMap(({ statusCode }, at) => (statusCode === 204 ? [at] : []))
+  t.equal(won.length, 1)
+  t.same([...new Set(answers.map(({ statusCode }) => statusCode))].sort(), [204, 400])
+  const login = await post(apps[1], 'login', { email: alice.email, password: `password ${won[0]}` })
+  t.equal(login.statusCode, 200)
+})
+
+t.test('E14: 50 requests at once on two instances leave three mails', async (t) => {
+  const smtp = await mailServer(t)
+  const apps = await instances(t, smtp.port, 2)
+  const alice = await signUp(apps[0] as FastifyInstance, 'alice')
+  await sql`update mail_outbox set created_at = created_at - interval '61 minutes'`.execute(
+    apps[0]?.db as never,
+  )
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, at) => post(apps[at % 2], 'password/forgot', { email: alice.email })),
+  )
+  t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [202])
+  const rows = await sql`select 1 from mail_outbox where kind = 'forgot'`.execute(apps[0]?.db as never)
+  t.equal(rows.rows.length, 3)
+})
+
+t.test(
+  'B10: a reset and a change of address end sessions on the other instance within a second',
+  async (t) => {
+    const smtp = await mailServer(t)
+    const apps = await instances(t, smtp.port, 2)
+    const [one, two] = apps as [FastifyInstance, FastifyInstance]
+    const ends: Record<string, (email: string, token: string) => Promise<number>> = {
+      reset: async (email) => {
+        await post(one, 'password/forgot', { email })
+        await settled(apps)
+        const body = { token: tokenFor('reset-password', smtp.mails), new_password: 'another password' }
+        return (await post(one, 'password/reset', body)).statusCode
+      },
+      'change of address': async (_email, token) => {
+        const asked = await one.inject({
+          method: 'PUT',
+          url: '/api/auth/email',
+          payload: { new_email: 'new@example.com', password },
+          headers: { authorization: `Bearer ${token}` },
+        })
+        t.equal(asked.statusCode, 202)
+        await settled(apps)
+        return (await post(one, 'email/verify', { token: tokenFor('verify-email', smtp.mails) })).statusCode
+      },
+    }
+    for (const [name, end] of Object.entries(ends)) {
+      const user = await signUp(one, 'alice')
+      await settled(apps)
+      const me = async () =>
+        (await two.inject({ url: '/api/auth/me', headers: { authorization: `Bearer ${user.token}` } }))
+          .statusCode
+      t.equal(await me(), 200, name)
+      t.equal(await end(user.email, user.token), 204, name)
+      const start = performance.now()
+      while ((await me()) !== 401) if (performance.now() - start > 5_000) break
+      t.ok(performance.now() - start < 1_000, `${name}: ${Math.round(performance.now() - start)} ms`)
+      t.equal((await post(two, 'refresh', { refresh_token: user.refreshToken })).statusCode, 401, name)
+    }
+  },
+)
+
+t.test('E15: kill -9 between the commit and the delivery; the next start delivers', async (t) => {
+  const port = await closedPort(t)
+  const env = await production(t, {
+    SMTP_URL: `smtp://127.0.0.1:${port}`,
+    MAIL_FROM: 'Example <no-reply@example.com>',
+    APP_URL: 'https://app.example.com',
+    REQUIRE_EMAIL_VERIFICATION: 'true',
+  })
+  const cwd = t.testdir()
+  const first = await startService(t, env, cwd)
+  t.match(first.output(), /mail +by SMTP/)
+  const alice = { email: 'alice@example.com', password, name: 'Alice' }
+  t.equal((await request(`${first.url}/api/auth/signup`, alice)).status, 202)
+  t.same(await first.stop('SIGKILL'), { code: null, signal: 'SIGKILL' })
+
+  const { db } = await openDatabase(testConfig({ DATABASE_URL: env['DATABASE_URL'] ?? '' }), () => {})
+  t.teardown(() => db.destroy())
+  const waiting = await db.selectFrom('mail_outbox').selectAll().execute()
+  t.match(waiting, [{ kind: 'signup', state: 'waiting', recipient: alice.email }])
+  // Whatever the first had begun is its own for two minutes.
+  await sql`update mail_outbox set next_attempt_at = now()`.execute(db)
+
+  const smtp = await mailServer(t, { port })
+  const arrived = new Promise((resolve) => smtp.events.once('mail', resolve))
+  const second = await startService(t, env, cwd)
+  await arrived
+  t.equal(headerOf(smtp.mails[0]?.headers ?? [], 'message-id'), `<${waiting[0]?.message_id}@example.com>`)
+  const login = { email: alice.email, password }
+  t.equal((await request(`${second.url}/api/auth/login`, login)).status, 403)
+  const token = tokenIn(smtp.mails[0]?.text)
+  t.equal((await request(`${second.url}/api/auth/email/verify`, { token })).status, 204)
+  t.equal((await request(`${second.url}/api/auth/login`, login)).status, 200)
+  t.same(await second.stop('SIGTERM'), { code: 0, signal: null })
+  t.equal(smtp.mails.length, 1)
+})
+
+t.test('a mail that another transaction holds keeps no worker waiting', async (t) => {
+  const smtp = await mailServer(t)
+  const [one] = await instances(t, smtp.port, 1)
+  const app = one as FastifyInstance
+  await app.mailWorker?.stop(5_000)
+  await signUp(app, 'alice')
+  await signUp(app, 'bob')
+  const { claimMails } = await import('../../src/mail/queue.ts')
+  await app.db.transaction().execute(async (trx) => {
+    const [held] = await trx
+      .selectFrom('mail_outbox')
+      .select('id')
+      .orderBy('id')
+      .limit(1)
+      .forUpdate()
+      .execute()
+    const claimed = await claimMails(app.db, 5)
+    t.equal(claimed.length, 1)
+    t.not(claimed[0]?.id, held?.id)
+  })
+})

@@ -1,0 +1,216 @@
+import { randomInt } from 'node:crypto'
+import fc, { type Arbitrary } from 'fast-check'
+import type { LightMyRequestResponse } from 'fastify'
+import type { OpenAPIV3_1 } from 'openapi-types'
+import t from 'tap'
+import type { ProblemCode } from '../src/problem.ts'
+import { broken, filled, type Known, malformed, parameter, valid } from './arbitraries.ts'
+import { satisfies } from './conforms.ts'
+import { dereferenced, type JsonSchema, type Operation, operations } from './contract-file.ts'
+import { password, signUp, type TestUser, testApp } from './helper.ts'
+
+/** Named in the output of every run: the variable repeats it. */
+const seed = Number(process.env['PROPERTY_SEED'] ?? randomInt(2 ** 31))
+
+type Caller = 'owner' | 'another user' | 'nobody' | 'a forger'
+
+interface Case {
+  readonly caller: Caller
+  readonly parameters: Readonly<Record<string, string | undefined>>
+  /** A query parameter that the contract does not have. */
+  readonly unknownParameter: boolean
+  readonly body: { readonly raw: string } | { readonly value: unknown } | undefined
+  readonly contentType: string
+}
+
+/** What hooks and parsers answer: an answer with another code was given by the operation itself. */
+const beforeHandler: ReadonlySet<ProblemCode> = new Set([
+  'invalid_request',
+  'validation_failed',
+  'unauthorized',
+  'not_owner',
+  'payload_too_large',
+  'unsupported_media_type',
+  'uri_too_long',
+])
+
+const parametersOf = ({ operation }: Operation) =>
+  (operation.parameters ?? []) as (OpenAPIV3_1.ParameterObject & { schema: JsonSchema })[]
+
+function bodySchemaOf({ operation }: Operation): JsonSchema | undefined {
+  const body = operation.requestBody as OpenAPIV3_1.RequestBodyObject | undefined
+  return body?.content['application/json']?.schema as JsonSchema | undefined
+}
+
+/** Names of the fields and parameters that a user has values for. */
+const known = [
+  'user_id',
+  'task_id',
+  'session_id',
+  'refresh_token',
+  'email',
+  'password',
+  'current_password',
+  'if-match',
+]
+
+async function valuesOf(user: TestUser): Promise<Known> {
+  const task = await user.call('POST', user.tasks, { title: 'x' })
+  const [session] = (await user.call('GET', '/api/auth/sessions')).json()
+  return {
+    user_id: user.id,
+    task_id: String(task.json().id),
+    session_id: session.id,
+    refresh_token: user.refreshToken,
+    email: user.email,
+    password,
+    current_password: password,
+    'if-match': '"1"',
+  }
+}
+
+function casesOf(row: Operation): Arbitrary<Case> {
+  const schema = bodySchemaOf(row)
+  const value = (value: unknown) => ({ value })
+  const bodies: fc.WeightedArbitrary<Case['body']>[] = [
+    { weight: 1, arbitrary: fc.constant(undefined) },
+    { weight: 1, arbitrary: malformed.map((raw) => ({ raw })) },
+  ]
+  if (schema) bodies.push({ weight: 6, arbitrary: valid(schema, known).map(value) })
+  if (schema) bodies.push({ weight: 6, arbitrary: broken(schema, known).map(value) })
+  const parameters = parametersOf(row).map(({ name, schema, required }) => {
+    const generated = parameter(name, schema, known)
+    return [name, required ? generated : fc.option(generated, { nil: undefined })] as const
+  })
+  return fc.record({
+    caller: fc.oneof(
+      { weight: 8, arbitrary: fc.constant<Caller>('owner') },
+      { weight: 2, arbitrary: fc.constantFrom<Caller>('another user', 'nobody', 'a forger') },
+    ),
+    parameters: fc.record(Object.fromEntries(parameters)),
+    unknownParameter: fc.boolean().map((unknown) => unknown && parameters.length > 0),
+    body: row.method === 'GET' ? fc.constant(undefined) : fc.oneof(...bodies),
+    contentType: fc.oneof(
+      { weight: 9, arbitrary: fc.constant('application/json') },
+      { weight: 1, arbitrary: fc.constantFrom('text/plain', 'application/x-www-form-urlencoded', 'x') },
+    ),
+  })
+}
+
+/** The request of a case; undefined where HTTP or the router would make another one of it. */
+function requestOf(row: Operation, { parameters, unknownParameter, body, contentType }: Case) {
+  const query = new URLSearchParams()
+  const headers: Record<string, string> = {}
+  let url = row.path
+  for (const { name, in: place } of parametersOf(row)) {
+    const value = parameters[name]
+    if (value === undefined) continue
+    if (place === 'query') query.append(name, value)
+    else if (place === 'header' && /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(value))
+      headers[name] = value
+    else if (place === 'path' && !/^\.{0,2}$/.test(value))
+      url = url.replace(`{${name}}`, encodeURIComponent(value))
+    else return undefined
+  }
+  if (unknownParameter) query.append('unknown', '1')
+  if (query.size > 0) url += `?${query}`
+  const request = { method: row.method as 'GET', url, headers }
+  if (!body) return request
+  headers['content-type'] = contentType
+  const payload = 'raw' in body ? body.raw : JSON.stringify(body.value)
+  return { ...request, payload }
+}
+
+const readers: Record<string, (text: string) => unknown> = {
+  integer: (text) => (/^(0|-?[1-9]\d*)$/.test(text) ? Number(text) : text),
+  boolean: (text) => (text === 'true' ? true : text === 'false' ? false : text),
+}
+
+/** Whether the contract allows the request, as far as it says. */
+function isAllowed(row: Operation, { parameters, body }: Case): boolean {
+  const parametersFit = parametersOf(row).every(({ name, schema }) => {
+    const text = parameters[name]
+    return text === undefined || satisfies(readers[String(schema['type'])]?.(text) ?? text, schema)
+  })
+  const declared = row.operation.requestBody as OpenAPIV3_1.RequestBodyObject | undefined
+  const schema = bodySchemaOf(row)
+  if (!schema || !declared) return parametersFit
+  const bodyFits = body ? 'value' in body && satisfies(body.value, schema) : !declared.required
+  return parametersFit && bodyFits
+}
+
+function assertAnswer(row: Operation, sent: Case, answer: LightMyRequestResponse): void {
+  const wrong = (what: string) => {
+    throw new Error(`${what}: ${row.method} ${row.path} answered ${answer.statusCode} ${answer.body}`)
+  }
+  const secured = (row.operation.security ?? []).length > 0
+  const owned = row.path.includes('{user_id}')
+  const code = codeOf(answer)
+  if (answer.statusCode >= 500) wrong('a fault')
+  if (secured && (sent.caller === 'nobody' || sent.caller === 'a forger')) {
+    if (code !== 'unauthorized' && code !== 'uri_too_long') wrong('a stranger got further than the token')
+    return
+  }
+  if (owned && sent.caller === 'another user' && answer.statusCode < 300) wrong("another user's data")
+  if (answer.statusCode < 300 && !isAllowed(row, sent)) wrong('more was accepted than the contract allows')
+  if (code === 'validation_failed' && isAllowed(row, sent) && !sent.unknownParameter)
+    wrong('less was accepted than the contract allows')
+}
+
+function codeOf(answer: LightMyRequestResponse): ProblemCode | undefined {
+  return answer.statusCode >= 400 ? answer.json().code : undefined
+}
+
+/** As many as tell something new; a body with a password that fits costs a hash, 30 ms. */
+function runsOf(row: Operation): number {
+  const body = bodySchemaOf(row)
+  if (body) return JSON.stringify(dereferenced(body)).includes('password') ? 15 : 40
+  return parametersOf(row).length > 0 ? 30 : 10
+}
+
+t.comment(`PROPERTY_SEED=${seed}`)
+
+t.test('every operation answers what the contract says, whatever it is sent', async (t) => {
+  const app = await testApp(t)
+  const bob = await signUp(app, 'bob')
+  let alice = await signUp(app, 'alice')
+  let values = await valuesOf(alice)
+
+  async function send(row: Operation, generated: Case) {
+    const { parameters, body } = generated
+    const sent: Case = {
+      ...generated,
+      parameters: filled(parameters, values) as Case['parameters'],
+      body: filled(body, values) as Case['body'],
+    }
+    const request = requestOf(row, sent)
+    if (!request) return undefined
+    const { token } = {
+      owner: alice,
+      'another user': bob,
+      nobody: { token: '' },
+      'a forger': { token: `${bob.token}x` },
+    }[sent.caller]
+    if (token) request.headers['authorization'] = `Bearer ${token}`
+    return { sent, answer: await app.inject(request) }
+  }
+
+  for (const row of operations()) {
+    let reached = false
+    const property = fc.asyncProperty(casesOf(row), async (generated) => {
+      let outcome = await send(row, generated)
+      if (outcome && generated.caller === 'owner' && codeOf(outcome.answer) === 'unauthorized') {
+        // An earlier case has ended the session.
+        alice = await signUp(app, 'alice')
+        values = await valuesOf(alice)
+        outcome = await send(row, generated)
+      }
+      if (!outcome) return
+      const code = codeOf(outcome.answer)
+      assertAnswer(row, outcome.sent, outcome.answer)
+      reached ||= code === undefined || !beforeHandler.has(code)
+    })
+    await fc.assert(property, { seed, numRuns: runsOf(row) })
+    t.ok(reached, `${row.method} ${row.path}`)
+  }
+})

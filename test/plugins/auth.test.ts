@@ -1,0 +1,161 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import { type LatchkeyAuthOptions, latchkeyAuth } from '../../plugins/auth.ts'
+import { problemOf, secret, unauthorized } from '../helper.ts'
+import { goodClaims, mint, sign } from '../tokens/mint.ts'
+
+const latchkeyUrl = 'http://latchkey.test'
+const alice = goodClaims()['sub']
+
+/** Another team's service, with a route of each kind and nothing else of this one. */
+async function foreignApp(
+  t: Test,
+  prepare: (app: FastifyInstance) => unknown = () => {},
+  options: LatchkeyAuthOptions = { latchkeyUrl, secret },
+) {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await prepare(app)
+  await app.register(latchkeyAuth, options)
+  app.get('/', { config: { access: 'public' } }, async () => ({ hello: 'world' }))
+  app.get('/me', { config: { access: 'user' } }, async ({ user, caller, owner }) => ({ user, caller, owner }))
+  app.get('/api/:user_id/things', { config: { access: 'owner' } }, async ({ owner }) => [owner])
+  const ask = (url: string, token?: string) =>
+    app.inject({ url, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } })
+  return { app, ask }
+}
+
+const forbidden = { media: unauthorized.media, status: 403, code: 'not_owner' }
+
+t.test('another service has the guard, the caller and the problem answers', async (t) => {
+  const { ask } = await foreignApp(t)
+  t.equal((await ask('/')).statusCode, 200)
+  const { user, caller, owner } = (await ask('/me', mint())).json()
+  t.match(user, { sub: alice, userId: alice, sid: goodClaims()['sid'] })
+  t.same(caller, user)
+  t.equal(owner, alice)
+  t.same((await ask(`/api/${alice}/things`, mint())).json(), [alice])
+  t.match(problemOf(await ask('/api/different_user/things', mint())), forbidden)
+  for (const path of ['/me', `/api/${alice}/things`]) {
+    t.same(problemOf(await ask(path)), unauthorized)
+    t.same(problemOf(await ask(path, mint({}, { exp: 1 }))), unauthorized)
+    t.equal((await ask(path)).headers['www-authenticate'], 'Bearer')
+  }
+  const unclear = await ask('/me?access_token=x', mint())
+  t.match(problemOf(unclear), { media: unauthorized.media, status: 400, code: 'invalid_request' })
+})
+
+t.test('its own 404s, errors and schemas stay its own', async (t) => {
+  let codes: unknown[] = []
+  const { app, ask } = await foreignApp(t, (app) => {
+    app.addSchema({ $id: 'Problem', type: 'object', properties: { code: { type: 'integer' } } })
+    // Like one that takes no JSON Schema.
+    app.setSerializerCompiler(({ schema }) => {
+      if (!(schema as { own?: true }).own) throw new Error('this is no schema')
+      return (data) => `own ${JSON.stringify(data)}`
+    })
+    app.addHook('onResponse', async ({ problem }) => {
+      codes.push([problem?.code, problem?.reason])
+    })
+  })
+  app.get(
+    '/own',
+    { config: { access: 'user' }, schema: { response: { 200: { own: true }, 401: { own: true } } } },
+    async () => ({ a: 1 }),
+  )
+  app.get('/broken', { config: { access: 'public' } }, async () => {
+    throw new Error('broken')
+  })
+
+  t.equal((await ask('/own', mint())).body, 'own {"a":1}')
+  t.same(problemOf(await ask('/own', mint({}, { exp: 1 }))), unauthorized, 'not by its serializer')
+  t.same((await ask('/broken')).json(), {
+    statusCode: 500,
+    error: 'Internal Server Error',
+    message: 'broken',
+  })
+  codes = []
+  t.match((await ask('/nowhere')).json(), { statusCode: 404, error: 'Not Found' })
+  await ask('/own')
+  await ask(`/api/x/things`, mint())
+  t.same(codes, [
+    [undefined, undefined],
+    ['unauthorized', 'missing'],
+    ['not_owner', undefined],
+  ])
+})
+
+t.test('routes of third-party plugins are declared by their scope', async (t) => {
+  const thirdParty = async (app: FastifyInstance) => {
+    app.get('/metrics', async () => 'metrics')
+  }
+  const { app, ask } = await foreignApp(t, (app) => app.register(thirdParty, { prefix: '/before' }))
+  const forgetful = Fastify()
+  await forgetful.register(latchkeyAuth, { secret })
+  const message = /^GET \/metrics: config\.access must be/
+  await t.rejects(async () => await forgetful.register(thirdParty), { message })
+
+  await app.register(async (scope) => {
+    scope.accessOfScope = 'user'
+    await scope.register(thirdParty, { prefix: '/inside' })
+  })
+  t.equal((await ask('/inside/metrics')).statusCode, 401)
+  t.equal((await ask('/inside/metrics', mint())).statusCode, 200)
+  t.equal((await ask('/before/metrics')).statusCode, 200, 'what comes before has no guard')
+  t.equal(app.accessOfScope, null, 'the scope ends')
+})
+
+t.test('a route that came too early for its guard is not served', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.register(latchkeyAuth, { latchkeyUrl, secret })
+  let entered = false
+  app.get('/api/:user_id/things', { config: { access: 'owner' } }, async () => {
+    entered = true
+  })
+  const answer = await app.inject(`/api/${alice}/things`)
+  t.match(answer.json(), { statusCode: 500, message: /^GET \/api\/:user_id\/things: was registered before/ })
+  t.notOk(entered)
+})
+
+t.test('assertLive has the last word', async (t) => {
+  const reasons: unknown[] = []
+  const { ask } = await foreignApp(
+    t,
+    (app) =>
+      app.addHook('onResponse', async ({ problem }) => {
+        reasons.push(problem?.reason)
+      }),
+    {
+      latchkeyUrl,
+      secret,
+      assertLive({ sid }) {
+        if (sid !== goodClaims()['sid']) throw new Error('over')
+      },
+    },
+  )
+  t.equal((await ask('/me', mint())).statusCode, 200)
+  t.same(problemOf(await ask('/me', mint({}, { sid: 'session_01kb3v5rs1e2wbhx4hrsz3zj5g' }))), unauthorized)
+  t.same(reasons, [undefined, 'revoked'])
+})
+
+t.test('what is trusted is what the options say', async (t) => {
+  const trusting = async (options: LatchkeyAuthOptions) => foreignApp(t, () => {}, options)
+  await t.rejects(trusting({}), { message: 'there is no issuer to trust' })
+  await t.rejects(trusting({ secret: 'too short' }), { message: /^the shared secret must be at least 32/ })
+  for (const url of ['', 'latchkey.test', 'ftp://latchkey.test', 'http:///']) {
+    await t.rejects(trusting({ latchkeyUrl: url, secret }), { message: 'latchkeyUrl must be an http(s) URL' })
+  }
+  await t.rejects(trusting({ betterAuthUrl: 'app.example.com' }))
+
+  // A Latchkey makes `iss` of its PUBLIC_URL without the slash.
+  const { ask } = await trusting({ latchkeyUrl: `${latchkeyUrl}/`, audience: 'things', secret })
+  t.same(problemOf(await ask('/me', mint())), unauthorized, 'another audience')
+  t.equal((await ask('/me', mint({}, { aud: 'things' }))).statusCode, 200)
+
+  const shared = { sub: 'someone', exp: goodClaims()['exp'] }
+  const bySecret = await trusting({ secret })
+  const answer = await bySecret.ask('/me', sign({ alg: 'HS256' }, shared))
+  t.match(answer.json(), { owner: 'someone', user: { issuer: 'shared-secret' } })
+  t.same(problemOf(await bySecret.ask('/me', mint())), unauthorized, 'no Latchkey is named')
+})

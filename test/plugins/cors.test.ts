@@ -1,0 +1,86 @@
+import t from 'tap'
+import { problemOf, testApp, twoUsers } from '../helper.ts'
+
+const origin = 'https://app.example.com'
+const preflight = {
+  'access-control-request-method': 'POST',
+  'access-control-request-headers': 'authorization',
+}
+
+const others = [
+  'https://evil.example',
+  'null',
+  'https://app.example.com.evil.example',
+  'https://evil-app.example.com',
+  'https://app.example.com:8443',
+  'http://app.example.com',
+  'https://APP.example.com',
+  'https://app.example.com/',
+  '*',
+]
+
+function corsHeaders(headers: Record<string, unknown>): string[] {
+  return Object.keys(headers).filter((name) => name.startsWith('access-control-'))
+}
+
+t.test('G16: an allowed origin is named exactly, on answers and on refusals', async (t) => {
+  const { app, alice } = await twoUsers(t, { env: { CORS_ORIGINS: `${origin}, http://localhost:3000` } })
+  for (const allowed of [origin, 'http://localhost:3000']) {
+    const ok = await alice.call('GET', alice.tasks, undefined, { headers: { origin: allowed } })
+    t.equal(ok.statusCode, 200)
+    t.equal(ok.headers['access-control-allow-origin'], allowed)
+    t.match(ok.headers['vary'], /\borigin\b/i)
+    t.match(ok.headers['access-control-expose-headers'], /link/)
+    t.equal(ok.headers['access-control-allow-credentials'], undefined)
+  }
+  for (const url of [alice.tasks, '/nope', '/api/auth/me']) {
+    const refused = await app.inject({ url, headers: { origin } })
+    t.ok(refused.statusCode >= 400)
+    t.equal(refused.headers['access-control-allow-origin'], origin, `${url}: a page can read why`)
+  }
+
+  const asked = await app.inject({ method: 'OPTIONS', url: alice.tasks, headers: { origin, ...preflight } })
+  t.equal(asked.statusCode, 204)
+  t.equal(asked.headers['access-control-allow-origin'], origin)
+  t.match(asked.headers['access-control-allow-methods'], /PATCH/)
+  t.match(asked.headers['access-control-allow-headers'], /authorization/)
+  t.equal(asked.body, '')
+})
+
+t.test('G14, G16: any other origin is told nothing, and its preflight has no route', async (t) => {
+  const { app, alice } = await twoUsers(t, { env: { CORS_ORIGINS: origin } })
+  for (const other of [undefined, ...others]) {
+    const headers = other === undefined ? {} : { origin: other }
+    const label = other ?? 'no origin'
+    const answer = await alice.call('GET', alice.tasks, undefined, { headers })
+    t.equal(answer.statusCode, 200, `${other}: CORS is the browser's guard, not ours`)
+    t.same(corsHeaders(answer.headers), [], label)
+    t.match(answer.headers['vary'], /\borigin\b/i, 'a cache tells them apart')
+
+    const asked = await app.inject({
+      method: 'OPTIONS',
+      url: alice.tasks,
+      headers: { ...headers, ...preflight },
+    })
+    t.equal(asked.statusCode, 405, label)
+    t.equal(asked.headers['allow'], 'GET, HEAD, POST', label)
+    t.same(corsHeaders(asked.headers), [], label)
+  }
+  const nowhere = await app.inject({ method: 'OPTIONS', url: '/nope', headers: preflight })
+  t.match(problemOf(nowhere), { status: 404, code: 'not_found' })
+  t.equal((await app.inject('/nope')).statusCode, 404)
+})
+
+t.test('G16: without CORS_ORIGINS nobody is allowed', async (t) => {
+  const app = await testApp(t)
+  for (const other of [origin, ...others]) {
+    const answer = await app.inject({ url: '/health/live', headers: { origin: other } })
+    t.same(corsHeaders(answer.headers), [], other)
+    const asked = await app.inject({
+      method: 'OPTIONS',
+      url: '/health/live',
+      headers: { origin: other, ...preflight },
+    })
+    t.equal(asked.statusCode, 405, other)
+  }
+})

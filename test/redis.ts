@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { Redis } from 'ioredis'
+import type { Test } from './postgres.ts'
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** A Redis server of the test's own, which it can stop, start, freeze and break. */
+export async function ownRedis(t: Test) {
+  const port = await freePort()
+  const url = `redis://127.0.0.1:${port}`
+  let child: ChildProcess
+
+  async function start(): Promise<void> {
+    const settings = [
+      '--bind',
+      '127.0.0.1',
+      '--port',
+      `${port}`,
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      '--dir',
+      tmpdir(),
+    ]
+    child = spawn('redis-server', settings)
+    const started = child
+    let output = ''
+    await new Promise<void>((resolve, reject) => {
+      started.on('error', () => reject(new Error('redis-server must be installed for this test')))
+      started.on('close', () => reject(new Error(`redis-server ended: ${output}`)))
+      started.stdout?.on('data', (part) => {
+        output += part
+        if (output.includes('Ready to accept connections')) resolve()
+      })
+    })
+  }
+
+  async function kill(): Promise<void> {
+    const ended = once(child, 'close')
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  /** On a connection of its own. */
+  async function command<T>(run: (redis: Redis) => Promise<T>): Promise<T> {
+    const redis = new Redis(url)
+    try {
+      return await run(redis)
+    } finally {
+      redis.disconnect()
+    }
+  }
+
+  await start()
+  t.teardown(() => child.kill('SIGKILL'))
+  return {
+    url,
+    port,
+    start,
+    kill,
+    command,
+    freeze: () => child.kill('SIGSTOP'),
+    thaw: () => child.kill('SIGCONT'),
+  }
+}

@@ -1,0 +1,334 @@
+import { sql } from 'kysely'
+import t from 'tap'
+import { password, problemOf, testApp, twoUsers } from '../../../helper.ts'
+import { comparable, forgetMails, mailTo, post, recordingApp, tokenTo } from '../../../mailbox.ts'
+
+const invalidToken = { status: 400, code: 'invalid_token' }
+const invalid = { status: 400, code: 'validation_failed' }
+const wrong = { status: 401, code: 'invalid_credentials' }
+const unverified = {
+  status: 403,
+  code: 'email_not_verified',
+  detail: 'The email address has not been verified',
+}
+const required = { env: { REQUIRE_EMAIL_VERIFICATION: 'true' } }
+
+t.test('signup opens a session at once and mails a link; the link verifies the address', async (t) => {
+  const { app, alice, bob } = await twoUsers(t)
+  const [mail] = await mailTo(app, alice.email)
+  t.match(mail, { name: 'verify_email', text: /http:\/\/latchkey\.test\/verify-email#token=[\w-]{43}\n/ })
+  t.match(mail?.text, /24 hours/)
+  t.notMatch(mail?.text, /alice,/, 'nobody has proved yet that the name belongs to the address')
+  const token = await tokenTo(app, alice.email)
+
+  await t.test('E10: only POST uses a token', async (t) => {
+    for (const method of ['GET', 'HEAD', 'PUT'] as const) {
+      const answer = await app.inject({ method, url: '/api/auth/email/verify', query: { token } })
+      t.equal(answer.statusCode, 405, method)
+      t.equal(answer.headers['referrer-policy'], 'no-referrer')
+    }
+    t.equal((await post(app, `email/verify?token=${token}`, {})).statusCode, 400, 'nor one in the URL')
+    t.match((await alice.call('GET', '/api/auth/me')).json(), { email_verified: false })
+  })
+
+  t.match(
+    problemOf(await post(app, 'password/reset', { token, new_password: 'another password' })),
+    invalidToken,
+  )
+  t.equal((await post(app, 'email/verify', { token })).statusCode, 204)
+  t.match((await alice.call('GET', '/api/auth/me')).json(), { email_verified: true }, 'the session goes on')
+  t.match((await bob.call('GET', '/api/auth/me')).json(), { email_verified: false })
+  t.match(problemOf(await post(app, 'email/verify', { token })), invalidToken, 'once')
+  t.match(await app.db.selectFrom('security_events').select(['event', 'user_id']).execute(), [
+    { event: 'email_verified', user_id: alice.id },
+  ])
+})
+
+t.test('resend mails another link, which replaces the first; a verified address gets none', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  const first = await tokenTo(app, alice.email)
+  const asked = comparable(await post(app, 'email/resend', { email: alice.email }))
+  t.equal(asked.statusCode, 202)
+  const second = await tokenTo(app, alice.email)
+  t.match(problemOf(await post(app, 'email/verify', { token: first })), invalidToken)
+  t.equal((await post(app, 'email/verify', { token: second })).statusCode, 204)
+
+  await forgetMails(app)
+  const before = (await mailTo(app, alice.email)).length
+  t.same(comparable(await post(app, 'email/resend', { email: alice.email })), asked, 'C03: the same answer')
+  t.same(comparable(await post(app, 'email/resend', { email: 'nobody@example.com' })), asked)
+  t.equal((await mailTo(app, alice.email)).length, before)
+  t.same(await mailTo(app, 'nobody@example.com'), [])
+})
+
+t.test('with verification required, nobody logs in before it, and only the password is told', async (t) => {
+  const app = await testApp(t, required)
+  const alice = { email: 'alice@example.com', password, name: 'Alice' }
+  const signup = await post(app, 'signup', alice)
+  t.equal(signup.statusCode, 202)
+  t.same(Object.keys(signup.json()), ['detail'], 'C02: no token')
+  t.match(problemOf(await post(app, 'login', { email: alice.email, password })), unverified)
+  t.match(problemOf(await post(app, 'login', { email: alice.email, password: 'not the password' })), wrong)
+  t.same(await app.db.selectFrom('sessions').selectAll().execute(), [])
+
+  t.equal((await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })).statusCode, 204)
+  const login = await post(app, 'login', { email: alice.email, password })
+  t.match(login.json(), { user: { email_verified: true, name: 'Alice' } })
+})
+
+t.test('C02: signup says and does the same for a new address and a taken one', async (t) => {
+  const { app, statements } = await recordingApp(t, required)
+  const signUpAs = async (email: string, changes: object = {}) => {
+    const before = statements.length
+    const answer = comparable(await post(app, 'signup', { email, password, name: 'x', ...changes }))
+    return { ...answer, statements: statements.slice(before) }
+  }
+  const taken = await signUpAs('taken@example.com')
+  await post(app, 'email/verify', { token: await tokenTo(app, 'taken@example.com') })
+  await signUpAs('waiting@example.com')
+  await forgetMails(app)
+  const hashed = t.capture(app.passwords, 'hash', app.passwords.hash)
+  const verified = t.capture(app.passwords, 'verify', app.passwords.verify)
+  const computed = () => hashed().length + verified().length
+
+  await app.mailWorker?.stop(5_000)
+  const fresh = await signUpAs('new@example.com')
+  t.equal(computed(), 1)
+  t.same({ ...taken, statements: [] }, { ...fresh, statements: [] })
+  for (const email of ['taken@example.com', 'waiting@example.com', 'Taken@Example.com']) {
+    const answer = await signUpAs(email, { password: 'another password' })
+    t.same({ ...answer, statements: [] }, { ...fresh, statements: [] }, email)
+    t.equal(answer.statements.length, fresh.statements.length, 'as many statements')
+    t.equal(computed(), 1, 'one hash')
+  }
+  for (const fault of [{ password: 'short' }, { name: '' }, { email_verified: true }, { role: 'admin' }]) {
+    const refused = await signUpAs('taken@example.com', fault)
+    t.match(JSON.parse(refused.body), invalid, JSON.stringify(fault))
+    t.same(await signUpAs('new2@example.com', fault), refused)
+  }
+})
+
+t.test('C02: the owner of a taken address is told by mail, the account stays as it is', async (t) => {
+  const app = await testApp(t, required)
+  const alice = { email: 'alice@example.com', password, name: 'Alice' }
+  await post(app, 'signup', alice)
+  await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
+  const { token } = (await post(app, 'login', { email: alice.email, password })).json()
+
+  await post(app, 'signup', { ...alice, password: 'the password of another', name: 'Mallory' })
+  const [mail] = await mailTo(app, alice.email)
+  t.match(mail, { name: 'already_registered', subject: /already have an account/, secret: undefined })
+  t.notMatch(mail?.text, /Mallory|#token/)
+  const me = await app.inject({ url: '/api/auth/me', headers: { authorization: `Bearer ${token}` } })
+  t.match(me.json(), { name: 'Alice' })
+  t.equal((await post(app, 'login', { email: alice.email, password })).statusCode, 200)
+  t.match(
+    problemOf(await post(app, 'login', { email: alice.email, password: 'the password of another' })),
+    wrong,
+  )
+})
+
+for (const order of ['attacker first', 'victim first']) {
+  t.test(`E11: two parties sign up with one address, ${order}: its mailbox decides`, async (t) => {
+    const app = await testApp(t, required)
+    const email = 'victim@example.com'
+    const passwords = { attacker: 'the password of mallory', victim: 'the password of victor' }
+    const signups =
+      order === 'attacker first' ? (['attacker', 'victim'] as const) : (['victim', 'attacker'] as const)
+    const tokens: string[] = []
+    for (const party of signups) {
+      await post(app, 'signup', { email, password: passwords[party], name: party })
+      tokens.push(await tokenTo(app, email))
+    }
+    t.same(
+      (await mailTo(app, email)).map(({ name }) => name),
+      ['choose_password', 'verify_email'],
+    )
+    const [first = '', second = ''] = tokens
+    t.equal((await post(app, 'email/verify', { token: first })).statusCode, 204)
+    for (const known of Object.values(passwords)) {
+      t.match(
+        problemOf(await post(app, 'login', { email, password: known })),
+        wrong,
+        'verified, and nobody is in',
+      )
+    }
+    const reset = { token: second, new_password: 'chosen in the mailbox' }
+    t.equal((await post(app, 'password/reset', reset)).statusCode, 204)
+    for (const known of Object.values(passwords)) {
+      t.match(problemOf(await post(app, 'login', { email, password: known })), wrong)
+    }
+    const login = await post(app, 'login', { email, password: 'chosen in the mailbox' })
+    t.match(login.json(), { user: { email_verified: true, name: signups[1] } })
+  })
+}
+
+t.test(
+  'E11: nor does it help to have all the mails of the hour sent before the victim signs up',
+  async (t) => {
+    const app = await testApp(t, required)
+    const email = 'victim@example.com'
+    for (const _ of [1, 2, 3]) await post(app, 'signup', { email, password, name: 'Mallory' })
+    const token = await tokenTo(app, email)
+    const own = { email, password: 'the password of victor' }
+    t.equal((await post(app, 'signup', { ...own, name: 'Victor' })).statusCode, 202)
+    t.equal((await mailTo(app, email)).length, 3)
+    t.equal((await post(app, 'email/verify', { token })).statusCode, 204)
+    t.match(problemOf(await post(app, 'login', { email, password })), wrong)
+    t.match(problemOf(await post(app, 'login', own)), wrong)
+    await forgetMails(app)
+    await post(app, 'password/forgot', { email })
+    const reset = { token: await tokenTo(app, email), new_password: own.password }
+    t.equal((await post(app, 'password/reset', reset)).statusCode, 204)
+    t.equal((await post(app, 'login', own)).statusCode, 200)
+  },
+)
+
+t.test(
+  'E11: an account that somebody else made is taken over by a reset, with nothing left of theirs',
+  async (t) => {
+    const { app, alice: attacker } = await twoUsers(t)
+    await forgetMails(app)
+    const taken = await post(app, 'signup', {
+      email: attacker.email,
+      password: 'victims password',
+      name: 'Victor',
+    })
+    t.match(problemOf(taken), { code: 'email_already_registered' })
+    await post(app, 'password/forgot', { email: attacker.email })
+    const [reset] = await mailTo(app, attacker.email)
+    t.notMatch(reset?.text, /alice,/)
+    const body = { token: await tokenTo(app, attacker.email), new_password: 'victims password' }
+    t.equal((await post(app, 'password/reset', body)).statusCode, 204)
+    t.equal((await attacker.call('GET', '/api/auth/me')).statusCode, 401)
+    t.equal((await post(app, 'refresh', { refresh_token: attacker.refreshToken })).statusCode, 401)
+    t.equal((await post(app, 'login', { email: attacker.email, password })).statusCode, 401)
+  },
+)
+
+t.test('J08: a signup that is sent twice, one after the other or at once, keeps its password', async (t) => {
+  const app = await testApp(t, required)
+  const again = { email: 'again@example.com', password, name: 'x' }
+  await post(app, 'signup', again)
+  await post(app, 'signup', again)
+  t.equal((await post(app, 'email/verify', { token: await tokenTo(app, again.email) })).statusCode, 204)
+  t.equal((await post(app, 'login', { email: again.email, password })).statusCode, 200)
+
+  const twice = { email: 'twice@example.com', password, name: 'x' }
+  await Promise.all([post(app, 'signup', twice), post(app, 'signup', twice)])
+  t.equal((await post(app, 'email/verify', { token: await tokenTo(app, twice.email) })).statusCode, 204)
+  t.equal((await post(app, 'login', { email: twice.email, password })).statusCode, 200)
+})
+
+t.test(
+  'I06: of many signups with one address at the same time one makes the account, and all get 202',
+  async (t) => {
+    const app = await testApp(t, required)
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, (_, at) => {
+        const email = at % 2 ? 'race@example.com' : 'Race@Example.com'
+        return post(app, 'signup', { email, password: `${password} ${at}`, name: `racer ${at}` })
+      }),
+    )
+    t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [202])
+    t.equal((await app.db.selectFrom('users').select('id').execute()).length, 1)
+    t.equal((await app.db.selectFrom('mail_outbox').select('id').execute()).length, 3, 'E14')
+  },
+)
+
+t.test('a signup that cannot be mailed makes no account', async (t) => {
+  const app = await testApp(t, required)
+  for (const tag of [1, 2, 3])
+    await post(app, 'signup', { email: `bob+${tag}@example.com`, password, name: 'x' })
+  t.equal((await post(app, 'signup', { email: 'bob@example.com', password, name: 'x' })).statusCode, 202)
+  const users = await app.db.selectFrom('users').select('email').orderBy('email').execute()
+  t.same(
+    users.map(({ email }) => email),
+    [1, 2, 3].map((tag) => `bob+${tag}@example.com`),
+  )
+})
+
+t.test('a link that has expired verifies nothing', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  const token = await tokenTo(app, alice.email)
+  await sql`update one_time_tokens set expires_at = now()`.execute(app.db)
+  t.match(problemOf(await post(app, 'email/verify', { token })), invalidToken)
+  t.match((await alice.call('GET', '/api/auth/me')).json(), { email_verified: false })
+})
+
+t.test('A18: each kind of token opens one door', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  await forgetMails(app)
+  const verification = await tokenTo(app, alice.email)
+  await post(app, 'password/forgot', { email: alice.email })
+  const reset = await tokenTo(app, alice.email)
+  await alice.call('PUT', '/api/auth/email', { new_email: 'alice.new@example.com', password })
+  const change = await tokenTo(app, 'alice.new@example.com')
+  const tokens = { access: alice.token, refresh: alice.refreshToken, reset, verification, change }
+  const doors: Record<
+    string,
+    { opened: string[]; status: number; open: (token: string) => Promise<number> }
+  > = {
+    bearer: {
+      opened: ['access'],
+      status: 401,
+      open: async (token) =>
+        (await app.inject({ url: '/api/auth/me', headers: { authorization: `Bearer ${token}` } })).statusCode,
+    },
+    refresh: {
+      opened: ['refresh'],
+      status: 401,
+      open: async (refresh_token) => (await post(app, 'refresh', { refresh_token })).statusCode,
+    },
+    reset: {
+      opened: ['reset'],
+      status: 400,
+      open: async (token) =>
+        (await post(app, 'password/reset', { token, new_password: 'another password' })).statusCode,
+    },
+    verify: {
+      opened: ['verification', 'change'],
+      status: 400,
+      open: async (token) => (await post(app, 'email/verify', { token })).statusCode,
+    },
+  }
+  for (const [door, { opened, status, open }] of Object.entries(doors)) {
+    for (const [kind, token] of Object.entries(tokens)) {
+      if (!opened.includes(kind)) t.equal(await open(token), status, `${kind} token at ${door}`)
+    }
+  }
+  t.match((await alice.call('GET', '/api/auth/me')).json(), { email: alice.email, email_verified: false })
+  t.equal(await doors['verify']?.open(verification), 204, 'and each is still good for its own')
+  t.equal(await doors['reset']?.open(reset), 204)
+})
+
+t.test('in production without a mail server, what needs mail says so', async (t) => {
+  const env = { NODE_ENV: 'production', DATABASE_URL: 'postgres://unused', HASH_QUEUE: '10' }
+  const { app, alice } = await twoUsers(t, { env })
+  const unavailable = { status: 503, code: 'mail_unavailable', detail: 'Mail cannot be sent' }
+  t.match(problemOf(await post(app, 'password/forgot', { email: alice.email })), unavailable)
+  t.match(problemOf(await post(app, 'email/resend', { email: 'nobody@example.com' })), unavailable)
+  const change = { new_email: 'new@example.com', password }
+  t.match(problemOf(await alice.call('PUT', '/api/auth/email', change)), unavailable)
+  await alice.call('PUT', '/api/auth/password', {
+    current_password: password,
+    new_password: 'another password',
+  })
+  t.same(await app.db.selectFrom('mail_outbox').selectAll().execute(), [], 'and nothing waits for ever')
+})
+
+t.test('F05: the new bodies take their own fields and no other', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  const extras = ['id', 'user_id', 'role', 'email_verified', 'password_hash', 'next', 'redirect']
+  for (const field of extras) {
+    for (const answer of [
+      await post(app, 'password/forgot', { email: alice.email, [field]: 'x' }),
+      await post(app, 'password/reset', { token: 'x', new_password: 'another password', [field]: 'x' }),
+      await post(app, 'email/verify', { token: 'x', [field]: 'x' }),
+      await post(app, 'email/resend', { email: alice.email, [field]: 'x' }),
+      await alice.call('PUT', '/api/auth/email', { new_email: 'a@example.com', password, [field]: 'x' }),
+    ]) {
+      t.match(problemOf(answer), { ...invalid, errors: [{ path: field }] }, field)
+    }
+  }
+})

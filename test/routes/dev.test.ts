@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import { password, problemOf, registeredRoutes, testApp } from '../helper.ts'
+import { post, tokenTo } from '../mailbox.ts'
+
+const development = { NODE_ENV: 'development', PUBLIC_URL: 'http://127.0.0.1:8000' }
+
+t.test('/dev/mailbox shows what was mailed, and how to go on without a frontend', async (t) => {
+  const app = await testApp(t, { env: development })
+  t.match((await app.inject('/dev/mailbox')).body, /No mail yet/)
+  const email = "o'neil&x@example.com"
+  await post(app, 'signup', { email, password, name: '<script>alert(1)</script>' })
+  const token = await tokenTo(app, email)
+
+  const page = await app.inject('/dev/mailbox')
+  t.equal(page.statusCode, 200)
+  t.match(page.headers['content-type'], /^text\/html/)
+  t.match(page.body, 'o&#39;neil&amp;x@example.com')
+  t.notMatch(page.body, /<script|<form|onclick/)
+  const [, link] = /The link: <a href="([^"]+)"/.exec(page.body) ?? []
+  t.equal(link, `http://127.0.0.1:8000/verify-email#token=${token}`)
+  const [, body] = /email\/verify -H .* -d &#39;(\{.*\})&#39;/.exec(page.body) ?? []
+  const verify = JSON.parse((body ?? '').replaceAll('&quot;', '"'))
+  t.equal((await post(app, 'email/verify', verify)).statusCode, 204)
+
+  await t.test('the page and the mail in it run nothing and load nothing', async (t) => {
+    const policy = String(page.headers['content-security-policy'])
+    const [, style = ''] = /<style>(.*)<\/style>/s.exec(page.body) ?? []
+    t.ok(policy.includes(`style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`))
+    t.match(policy, /^default-src 'none'; /)
+    t.match(policy, /frame-ancestors 'none'$/)
+    const [, frame = ''] = /<iframe sandbox="allow-popups" src="([^"]+)"/.exec(page.body) ?? []
+    const mail = await app.inject(frame)
+    t.equal(mail.statusCode, 200)
+    t.equal(
+      mail.headers['content-security-policy'],
+      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox allow-popups",
+    )
+    t.ok(mail.body.includes(token))
+  })
+
+  t.match(problemOf(await app.inject('/dev/mailbox/99/html')), { status: 404, code: 'not_found' })
+  t.match(problemOf(await app.inject('/dev/mailbox/samples/nothing/html')), {
+    status: 404,
+    code: 'not_found',
+  })
+  const samples = await app.inject('/dev/mailbox/samples')
+  const frames = samples.body.match(/(?<=<iframe sandbox="allow-popups" src=")[^"]+/g) ?? []
+  t.equal(frames.length, 9)
+  for (const frame of frames) t.equal((await app.inject(frame)).statusCode, 200, frame)
+
+  for (let count = 0; count < 55; count++) {
+    await app.mailbox?.send({ ...(app.mailbox.mails[0] as NonNullable<(typeof app.mailbox.mails)[number]>) })
+  }
+  t.equal(app.mailbox?.mails.length, 50, 'the latest 50')
+  t.notMatch((await app.inject('/openapi.yaml')).body, /\/dev\//, 'not in the contract')
+})
+
+t.test('behind a prefix its links have it', async (t) => {
+  const app = await testApp(t, { env: { ...development, PUBLIC_URL: 'http://127.0.0.1:8000/identity' } })
+  t.match((await app.inject('/dev/mailbox')).body, 'href="/identity/dev/mailbox/samples"')
+})
+
+t.test('in any other mode there is no such page', async (t) => {
+  const production = { NODE_ENV: 'production', DATABASE_URL: 'postgres://unused' }
+  for (const env of [{}, production]) {
+    const app = await testApp(t, { env })
+    t.match(problemOf(await app.inject('/dev/mailbox')), { status: 404, code: 'not_found' })
+    t.same(
+      registeredRoutes(app).filter(({ url }) => url.startsWith('/dev')),
+      [],
+    )
+  }
+})
