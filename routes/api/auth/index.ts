@@ -130,7 +130,8 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         response: { 204: { ...Type.Null(), description: 'The sessions are over' } },
       },
       preValidation: async (request) => {
-        request.body ??= {}
+        // A body of `null` is one, and not what the contract has.
+        if (request.body === undefined) request.body = {}
       },
     },
     async (request, reply) => {

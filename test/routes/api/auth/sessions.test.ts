@@ -107,6 +107,14 @@ t.test('logout ends this session, the others, or all', async (t) => {
   for (const payload of [{ scope: 'everything' }, { scope: null }, { scope: 'all', user_id: bob.id }]) {
     t.match(problemOf(await logOut(app, bob.token, payload)), { status: 400, code: 'validation_failed' })
   }
+  const nothing = await app.inject({
+    method: 'POST',
+    url: '/api/auth/logout',
+    payload: 'null',
+    headers: { authorization: `Bearer ${bob.token}`, 'content-type': 'application/json' },
+  })
+  t.match(problemOf(nothing), { status: 400, code: 'validation_failed' }, 'null is a body, and not an object')
+  t.equal(await me(app, bob.token), 200, 'a refused logout ends nothing')
   const events = await app.db
     .selectFrom('security_events')
     .select('event')
