@@ -1,6 +1,5 @@
 import fp from 'fastify-plugin'
 import { type AccountLimits, createAccountLimits, noAccountLimits } from '../src/accounts/limits.ts'
-import { insertEvents, logEvents, type SecurityEvent } from '../src/audit.ts'
 import type { Budgets } from '../src/limits.ts'
 import { knownAddresses } from '../src/sessions/known-addresses.ts'
 
@@ -18,17 +17,6 @@ export default fp<{ readonly budgets: Budgets | false; readonly secret: string }
       return
     }
 
-    /** An event of an account that exists is a row too: at most one for each window, since a flood must fill no table. */
-    function tell(event: SecurityEvent): void {
-      logEvents(app.log, [event])
-      if (event.userId === undefined) return
-      // Not waited for: the answer must take as long where there is no account.
-      app.db
-        .transaction()
-        .execute((trx) => insertEvents(trx, [event]))
-        .catch((err: unknown) => app.log.warn({ err }, 'a security event could not be kept'))
-    }
-
     app.decorate(
       'accountLimits',
       createAccountLimits({
@@ -37,8 +25,9 @@ export default fp<{ readonly budgets: Budgets | false; readonly secret: string }
         secret,
         knownAddresses: (userId) => knownAddresses(app.db, userId),
         onReached(counter, guess) {
+          // At most one for each window.
           if (!app.firstTimes.isFirst(counter)) return
-          tell({
+          app.securityEvents.note({
             event: 'rate_limit_reached',
             userId: guess?.userId,
             ip: guess?.ip,
@@ -51,6 +40,6 @@ export default fp<{ readonly budgets: Budgets | false; readonly secret: string }
   {
     name: 'latchkey-account-limits',
     fastify: '5.x',
-    dependencies: ['latchkey-database', 'latchkey-rate-limit'],
+    dependencies: ['latchkey-database', 'latchkey-rate-limit', 'latchkey-security-events'],
   },
 )

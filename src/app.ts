@@ -18,6 +18,7 @@ import passwords from '../plugins/passwords.ts'
 import pressure from '../plugins/pressure.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestLog from '../plugins/request-log.ts'
+import securityEvents from '../plugins/security-events.ts'
 import securityHeaders from '../plugins/security-headers.ts'
 import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
@@ -98,6 +99,7 @@ export async function buildApp(
   await app.register(notFound)
   await app.register(database, { db, prepare })
   await app.register(cleanUp)
+  await app.register(securityEvents)
   await app.register(accountLimits, { budgets: config.budgets, secret: config.secretKey })
   await app.register(passwords, config.hashing)
   await app.register(blocklist, { enabled: config.passwordBlocklist, publicUrl: config.publicUrl })

@@ -1,7 +1,11 @@
-import type { Trx } from './db/schema.ts'
+import type { Db, Trx } from './db/schema.ts'
 
 /** The names are stable: alerts are written against them. */
 export type SecurityEventName =
+  | 'account_created'
+  | 'login'
+  | 'login_failed'
+  | 'reauthentication_failed'
   | 'refresh_token_reused'
   | 'session_ended'
   | 'tokens_revoked'
@@ -49,5 +53,48 @@ export function logEvents(log: SecurityLog, events: readonly SecurityEvent[]): v
   for (const event of events) {
     const fields = { ...rowOf(event), ...(event.limit ? { limit: event.limit } : {}) }
     log[alarming.has(event.event) ? 'warn' : 'info'](fields, 'security event')
+  }
+}
+
+/** How long a row may come after its log line, in milliseconds. */
+const delay = 1_000
+
+/** Of more than that in one delay only the log tells: a flood must fill neither memory nor a table. */
+const most = 1_000
+
+/**
+ * Events that no transaction carries: a log line at once, and for an account that exists a row a moment later. The
+ * answer does not wait for the row, nor does the next one feel it: there is none where there is no account.
+ */
+export class LaterEvents {
+  readonly #db: Db
+  readonly #log: SecurityLog
+  #pending: SecurityEvent[] = []
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(db: Db, log: SecurityLog) {
+    this.#db = db
+    this.#log = log
+  }
+
+  note(event: SecurityEvent): void {
+    logEvents(this.#log, [event])
+    if (event.userId === undefined || this.#pending.length >= most) return
+    this.#pending.push(event)
+    this.#timer ??= setTimeout(() => this.flush(), delay).unref()
+  }
+
+  /** Writes the rows that are still to be written; those that cannot be are in the log. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const events = this.#pending
+    this.#pending = []
+    if (events.length === 0) return
+    try {
+      await this.#db.transaction().execute((trx) => insertEvents(trx, events))
+    } catch (err) {
+      this.#log.warn({ err, lost: events.length }, 'security events could not be kept')
+    }
   }
 }

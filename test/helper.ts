@@ -161,6 +161,19 @@ export async function twoUsers(t: Test, options: AppOptions = {}) {
   return { app, alice, bob }
 }
 
+/** Names of a user's security events, oldest first, but for what its account was made by. */
+export async function eventsOf(app: FastifyInstance, { id }: { readonly id: string }): Promise<string[]> {
+  await app.securityEvents.flush()
+  const rows = await app.db
+    .selectFrom('security_events')
+    .select('event')
+    .where('user_id', '=', id)
+    .where('event', '!=', 'account_created')
+    .orderBy('id')
+    .execute()
+  return rows.map(({ event }) => event)
+}
+
 /** A problem answer, as far as it does not change from one request to the next. */
 export function problemOf(answer: LightMyRequestResponse) {
   const { request_id: _, ...body } = answer.json()

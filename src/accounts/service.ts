@@ -1,3 +1,4 @@
+import type { LaterEvents } from '../audit.ts'
 import type { Trx } from '../db/schema.ts'
 import { deleteTokens } from '../mail/one-time-token-repository.ts'
 import { Problem } from '../problem.ts'
@@ -23,6 +24,7 @@ export interface AccountDeps extends SessionDeps {
   readonly verificationRequired: boolean
   readonly accountLimits: AccountLimits
   readonly blocklist: Blocklist
+  readonly securityEvents: Pick<LaterEvents, 'note'>
 }
 
 /** Where a password that is asked for in a session comes from. */
@@ -55,6 +57,8 @@ export async function signUp(deps: AccountDeps, wanted: SignUp, client: Client):
     const opening = { userId: user.id, passwordHash, client }
     const session = await openSession(trx, deps.sessionPolicy, opening, consequences)
     if (!session) throw new Error('the account that was just made is not there')
+    const made = { userId: user.id, sessionId: session.id, ip: client.ip }
+    consequences.events.push({ event: 'account_created', ...made })
     // One that is not accepted stops no signup: the account can ask again.
     if (deps.mail.available) await consequences.request({ kind: 'signup', recipient: email })
     return { user, session }
@@ -71,16 +75,23 @@ export async function logIn(
   client: Client,
 ): Promise<SignedIn> {
   const email = canonicalEmail(given.email)
-  const attempt = { email, password: given.password, ip: client.ip, left: client.left }
+  const { ip, left } = client
+  const failure = 'login_failed' as const
+  const attempt = { failure, email, password: given.password, ip, left }
   const find = () => findCredentials(deps.db, email)
   return withPassword(deps, attempt, find, async ({ password_hash: _, ...user }, hash) => {
-    if (deps.verificationRequired && !user.email_verified) throw new Problem('email_not_verified')
+    if (deps.verificationRequired && !user.email_verified) {
+      deps.securityEvents.note({ event: failure, userId: user.id, ip })
+      throw new Problem('email_not_verified')
+    }
     const opening = { userId: user.id, passwordHash: hash, client }
-    const session = await committing(deps, (trx, consequences) =>
-      openSession(trx, deps.sessionPolicy, opening, consequences),
-    )
+    const session = await committing(deps, async (trx, consequences) => {
+      const opened = await openSession(trx, deps.sessionPolicy, opening, consequences)
+      if (opened) consequences.events.push({ event: 'login', userId: user.id, sessionId: opened.id, ip })
+      return opened
+    })
     if (!session) return undefined
-    const verified = { userId: user.id, hash, password: given.password, sessionId: session.id, ip: client.ip }
+    const verified = { userId: user.id, hash, password: given.password, sessionId: session.id, ip }
     await upgradeHash(deps, verified)
     return { user, session }
   })

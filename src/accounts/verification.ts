@@ -8,7 +8,7 @@ import type { UsedToken } from '../tokens/used-token.ts'
 import { canonicalEmail } from './email.ts'
 import { assertAcceptable } from './new-password.ts'
 import { assertMailAvailable, assertRoom } from './recovery.ts'
-import { type AccountDeps, endAccess, type SignUp } from './service.ts'
+import { type AccountDeps, type Asker, endAccess, type SignUp } from './service.ts'
 import {
   contestUnverifiedAccount,
   findCredentials,
@@ -23,18 +23,22 @@ import {
  * new, waits to be verified or is taken; the mail says which. docs/mail.md tells why it goes as it goes.
  * @throws Problem mail_unavailable, validation_failed, service_unavailable
  */
-export async function signUpUnverified(deps: AccountDeps, wanted: SignUp, left?: AbortSignal): Promise<void> {
+export async function signUpUnverified(
+  deps: AccountDeps,
+  wanted: SignUp,
+  from: Omit<Asker, 'sid'>,
+): Promise<void> {
   assertMailAvailable(deps)
   assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
   // A second time when another signup with the address was faster.
-  if (!(await trySignUp(deps, wanted, left))) await trySignUp(deps, wanted, left)
+  if (!(await trySignUp(deps, wanted, from))) await trySignUp(deps, wanted, from)
 }
 
 /** @returns false when the address was new and then was not */
 async function trySignUp(
   deps: AccountDeps,
   { email: address, password, name }: SignUp,
-  left: AbortSignal | undefined,
+  { ip, left }: Omit<Asker, 'sid'>,
 ): Promise<boolean> {
   const email = canonicalEmail(address)
   const known = await findCredentials(deps.db, email)
@@ -43,16 +47,21 @@ async function trySignUp(
   const waiting = known?.email_verified ? undefined : known?.password_hash
   const again = known !== undefined && (await deps.passwords.verify(waiting, password, left))
   try {
-    await committing(deps, async (trx, { request }) => {
+    const made = await committing(deps, async (trx, { request }) => {
       const outcome = await request({ kind: 'signup', recipient: email })
       assertRoom(outcome)
       if (passwordHash === null) {
         // Without a mail too: else an attacker who had them all sent would have the victim confirm one of those.
         if (!again) await contestUnverifiedAccount(trx, email, name)
-      } else if (outcome === 'accepted' && !(await insertUser(trx, { email, name, passwordHash }))) {
-        throw new Problem('email_already_registered')
+      } else if (outcome === 'accepted') {
+        const user = await insertUser(trx, { email, name, passwordHash })
+        if (!user) throw new Problem('email_already_registered')
+        return user
       }
+      return undefined
     })
+    // Not in the transaction: a new address must cost it no more than a taken one.
+    if (made) deps.securityEvents.note({ event: 'account_created', userId: made.id, ip })
     return true
   } catch (error) {
     if (error instanceof Problem && error.code === 'email_already_registered') return false

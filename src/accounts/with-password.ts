@@ -1,3 +1,4 @@
+import type { LaterEvents } from '../audit.ts'
 import type { Db } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId } from '../tokens/owner.ts'
@@ -9,6 +10,7 @@ import { findOwnedPasswordHash } from './users.ts'
 interface Deps {
   readonly passwords: Passwords
   readonly accountLimits: AccountLimits
+  readonly securityEvents: Pick<LaterEvents, 'note'>
 }
 
 interface Found {
@@ -17,6 +19,8 @@ interface Found {
 }
 
 interface Attempt {
+  /** What a wrong password is, in the log of security events. */
+  readonly failure: 'login_failed' | 'reauthentication_failed'
   readonly password: string
   /** Whose guesses are counted: the canonical address, whether it has an account or not. */
   readonly email: string
@@ -33,13 +37,14 @@ interface Attempt {
  * @throws Problem invalid_credentials, rate_limited, service_unavailable, and whatever `find` and `work` do
  */
 export async function withPassword<Account extends Found, T>(
-  { passwords, accountLimits }: Deps,
-  { password, left, ...from }: Attempt,
+  { passwords, accountLimits, securityEvents }: Deps,
+  { password, left, failure, ...from }: Attempt,
   find: () => Promise<Account | undefined>,
   work: (found: Account, hash: string) => Promise<T | undefined>,
 ): Promise<T> {
+  let found: Account | undefined
   for (let attempt = 1; attempt <= 2; attempt++) {
-    const found = await find()
+    found = await find()
     const matched = await accountLimits.guess({ ...from, userId: found?.id }, () =>
       passwords.verify(found?.password_hash, password, left),
     )
@@ -47,6 +52,7 @@ export async function withPassword<Account extends Found, T>(
     const done = await work(found, found.password_hash)
     if (done !== undefined) return done
   }
+  securityEvents.note({ event: failure, userId: found?.id, sessionId: from.sessionId, ip: from.ip })
   throw new Problem('invalid_credentials')
 }
 
@@ -67,6 +73,7 @@ export async function withOwnedPassword<T>(
     return { ...found, id: owner }
   }
   const { email } = await find()
-  const attempt = { password, email: email ?? owner, ip, sessionId: sid || undefined, left }
+  const failure = 'reauthentication_failed' as const
+  const attempt = { failure, password, email: email ?? owner, ip, sessionId: sid || undefined, left }
   return withPassword(deps, attempt, find, (_, hash) => work(hash))
 }

@@ -59,11 +59,13 @@ t.test('I05: what a sender writes never becomes a line of its own', async (t) =>
   for (const request of requests) {
     lines.length = 0
     await app.inject(request)
-    t.equal(lines.length, 1, `${request.method} ${request.url.slice(0, 20)}`)
-    const [line = ''] = lines
-    t.equal(line.indexOf('\n'), line.length - 1, 'one line')
-    t.match(JSON.parse(line), { level: 30, msg: 'request', method: request.method })
-    t.notMatch(line, /canary|forged/, 'and holds nothing of it')
+    const requestLines = lines.filter((line) => JSON.parse(line).msg === 'request')
+    t.equal(requestLines.length, 1, `${request.method} ${request.url.slice(0, 20)}`)
+    t.match(JSON.parse(requestLines[0] ?? ''), { level: 30, method: request.method })
+    for (const line of lines) {
+      t.equal(line.indexOf('\n'), line.length - 1, 'one line')
+      t.notMatch(line, /canary|forged/, 'and holds nothing of it')
+    }
   }
 })
 

@@ -67,7 +67,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       if (!app.verificationRequired) {
         return reply.code(201).send(answer(await signUp(app, request.body, clientOf(request))))
       }
-      await signUpUnverified(app, request.body, request.left ?? undefined)
+      await signUpUnverified(app, request.body, clientOf(request))
       return reply.code(202).send(accepted.signup)
     },
   )

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import t from 'tap'
-import { password, problemOf, testApp, twoUsers } from '../../../helper.ts'
+import { eventsOf, password, problemOf, testApp, twoUsers } from '../../../helper.ts'
 import { comparable, forgetMails, mailTo, post, recordingApp, tokenTo } from '../../../mailbox.ts'
 
 const invalidToken = { status: 400, code: 'invalid_token' }
@@ -39,9 +39,7 @@ t.test('signup opens a session at once and mails a link; the link verifies the a
   t.match((await alice.call('GET', '/api/auth/me')).json(), { email_verified: true }, 'the session goes on')
   t.match((await bob.call('GET', '/api/auth/me')).json(), { email_verified: false })
   t.match(problemOf(await post(app, 'email/verify', { token })), invalidToken, 'once')
-  t.match(await app.db.selectFrom('security_events').select(['event', 'user_id']).execute(), [
-    { event: 'email_verified', user_id: alice.id },
-  ])
+  t.same(await eventsOf(app, alice), ['email_verified'])
 })
 
 t.test('resend mails another link, which replaces the first; a verified address gets none', async (t) => {
@@ -81,7 +79,9 @@ t.test('C02: signup says and does the same for a new address and a taken one', a
   const signUpAs = async (email: string, changes: object = {}) => {
     const before = statements.length
     const answer = comparable(await post(app, 'signup', { email, password, name: 'x', ...changes }))
-    return { ...answer, statements: statements.slice(before) }
+    // Events are written when no answer waits for them, maybe while this one does.
+    const ofAnswer = statements.slice(before).filter((statement) => !statement.includes('security_events'))
+    return { ...answer, statements: ofAnswer }
   }
   const taken = await signUpAs('taken@example.com')
   await post(app, 'email/verify', { token: await tokenTo(app, 'taken@example.com') })
