@@ -24,6 +24,7 @@ async function caseOf(app: FastifyInstance, verify: Verify): Promise<() => Promi
   const { token } = app.issueAccessToken(
     'user_01kb3v5rs1e2wbhx4hrsz3zj5e',
     'session_01kb3v5rs1e2wbhx4hrsz3zj5f',
+    900,
   )
   const request = await new Promise<FastifyRequest>((resolve) => {
     requested = resolve

@@ -4,8 +4,12 @@ import { type AccessTokenPolicy, accessTokenClaims } from '../src/tokens/access-
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Signs an access token for a session; it lives for `expiresIn` seconds. */
-    issueAccessToken(userId: string, sessionId: string): { token: string; expiresIn: number }
+    /** Signs an access token for a session that has `secondsLeft`; it lives for `expiresIn` seconds. */
+    issueAccessToken(
+      userId: string,
+      sessionId: string,
+      secondsLeft: number,
+    ): { token: string; expiresIn: number }
   }
 }
 
@@ -17,11 +21,12 @@ interface AccessTokenOptions {
 /** `app.issueAccessToken()`, which signs with the secret or with the key pair of the moment. */
 export default fp<AccessTokenOptions>(
   async (app, { policy, clock }) => {
-    app.decorate('issueAccessToken', (userId: string, sessionId: string) => {
-      const claims = accessTokenClaims(policy, { userId, sessionId, now: clock() })
+    app.decorate('issueAccessToken', (userId: string, sessionId: string, secondsLeft: number) => {
+      const lifetime = Math.min(policy.lifetime, secondsLeft)
+      const claims = accessTokenClaims({ ...policy, lifetime }, { userId, sessionId, now: clock() })
       const keyring = app.signingKeys
       const token = keyring ? app.jwt.sign(claims, keyring.signingKey()) : app.jwt.sign(claims)
-      return { token, expiresIn: policy.lifetime }
+      return { token, expiresIn: lifetime }
     })
   },
   { name: 'latchkey-access-tokens', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-signing-keys'] },

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { Environment } from '../src/config.ts'
 import { problemCodes } from '../src/problem.ts'
@@ -49,5 +49,72 @@ t.test('docs/errors.md is what the catalogue makes, and explains every code', as
   for (const code of problemCodes) {
     t.ok(written.includes(`### ${code}\n`), code)
     for (const text of Object.values(explanations[code])) t.match(text, /^[A-Z].*\.$/, code)
+  }
+})
+
+/** Every TypeScript file of some folders. */
+function sourcesOf(...folders: string[]): string[] {
+  return folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => `${folder}/${file}`),
+  )
+}
+
+t.test('docs/security.md: what it names is there', async (t) => {
+  const text = readFileSync('docs/security.md', 'utf8')
+  const path =
+    /`((?:src|plugins|routes|test|bench|client|docs)\/[\w./-]*|[\w.-]+\.(?:json|yaml)|Dockerfile)`/g
+  const named = [...text.matchAll(path)].map(([, name = '']) => name)
+  t.ok(named.length > 100)
+  t.same(
+    named.filter((name) => !existsSync(name)),
+    [],
+  )
+  const tests = sourcesOf('test')
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('')
+  const rows = new Set(text.match(/\b[A-J]\d\d\b/g))
+  t.same(
+    [...rows].filter((row) => !new RegExp(`['\`][^'\`\n]*\\b${row}\\b[^'\`\n]*:`).test(tests)),
+    [],
+  )
+})
+
+t.test('docs/security.md: each file that uses cryptography is in the inventory', async (t) => {
+  const [, inventory = ''] = readFileSync('docs/security.md', 'utf8').split(/^## Cryptography$|^## Data$/m)
+  const uses = /from '(node:crypto|node:tls|argon2|bcrypt|@fastify\/jwt|nodemailer)'|\bcrypto\./
+  const files = sourcesOf('src', 'plugins', 'routes').filter((file) => uses.test(readFileSync(file, 'utf8')))
+  t.ok(files.length > 10)
+  t.same(
+    files.filter((file) => !inventory.includes(file)),
+    [],
+  )
+})
+
+t.test('docs/security.md: the counts of the ASVS are those of its rows', async (t) => {
+  const [, chapters = '', beyond = ''] = readFileSync('docs/security.md', 'utf8').split(
+    /^## OWASP ASVS 5.0$|^### Beyond these chapters$/m,
+  )
+  const cellsOf = (text: string, form: RegExp) =>
+    text
+      .split('\n')
+      .filter((line) => form.test(line))
+      .map((line) => line.split('|').map((cell) => cell.trim()))
+  const rows = { chapters: cellsOf(chapters, /^\| \d+\.\d/), beyond: cellsOf(beyond, /^\| \d+\.\d/) }
+  const ids = Object.values(rows).flatMap((part) => part.map(([, id]) => id))
+  t.equal(new Set(ids).size, ids.length, 'each once')
+  t.ok(ids.length > 200)
+  for (const [, part = '', level, ...counts] of cellsOf(chapters, /^\| (chapters|beyond) /)) {
+    const states = rows[part as keyof typeof rows].filter((row) => row[2] === level).map((row) => row[4])
+    const counted = ['met', 'not applicable', 'open'].map(
+      (state) => states.filter((found) => found === state).length,
+    )
+    t.same(counts.slice(0, 3).map(Number), counted, `${part} ${level}`)
+    t.equal(
+      counted.reduce((sum, count) => sum + count),
+      states.length,
+      'no other state',
+    )
   }
 })

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { sql } from 'kysely'
 import t from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
@@ -34,6 +36,38 @@ t.test('MIGRATE_ON_START=false waits for the migrate command', async (t) => {
   t.match(await runCommand(t, env, cwd, 'migrate'), { code: 0, output: 'the schema is up to date\n' })
   const service = await startService(t, env, cwd)
   t.same(await service.stop('SIGTERM'), { code: 0, signal: null })
+})
+
+t.test('docs/configuration.md: a role that may only read and write rows serves', async (t) => {
+  const env = await production(t, { ALGORITHM: 'ES256' })
+  const cwd = t.testdir()
+  await runCommand(t, env, cwd, 'migrate')
+  const role = `latchkey_test_${randomUUID().replaceAll('-', '')}`
+  const admin = openPostgres({ url: env['DATABASE_URL'] ?? '', poolSize: 1, onIdleError: () => {} })
+  t.teardown(async () => {
+    await sql`drop owned by ${sql.id(role)}`.execute(admin)
+    await sql`drop role ${sql.id(role)}`.execute(admin)
+    await admin.destroy()
+  })
+  await sql`create role ${sql.id(role)} login`.execute(admin)
+  const [, grants = ''] = /```sql\n(grant .*?)```/s.exec(readFileSync('docs/configuration.md', 'utf8')) ?? []
+  await sql.raw(grants.replaceAll('latchkey_service', role)).execute(admin)
+
+  const url = new URL(env['DATABASE_URL'] ?? '')
+  url.username = role
+  const restricted = { ...env, DATABASE_URL: url.href, MIGRATE_ON_START: 'false' }
+  const service = await startService(t, restricted, cwd)
+  const alice = { email: 'test@example.com', password: 'correct horse battery', name: 'Test User' }
+  const signup = await post(`${service.url}/api/auth/signup`, alice)
+  t.equal(signup.status, 201)
+  const { token } = (await signup.json()) as { token: string }
+  t.equal((await post(`${service.url}/api/auth/logout`, {}, token)).status, 204)
+  t.same(await service.stop('SIGTERM'), { code: 0, signal: null })
+
+  const theirs = openPostgres({ url: url.href, poolSize: 1, onIdleError: () => {} })
+  t.teardown(() => theirs.destroy())
+  await t.rejects(sql`drop table tasks`.execute(theirs), { code: '42501' })
+  await t.rejects(sql`create table mine (id int)`.execute(theirs), { code: '42501' })
 })
 
 t.test('J15: a column that a migration adds meanwhile stops no statement and no transaction', async (t) => {

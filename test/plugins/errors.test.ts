@@ -66,6 +66,7 @@ t.test('G19: a fault of the service is one answer: a request id and no text', as
 const securityHeaders = {
   'cache-control': 'no-store',
   'content-security-policy': /frame-ancestors 'none'/,
+  'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'no-referrer',
   'strict-transport-security': /max-age=\d{8}/,
   'x-content-type-options': 'nosniff',

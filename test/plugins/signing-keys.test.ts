@@ -215,7 +215,7 @@ t.test(
   async (t) => {
     const { app, time, store, db, status, refuses } = await appWith(t, 'EdDSA')
     const alice = await signUp(app, 'alice')
-    const issue = () => app.issueAccessToken(alice.id, 'session_01kb3v5rs1e2wbhx4hrsz3zj5f').token
+    const issue = () => app.issueAccessToken(alice.id, 'session_01kb3v5rs1e2wbhx4hrsz3zj5f', 900).token
     const first = keyOf(app)
     const next = await rotateKeys(store, { atOnce: false })
     await app.signingKeys?.reload()

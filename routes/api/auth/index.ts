@@ -6,7 +6,7 @@ import { logIn, signUp } from '../../../src/accounts/service.ts'
 import { signUpUnverified } from '../../../src/accounts/verification.ts'
 import { logOut } from '../../../src/sessions/ending.ts'
 import { refreshToken } from '../../../src/sessions/refresh-token.ts'
-import { refreshSession, type SignedIn } from '../../../src/sessions/service.ts'
+import { refreshSession, type SignedIn, secondsLeft } from '../../../src/sessions/service.ts'
 import { clientOf } from './client.ts'
 import emailRoutes from './email/index.ts'
 import meRoutes from './me/index.ts'
@@ -28,8 +28,9 @@ const tags = ['auth']
 export default async function authRoutes(app: RouteScope): Promise<void> {
   for (const schema of schemas) app.addSchema(schema)
 
-  function answer({ user, session: { id, generation, salt } }: SignedIn) {
-    const { token, expiresIn } = app.issueAccessToken(user.id, id)
+  function answer({ user, session }: SignedIn) {
+    const { id, generation, salt } = session
+    const { token, expiresIn } = app.issueAccessToken(user.id, id, secondsLeft(session))
     return {
       user,
       token,

@@ -183,6 +183,17 @@ t.test('B09: a session ends 14 days after its last use and 30 days after its sta
   t.match(problemOf(await refresh(app, answer.json().refresh_token)), invalidGrant, 'absolute')
 })
 
+t.test('B09: no access token outlives its session', async (t) => {
+  const { app, alice } = await twoUsers(t, { env: { ACCESS_TOKEN_EXPIRE_MINUTES: '15' } })
+  await passTime(app, 30 * 86_400 - 300)
+  await sql`update sessions set idle_expires_at = expires_at`.execute(app.db)
+  const { token, expires_in } = (await refresh(app, alice.refreshToken)).json()
+  const { iat, exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString())
+  t.equal(exp - iat, expires_in)
+  t.ok(expires_in > 200 && expires_in <= 300, `${expires_in} seconds`)
+  t.equal(await me(app, token), 200)
+})
+
 t.test('B11, B12: only the token itself, whole and unchanged', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const token = alice.refreshToken
