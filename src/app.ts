@@ -67,6 +67,8 @@ export async function buildApp(
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
     genReqId: ({ headers }) => foreignRequestId(headers['x-request-id']) ?? randomUUID(),
+    // Long enough for a busy machine to make an RSA key and the first migration; the default is 10 seconds.
+    pluginTimeout: 60_000,
     trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
     // For a whole request to arrive, and in `http` for its head: who sends a byte a second holds no connection.
     requestTimeout: 25_000,
