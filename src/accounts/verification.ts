@@ -1,5 +1,7 @@
 import { violatesUnique } from '../db/errors.ts'
 import type { Trx } from '../db/schema.ts'
+import { hasBody, type KeyedRequest } from '../idempotency/keyed-request.ts'
+import { findKept, keep, lockKey } from '../idempotency/repository.ts'
 import { deleteTokens, findToken, type OneTimeToken, useToken } from '../mail/one-time-token-repository.ts'
 import { Problem } from '../problem.ts'
 import { type Consequences, committing } from '../sessions/committing.ts'
@@ -21,19 +23,26 @@ import {
 /**
  * Signs up where an address has to be verified before anybody can log in. The answer is one whether the address is
  * new, waits to be verified or is taken; the mail says which. docs/mail.md tells why it goes as it goes.
+ * @param keyed of a request that may come again, and then sends no other mail; its answer is as silent as any
  * @throws Problem mail_unavailable, validation_failed, service_unavailable
  */
-export async function signUpUnverified(deps: AccountDeps, wanted: SignUp, left?: AbortSignal): Promise<void> {
+export async function signUpUnverified(
+  deps: AccountDeps,
+  wanted: SignUp,
+  keyed: KeyedRequest | null,
+  left?: AbortSignal,
+): Promise<void> {
   assertMailAvailable(deps)
   assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
   // A second time when another signup with the address was faster.
-  if (!(await trySignUp(deps, wanted, left))) await trySignUp(deps, wanted, left)
+  if (!(await trySignUp(deps, wanted, keyed, left))) await trySignUp(deps, wanted, keyed, left)
 }
 
 /** @returns false when the address was new and then was not */
 async function trySignUp(
   deps: AccountDeps,
   { email: address, password, name }: SignUp,
+  keyed: KeyedRequest | null,
   left: AbortSignal | undefined,
 ): Promise<boolean> {
   const email = canonicalEmail(address)
@@ -44,20 +53,30 @@ async function trySignUp(
   const again = known !== undefined && (await deps.passwords.verify(waiting, password, left))
   try {
     await committing(deps, async (trx, { request }) => {
+      if (keyed) await lockKey(trx, email, keyed)
+      // Asked for a new address too: it takes the same statements.
+      const done = keyed && (await wasDone(trx, known?.id ?? '', keyed))
+      // Of an address that waits, only the password that it waits with is the same request again.
+      if (done && (again || known?.email_verified)) return
       const outcome = await request({ kind: 'signup', recipient: email })
       assertRoom(outcome)
-      if (passwordHash === null) {
-        // Without a mail too: else an attacker who had them all sent would have the victim confirm one of those.
-        if (!again) await contestUnverifiedAccount(trx, email, name)
-      } else if (outcome === 'accepted' && !(await insertUser(trx, { email, name, passwordHash }))) {
-        throw new Problem('email_already_registered')
-      }
+      // Without a mail too: else an attacker who had them all sent would have the victim confirm one of those.
+      if (known && !again) await contestUnverifiedAccount(trx, email, name)
+      if (outcome !== 'accepted') return
+      const user = passwordHash === null ? known : await insertUser(trx, { email, name, passwordHash })
+      if (!user) throw new Problem('email_already_registered')
+      if (keyed) await keep(trx, user.id, keyed, null)
     })
     return true
   } catch (error) {
     if (error instanceof Problem && error.code === 'email_already_registered') return false
     throw error
   }
+}
+
+async function wasDone(trx: Trx, userId: string, keyed: KeyedRequest): Promise<boolean> {
+  const kept = await findKept(trx, userId, keyed)
+  return kept !== undefined && hasBody(keyed, kept.body_mac)
 }
 
 /**
