@@ -45,7 +45,7 @@ export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings):
     let held = await storage.get()
     // What another tab has stored takes a moment to be seen here: browsers share localStorage without waiting.
     for (let look = 0; look < looks && held?.token === refused.token; look++) {
-      await new Promise((resolve) => setTimeout(resolve, lookMs))
+      await new Promise((resolve) => setTimeout(resolve, 20))
       held = await storage.get()
     }
     if (!held) return {}
@@ -102,15 +102,6 @@ interface Locks {
 /** What is done under a lock; told how often to look again for what another tab may have stored. */
 type Work<T> = (looks: number) => Promise<T>
 
-/** Milliseconds between two looks. */
-const lookMs = 20
-
-/** Another tab had the lock until now, so it has most likely stored something. */
-const looksAfterWaiting = 10
-
-/** Another tab may have given it back a moment ago. It delays a refresh, once in the life of an access token. */
-const looksAtOnce = 3
-
 const queues = new WeakMap<SessionStorage, Promise<unknown>>()
 
 /** One at a time among all clients of a storage; among tabs too, where the storage and the browser allow it. */
@@ -124,8 +115,9 @@ function exclusively<T>(storage: SessionStorage, work: Work<T>): Promise<T> {
 }
 
 async function underLock<T>(locks: Locks, name: string, work: Work<T>): Promise<T> {
+  // Where it is free, another tab may have given it back a moment ago.
   const atOnce = await locks.request(name, { ifAvailable: true }, async (lock) =>
-    lock ? { result: await work(looksAtOnce) } : undefined,
+    lock ? { result: await work(3) } : undefined,
   )
-  return atOnce ? atOnce.result : locks.request(name, () => work(looksAfterWaiting))
+  return atOnce ? atOnce.result : locks.request(name, () => work(10))
 }
