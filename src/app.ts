@@ -12,6 +12,7 @@ import database from '../plugins/database.ts'
 import errors from '../plugins/errors.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
 import framing from '../plugins/framing.ts'
+import idempotency from '../plugins/idempotency.ts'
 import mail from '../plugins/mail.ts'
 import notFound from '../plugins/not-found.ts'
 import passwords from '../plugins/passwords.ts'
@@ -33,6 +34,7 @@ import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
+import { macKeys } from './idempotency/keyed-request.ts'
 import { describeError } from './log.ts'
 import { oneTimeKeys } from './mail/one-time-token.ts'
 import { english } from './mail/texts.ts'
@@ -94,6 +96,7 @@ export async function buildApp(
   await app.register(cors, { origins: config.corsOrigins })
   await app.register(framing)
   await app.register(validation)
+  await app.register(idempotency, { keys: macKeys(config.secretKey, config.previousSecretKey) })
   await app.register(contract)
   await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
   await app.register(errors)

@@ -77,6 +77,11 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'The request did not arrive completely in time. The connection ends.',
     client: 'Send it again on a new connection: nothing of it was done.',
   },
+  idempotency_in_progress: {
+    when: 'Another request with this [`Idempotency-Key`](idempotency.md) is under way.',
+    client:
+      'Wait as many seconds as `Retry-After` says, then send the same again: it gets the outcome of the other.',
+  },
   precondition_failed: {
     when: 'The task is no longer at the version that `If-Match` named. Nothing was changed.',
     client: 'Read the task again, apply the change to what it is now, and send it with the new `ETag`.',
@@ -92,6 +97,11 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   unsupported_media_type: {
     when: 'There is a body, and it is not `application/json` in UTF-8, or it is compressed.',
     client: mendTheRequest,
+  },
+  idempotency_key_reused: {
+    when: 'In the last 24 hours this [`Idempotency-Key`](idempotency.md) came with another body. At signup also: with another password than the account has. Nothing was done.',
+    client:
+      'Draw a new key for each thing that is to be done once, and keep it for the repetitions of that one only.',
   },
   rate_limited: {
     when: 'More requests from this address than its budget for a minute allows, see [limits](configuration.md#limits). Nothing was done.',
@@ -109,7 +119,7 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   service_unavailable: {
     when: 'The service cannot answer now: the database is away, too many passwords wait to be hashed, it cannot know which sessions have ended, the keys of a trusted issuer cannot be fetched, or (at /health/ready) it is shutting down.',
     client:
-      'Wait as many seconds as `Retry-After` says, or a few, then send the same again; a refresh with the same token. The session is good. A change whose database went away in the middle may have been made: where twice would matter, read first.',
+      'Wait as many seconds as `Retry-After` says, or a few, then send the same again; a refresh with the same token. The session is good. A change whose database went away in the middle may have been made: where twice would matter, read first, or send an [`Idempotency-Key`](idempotency.md) from the start.',
   },
   mail_unavailable: {
     when: 'A mail is needed and cannot be sent: no mail server is configured, or too many mails wait.',

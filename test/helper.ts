@@ -76,6 +76,7 @@ const tables = [
   'signing_keys',
   'one_time_tokens',
   'mail_outbox',
+  'idempotency_keys',
 ]
 
 async function embeddedDatabase(): Promise<Db> {

@@ -30,8 +30,11 @@ type Answer<Path extends keyof paths> = Promise<
 >
 
 export interface LatchkeySession {
-  /** Makes an account and keeps its session. */
-  signUp(body: Schemas['SignUp']): Answer<'/api/auth/signup'>
+  /**
+   * Makes an account and keeps its session. With an `idempotencyKey` of its own, best a UUID, a signup whose answer
+   * was lost can be sent again.
+   */
+  signUp(body: Schemas['SignUp'], options?: { readonly idempotencyKey?: string }): Answer<'/api/auth/signup'>
   /** Opens a session and keeps it. */
   logIn(body: Schemas['LogIn']): Answer<'/api/auth/login'>
   /**
@@ -79,8 +82,9 @@ function sessionOf(client: Client<paths>, keeper: Keeper): LatchkeySession {
     if (session && 'refresh_token' in session) await keeper.keep(session as KeptSession)
   }
   return {
-    async signUp(body) {
-      const answer = await client.POST('/api/auth/signup', { body })
+    async signUp(body, { idempotencyKey: key } = {}) {
+      const header = key === undefined ? {} : { 'idempotency-key': key }
+      const answer = await client.POST('/api/auth/signup', { body, params: { header } })
       await keep(answer.data)
       return answer
     },

@@ -41,10 +41,10 @@ export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings):
     onSessionEnd()
   }
 
-  async function replace(refused: KeptSession, waited: boolean): Promise<Renewal> {
+  async function replace(refused: KeptSession, looks: number): Promise<Renewal> {
     let held = await storage.get()
     // What another tab has stored takes a moment to be seen here: browsers share localStorage without waiting.
-    for (let tries = 0; waited && tries < 10 && held?.token === refused.token; tries++) {
+    for (let look = 0; look < looks && held?.token === refused.token; look++) {
       await new Promise((resolve) => setTimeout(resolve, 20))
       held = await storage.get()
     }
@@ -76,7 +76,7 @@ export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings):
     },
     async renew(refused) {
       for (;;) {
-        renewing ??= exclusively(storage, (waited) => replace(refused, waited)).finally(() => {
+        renewing ??= exclusively(storage, (looks) => replace(refused, looks)).finally(() => {
           renewing = undefined
         })
         const renewal = await renewing
@@ -99,8 +99,8 @@ interface Locks {
   request<T>(name: string, options: { ifAvailable: true }, work: (lock: unknown) => Promise<T>): Promise<T>
 }
 
-/** What is done under a lock; told whether another tab had it when it was asked for. */
-type Work<T> = (waited: boolean) => Promise<T>
+/** What is done under a lock; told how often to look again for what another tab may have stored. */
+type Work<T> = (looks: number) => Promise<T>
 
 const queues = new WeakMap<SessionStorage, Promise<unknown>>()
 
@@ -108,15 +108,16 @@ const queues = new WeakMap<SessionStorage, Promise<unknown>>()
 function exclusively<T>(storage: SessionStorage, work: Work<T>): Promise<T> {
   const { lock } = storage
   const locks = (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks
-  const turn = () => (lock !== undefined && locks ? underLock(locks, lock, work) : work(false))
+  const turn = () => (lock !== undefined && locks ? underLock(locks, lock, work) : work(0))
   const done = (queues.get(storage) ?? Promise.resolve()).then(turn, turn)
   queues.set(storage, done)
   return done
 }
 
 async function underLock<T>(locks: Locks, name: string, work: Work<T>): Promise<T> {
+  // Where it is free, another tab may have given it back a moment ago.
   const atOnce = await locks.request(name, { ifAvailable: true }, async (lock) =>
-    lock ? { result: await work(false) } : undefined,
+    lock ? { result: await work(3) } : undefined,
   )
-  return atOnce ? atOnce.result : locks.request(name, () => work(true))
+  return atOnce ? atOnce.result : locks.request(name, () => work(10))
 }

@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * Make an account and open its first session
-         * @description A mail to the address asks to verify it. Where the service requires that before a login (`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 and opens no session, and it is the same for an address that is taken.
+         * @description A mail to the address asks to verify it. Where the service requires that before a login (`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 and opens no session, and it is the same for an address that is taken. With the `Idempotency-Key` of the signup that made the account, the right password opens another session of it.
          */
         post: operations["signUp"];
         delete?: never;
@@ -436,7 +436,7 @@ export interface components {
              * @description What happened, for a program
              * @enum {string}
              */
-            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "unauthorized" | "invalid_credentials" | "invalid_grant" | "email_not_verified" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
+            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "unauthorized" | "invalid_credentials" | "invalid_grant" | "email_not_verified" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
             /** @description Names this request in the log of the service */
             request_id: string;
             /** @description On `validation_failed`: the fields and what is wrong with them */
@@ -733,7 +733,13 @@ export interface operations {
     signUp: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Names what is to be done once, draft-ietf-httpapi-idempotency-key-header: for 24 hours the same key with the same body gets the outcome of the first request. 1 to 255 characters, quoted or not; best a UUID.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -773,6 +779,20 @@ export interface operations {
                     };
                 };
             };
+            /** @description `idempotency_in_progress`: A request with this Idempotency-Key is being processed */
+            409: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "idempotency_in_progress";
+                    };
+                };
+            };
             /** @description `payload_too_large`: The request body is too large */
             413: {
                 headers: {
@@ -794,6 +814,18 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `idempotency_key_reused`: This Idempotency-Key was used for another request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "idempotency_key_reused";
                     };
                 };
             };
@@ -2540,7 +2572,13 @@ export interface operations {
     createTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Names what is to be done once, draft-ietf-httpapi-idempotency-key-header: for 24 hours the same key with the same body gets the outcome of the first request. 1 to 255 characters, quoted or not; best a UUID.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "idempotency-key"?: string;
+            };
             path: {
                 /**
                  * @description The owner: the token's subject
@@ -2607,6 +2645,20 @@ export interface operations {
                     };
                 };
             };
+            /** @description `idempotency_in_progress`: A request with this Idempotency-Key is being processed */
+            409: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "idempotency_in_progress";
+                    };
+                };
+            };
             /** @description `payload_too_large`: The request body is too large */
             413: {
                 headers: {
@@ -2640,6 +2692,18 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `idempotency_key_reused`: This Idempotency-Key was used for another request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "idempotency_key_reused";
                     };
                 };
             };

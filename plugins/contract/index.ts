@@ -86,8 +86,9 @@ const guards: Record<Access, GuardInContract> = {
   owner: { security: [bearer], problems: ['unauthorized', 'not_owner', 'invalid_request'] },
 }
 
-function derivedProblems({ method, schema }: RouteOptions): ProblemCode[] {
+function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {
   const codes: ProblemCode[] = ['rate_limited', 'internal_error', 'service_unavailable']
+  if (config?.idempotent) codes.push('validation_failed', 'idempotency_in_progress', 'idempotency_key_reused')
   if (schema?.params) codes.unshift('uri_too_long')
   // A body is read whether the route declares one or not.
   const readsBody = ![method].flat().some((name) => name === 'GET' || name === 'HEAD')

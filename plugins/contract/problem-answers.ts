@@ -53,7 +53,7 @@ function headersOf(status: number) {
   if (status === 401) {
     return { 'WWW-Authenticate': { type: 'string', description: 'The challenge, RFC 6750 section 3' } }
   }
-  if (status === 429 || status === 503) {
+  if (status === 409 || status === 429 || status === 503) {
     return { 'Retry-After': { type: 'integer', description: 'Seconds to wait before trying again' } }
   }
   return undefined

@@ -1,5 +1,8 @@
 import type { LaterEvents } from '../audit.ts'
 import type { Trx } from '../db/schema.ts'
+import type { KeyedRequest } from '../idempotency/keyed-request.ts'
+import { assertSame, inProgress } from '../idempotency/once.ts'
+import { findKept, keep, tryLockKey } from '../idempotency/repository.ts'
 import { deleteTokens } from '../mail/one-time-token-repository.ts'
 import { Problem } from '../problem.ts'
 import { type Consequences, committing } from '../sessions/committing.ts'
@@ -9,7 +12,7 @@ import { revokeOwnedTokens } from '../sessions/revocation-repository.ts'
 import { openSession, type SessionDeps, type SignedIn } from '../sessions/service.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { Blocklist } from './blocklist.ts'
-import { canonicalEmail } from './email.ts'
+import { type CanonicalEmail, canonicalEmail } from './email.ts'
 import { upgradeHash } from './hash-upgrade.ts'
 import type { AccountLimits } from './limits.ts'
 import { assertAcceptable, fieldProblem } from './new-password.ts'
@@ -44,16 +47,70 @@ export interface SignUp {
 
 /**
  * Makes an account and its first session, both or neither, and asks for the mail that verifies its address.
- * @throws Problem email_already_registered, password_too_common, validation_failed, service_unavailable
+ * @param keyed of a request that may come again, and then gets another session of the account
+ * @throws Problem email_already_registered, password_too_common, validation_failed, service_unavailable; with `keyed`
+ * also idempotency_in_progress, idempotency_key_reused, rate_limited
  */
-export async function signUp(deps: AccountDeps, wanted: SignUp, client: Client): Promise<SignedIn> {
+export async function signUp(
+  deps: AccountDeps,
+  wanted: SignUp,
+  client: Client,
+  keyed: KeyedRequest | null,
+): Promise<SignedIn> {
   assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
+  if (!keyed) return makeAccount(deps, wanted, client)
+  const again = await signUpAgain(deps, wanted, client, keyed)
+  if (again) return again
+  try {
+    return await makeAccount(deps, wanted, client, keyed)
+  } catch (error) {
+    if (!(error instanceof Problem && error.code === 'email_already_registered')) throw error
+    // It may have been this request's first that was faster.
+    const again = await signUpAgain(deps, wanted, client, keyed)
+    if (again) return again
+    throw error
+  }
+}
+
+/**
+ * Opens a session of the account that a request with this key has made. The key opens nothing by itself: the password
+ * is asked for, and guesses count, as at a login.
+ * @returns undefined where none has, whether the address has an account or not
+ */
+async function signUpAgain(
+  deps: AccountDeps,
+  { email: address, password }: SignUp,
+  client: Client,
+  keyed: KeyedRequest,
+): Promise<SignedIn | undefined> {
+  const email = canonicalEmail(address)
+  const known = await findCredentials(deps.db, email)
+  const kept = known && (await findKept(deps.db, known.id, keyed))
+  if (!kept) return undefined
+  assertSame(kept, keyed)
+  try {
+    return await openByPassword(deps, { email, password }, client)
+  } catch (error) {
+    if (!(error instanceof Problem && error.code === 'invalid_credentials')) throw error
+    throw new Problem('idempotency_key_reused', { reason: 'password' })
+  }
+}
+
+async function makeAccount(
+  deps: AccountDeps,
+  wanted: SignUp,
+  client: Client,
+  keyed?: KeyedRequest,
+): Promise<SignedIn> {
   // Hashed before the address is looked at: a taken one costs the same time.
   const passwordHash = await deps.passwords.hash(wanted.password, client.left)
   const email = canonicalEmail(wanted.email)
   return committing(deps, async (trx, consequences) => {
+    // Of an address, since there is no account yet that the key could be one of.
+    if (keyed && !(await tryLockKey(trx, email, keyed))) throw inProgress()
     const user = await insertUser(trx, { email, name: wanted.name, passwordHash })
     if (!user) throw new Problem('email_already_registered')
+    if (keyed) await keep(trx, user.id, keyed, null)
     const opening = { userId: user.id, passwordHash, client }
     const session = await openSession(trx, deps.sessionPolicy, opening, consequences)
     if (!session) throw new Error('the account that was just made is not there')
@@ -74,10 +131,17 @@ export async function logIn(
   given: { readonly email: string; readonly password: string },
   client: Client,
 ): Promise<SignedIn> {
-  const email = canonicalEmail(given.email)
+  return openByPassword(deps, { ...given, email: canonicalEmail(given.email) }, client)
+}
+
+async function openByPassword(
+  deps: AccountDeps,
+  { email, password }: { readonly email: CanonicalEmail; readonly password: string },
+  client: Client,
+): Promise<SignedIn> {
   const { ip, left } = client
   const failure = 'login_failed' as const
-  const attempt = { failure, email, password: given.password, ip, left }
+  const attempt = { failure, email, password, ip, left }
   const find = () => findCredentials(deps.db, email)
   return withPassword(deps, attempt, find, async ({ password_hash: _, ...user }, hash) => {
     if (deps.verificationRequired && !user.email_verified) {
@@ -91,7 +155,7 @@ export async function logIn(
       return opened
     })
     if (!session) return undefined
-    const verified = { userId: user.id, hash, password: given.password, sessionId: session.id, ip }
+    const verified = { userId: user.id, hash, password, sessionId: session.id, ip }
     await upgradeHash(deps, verified)
     return { user, session }
   })

@@ -1,5 +1,7 @@
 import { violatesUnique } from '../db/errors.ts'
 import type { Trx } from '../db/schema.ts'
+import { hasBody, type KeyedRequest } from '../idempotency/keyed-request.ts'
+import { findKept, keep, lockKey } from '../idempotency/repository.ts'
 import { deleteTokens, findToken, type OneTimeToken, useToken } from '../mail/one-time-token-repository.ts'
 import { Problem } from '../problem.ts'
 import { type Consequences, committing } from '../sessions/committing.ts'
@@ -21,17 +23,19 @@ import {
 /**
  * Signs up where an address has to be verified before anybody can log in. The answer is one whether the address is
  * new, waits to be verified or is taken; the mail says which. docs/mail.md tells why it goes as it goes.
+ * @param keyed of a request that may come again, and then sends no other mail; its answer is as silent as any
  * @throws Problem mail_unavailable, validation_failed, service_unavailable
  */
 export async function signUpUnverified(
   deps: AccountDeps,
   wanted: SignUp,
   from: Omit<Asker, 'sid'>,
+  keyed: KeyedRequest | null,
 ): Promise<void> {
   assertMailAvailable(deps)
   assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
   // A second time when another signup with the address was faster.
-  if (!(await trySignUp(deps, wanted, from))) await trySignUp(deps, wanted, from)
+  if (!(await trySignUp(deps, wanted, from, keyed))) await trySignUp(deps, wanted, from, keyed)
 }
 
 /** @returns false when the address was new and then was not */
@@ -39,6 +43,7 @@ async function trySignUp(
   deps: AccountDeps,
   { email: address, password, name }: SignUp,
   { ip, left }: Omit<Asker, 'sid'>,
+  keyed: KeyedRequest | null,
 ): Promise<boolean> {
   const email = canonicalEmail(address)
   const known = await findCredentials(deps.db, email)
@@ -48,17 +53,20 @@ async function trySignUp(
   const again = known !== undefined && (await deps.passwords.verify(waiting, password, left))
   try {
     const made = await committing(deps, async (trx, { request }) => {
+      if (keyed) await lockKey(trx, email, keyed)
+      // Asked for a new address too: it takes the same statements.
+      const done = keyed && (await wasDone(trx, known?.id ?? '', keyed))
+      // Of an address that waits, only the password that it waits with is the same request again.
+      if (done && (again || known?.email_verified)) return undefined
       const outcome = await request({ kind: 'signup', recipient: email })
       assertRoom(outcome)
-      if (passwordHash === null) {
-        // Without a mail too: else an attacker who had them all sent would have the victim confirm one of those.
-        if (!again) await contestUnverifiedAccount(trx, email, name)
-      } else if (outcome === 'accepted') {
-        const user = await insertUser(trx, { email, name, passwordHash })
-        if (!user) throw new Problem('email_already_registered')
-        return user
-      }
-      return undefined
+      // Without a mail too: else an attacker who had them all sent would have the victim confirm one of those.
+      if (known && !again) await contestUnverifiedAccount(trx, email, name)
+      if (outcome !== 'accepted') return undefined
+      const user = passwordHash === null ? known : await insertUser(trx, { email, name, passwordHash })
+      if (!user) throw new Problem('email_already_registered')
+      if (keyed) await keep(trx, user.id, keyed, null)
+      return passwordHash === null ? undefined : user
     })
     // Not in the transaction: a new address must cost it no more than a taken one.
     if (made) deps.securityEvents.note({ event: 'account_created', userId: made.id, ip })
@@ -67,6 +75,11 @@ async function trySignUp(
     if (error instanceof Problem && error.code === 'email_already_registered') return false
     throw error
   }
+}
+
+async function wasDone(trx: Trx, userId: string, keyed: KeyedRequest): Promise<boolean> {
+  const kept = await findKept(trx, userId, keyed)
+  return kept !== undefined && hasBody(keyed, kept.body_mac)
 }
 
 /**

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { keptHours } from '../idempotency/repository.ts'
 import { patienceHours } from '../mail/queue.ts'
 import type { Db } from './schema.ts'
 
@@ -10,7 +11,7 @@ const mailDays = 7
 
 /**
  * Removes what can matter to nobody any more: sessions that are over, revocations of expired tokens, old events, mail
- * that has left and no longer counts, tokens that no mail will carry any more.
+ * that has left and no longer counts, tokens that no mail will carry any more, idempotency keys that may be used anew.
  */
 export async function cleanUp(db: Db): Promise<void> {
   const now = sql<string>`now()`
@@ -32,5 +33,9 @@ export async function cleanUp(db: Db): Promise<void> {
   await db
     .deleteFrom('one_time_tokens')
     .where('expires_at', '<', sql<string>`now() - make_interval(hours => ${patienceHours})`)
+    .execute()
+  await db
+    .deleteFrom('idempotency_keys')
+    .where('created_at', '<=', sql<string>`now() - make_interval(hours => ${keptHours})`)
     .execute()
 }

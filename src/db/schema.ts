@@ -99,6 +99,15 @@ export interface MailOutboxTable {
   next_attempt_at: TimestampByDefault
 }
 
+export interface IdempotencyKeysTable {
+  user_id: string
+  operation: string
+  key_mac: Uint8Array
+  body_mac: Uint8Array
+  outcome: ColumnType<unknown, string | null, string | null>
+  created_at: TimestampByDefault
+}
+
 export interface Database {
   users: UsersTable
   sessions: SessionsTable
@@ -108,6 +117,7 @@ export interface Database {
   signing_keys: SigningKeysTable
   one_time_tokens: OneTimeTokensTable
   mail_outbox: MailOutboxTable
+  idempotency_keys: IdempotencyKeysTable
 }
 
 /** Where repositories send their statements: the database, or a transaction on it. */

@@ -56,6 +56,15 @@ export async function insertOwnedTask(db: Db, owner: OwnerId, task: NewTask): Pr
   return versioned(row)
 }
 
+/** A task as it was made, whatever has become of it. */
+export function newTaskAgain(
+  owner: OwnerId,
+  task: NewTask,
+  { id, created_at }: Pick<Task, 'id' | 'created_at'>,
+): VersionedTask {
+  return versioned({ ...task, id, user_id: owner, created_at, updated_at: created_at, version: 1 })
+}
+
 export async function findOwnedTask(db: Db, owner: OwnerId, id: number): Promise<VersionedTask | undefined> {
   const row = await db
     .selectFrom('tasks')

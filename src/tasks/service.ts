@@ -1,6 +1,9 @@
 import { withRow } from '../accounts/arrivals.ts'
 import { violatesForeignKey } from '../db/errors.ts'
 import type { Db } from '../db/schema.ts'
+import { inTransaction } from '../db/transaction.ts'
+import type { KeyedRequest } from '../idempotency/keyed-request.ts'
+import { once } from '../idempotency/once.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId, Principal } from '../tokens/owner.ts'
 import {
@@ -8,25 +11,47 @@ import {
   findOwnedTask,
   insertOwnedTask,
   type NewTask,
+  newTaskAgain,
   updateOwnedTask,
   type VersionedTask,
 } from './repository.ts'
 
-/** @throws Problem unauthorized when the account is gone, though its token has not ended yet */
+/**
+ * @param keyed of a request that may come again, and then gets the task as it was made
+ * @throws Problem unauthorized when the account is gone, though its token has not ended yet; idempotency_in_progress,
+ * idempotency_key_reused
+ */
 export async function createTask(
   db: Db,
   owner: OwnerId,
   task: NewTask,
   user: Principal,
+  keyed: KeyedRequest | null,
 ): Promise<VersionedTask> {
-  const made = await withRow(db, user, () => insertIfKnown(db, owner, task))
+  const insert = () => (keyed ? insertOnce(db, owner, task, keyed) : insertOwnedTask(db, owner, task))
+  const made = await withRow(db, user, () => unlessUnknown(insert))
   if (!made) throw new Problem('unauthorized', { reason: 'user_deleted' })
   return made
 }
 
-async function insertIfKnown(db: Db, owner: OwnerId, task: NewTask): Promise<VersionedTask | undefined> {
+async function insertOnce(
+  db: Db,
+  owner: OwnerId,
+  task: NewTask,
+  keyed: KeyedRequest,
+): Promise<VersionedTask> {
+  return inTransaction(db, (trx) =>
+    once(trx, owner, keyed, {
+      run: () => insertOwnedTask(trx, owner, task),
+      outcomeOf: ({ task: { id, created_at } }) => ({ id, created_at }),
+      recall: (made) => newTaskAgain(owner, task, made),
+    }),
+  )
+}
+
+async function unlessUnknown<T>(insert: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await insertOwnedTask(db, owner, task)
+    return await insert()
   } catch (error) {
     if (violatesForeignKey(error)) return undefined
     throw error

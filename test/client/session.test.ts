@@ -61,6 +61,34 @@ t.test('a call that is refused late does not refresh again', async (t) => {
   t.equal(latchkey.refreshes(), 1)
 })
 
+t.test('a signup and a task whose answer was lost are sent again with their key', async (t) => {
+  const latchkey = await service(t)
+  let lost = 0
+  const client = createLatchkey({
+    baseUrl: latchkey.url,
+    fetch: async (request) => {
+      const answer = await fetch(request)
+      if (request.headers.has('idempotency-key') && lost++ % 2 === 0) throw new TypeError('fetch failed')
+      return answer
+    },
+  })
+  const account = { email: 'alice@example.com', password, name: 'Alice' }
+  const idempotencyKey = crypto.randomUUID()
+  await t.rejects(client.session.signUp(account, { idempotencyKey }), TypeError)
+  t.ok((await client.session.signUp(account, { idempotencyKey })).data)
+  const user = await client.session.user()
+  t.equal(user?.name, 'Alice')
+
+  const path = { user_id: user?.id ?? '' }
+  const create = {
+    params: { path, header: { 'idempotency-key': crypto.randomUUID() } },
+    body: { title: 'Buy milk' },
+  }
+  await t.rejects(client.POST('/api/{user_id}/tasks', create), TypeError)
+  const { data: task } = await client.POST('/api/{user_id}/tasks', create)
+  t.same((await client.GET('/api/{user_id}/tasks', { params: { path } })).data, [task])
+})
+
 t.test('two clients of one storage share its session and its refresh', async (t) => {
   const latchkey = await service(t)
   const storage = memoryStorage()

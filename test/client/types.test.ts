@@ -23,6 +23,8 @@ export async function compiles(): Promise<void> {
   const code: 'not_owner' | 'unauthorized' | ProblemCode | undefined = error?.code
   void [task, code]
   if (error?.status === 403) return
+  const header = { 'idempotency-key': crypto.randomUUID() }
+  await client.POST('/api/{user_id}/tasks', { params: { path, header }, body: { title: 'x' } })
   // @ts-expect-error no such path
   await client.GET('/api/nowhere')
   // @ts-expect-error no such method

@@ -47,6 +47,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         access: 'public',
         budget: 'signup',
         hashes: true,
+        idempotent: true,
         problems: ['email_already_registered', 'password_too_common', 'mail_unavailable'],
       },
       schema: {
@@ -56,7 +57,8 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         description:
           'A mail to the address asks to verify it. Where the service requires that before a login ' +
           '(`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 and opens no session, and it is the same for an ' +
-          'address that is taken.',
+          'address that is taken. With the `Idempotency-Key` of the signup that made the account, the right ' +
+          'password opens another session of it.',
         body: Ref(SignUpBody),
         response: {
           201: { ...Ref(SessionSchema), description: 'The account was made' },
@@ -66,9 +68,9 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       if (!app.verificationRequired) {
-        return reply.code(201).send(answer(await signUp(app, request.body, clientOf(request))))
+        return reply.code(201).send(answer(await signUp(app, request.body, clientOf(request), request.keyed)))
       }
-      await signUpUnverified(app, request.body, clientOf(request))
+      await signUpUnverified(app, request.body, clientOf(request), request.keyed)
       return reply.code(202).send(accepted.signup)
     },
   )

@@ -60,7 +60,7 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
   app.post(
     '',
     {
-      config: { access: 'owner' },
+      config: { access: 'owner', idempotent: true },
       schema: {
         operationId: 'createTask',
         tags,
@@ -79,7 +79,7 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
     async (request, reply) => {
       const { title, description = null, completed = false } = request.body
       const wanted = { title, description, completed }
-      const { task, version } = await createTask(app.db, request.owner, wanted, request.caller)
+      const { task, version } = await createTask(app.db, request.owner, wanted, request.caller, request.keyed)
       reply.header('location', pathOf(request.params.user_id, task.id)).header('etag', etagOf(version))
       return reply.code(201).send(task)
     },

@@ -4,6 +4,7 @@ import * as revocationsAndEvents from './0002_revocations_and_events.ts'
 import * as signingKeys from './0003_signing_keys.ts'
 import * as foreignUsers from './0004_foreign_users.ts'
 import * as mail from './0005_mail.ts'
+import * as idempotencyKeys from './0006_idempotency_keys.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
 export const migrations: Record<string, Migration> = {
@@ -12,4 +13,5 @@ export const migrations: Record<string, Migration> = {
   '0003_signing_keys': signingKeys,
   '0004_foreign_users': foreignUsers,
   '0005_mail': mail,
+  '0006_idempotency_keys': idempotencyKeys,
 }

@@ -1,0 +1,48 @@
+import { createHmac, hkdfSync } from 'node:crypto'
+
+/** Keys of the MACs: what is stored is made by one, found again by both. */
+export interface MacKeys {
+  readonly current: Buffer
+  readonly previous: Buffer | undefined
+}
+
+/** A request that came with a key: what tells it from others, and nothing that could be read or guessed from it. */
+export interface KeyedRequest {
+  /** Keys of two operations are different ones. */
+  readonly operation: string
+  /** The first is the one to store. */
+  readonly keyMacs: readonly Buffer[]
+  readonly bodyMacs: readonly Buffer[]
+}
+
+export function macKeys(secret: string, previous: string | undefined): MacKeys {
+  // A key of its own by HKDF (RFC 5869): no other MAC made with SECRET_KEY is ever one of these.
+  const derive = (key: string) => Buffer.from(hkdfSync('sha256', key, '', 'latchkey idempotency', 32))
+  return { current: derive(secret), previous: previous === undefined ? undefined : derive(previous) }
+}
+
+/** @param body as it was sent, without what nothing may be kept of */
+export function keyedRequest(
+  { current, previous }: MacKeys,
+  { operation, key, body }: { operation: string; key: string; body: unknown },
+): KeyedRequest {
+  const macs = (text: string) =>
+    [current, previous]
+      .filter((macKey) => macKey !== undefined)
+      .map((macKey) => createHmac('sha256', macKey).update(text).digest())
+  return { operation, keyMacs: macs(`key\0${key}`), bodyMacs: macs(`body\0${canonicalJson(body)}`) }
+}
+
+/** Whether a stored body is this request's. */
+export function hasBody({ bodyMacs }: KeyedRequest, stored: Uint8Array): boolean {
+  return bodyMacs.some((mac) => mac.equals(stored))
+}
+
+/** The same text for the same value, in whatever order its fields were sent. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_name, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  )
+}

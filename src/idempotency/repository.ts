@@ -1,0 +1,74 @@
+import { type Selectable, sql } from 'kysely'
+import type { Db, IdempotencyKeysTable, Trx } from '../db/schema.ts'
+import type { KeyedRequest } from './keyed-request.ts'
+
+/** Hours for which a key is the key of one request. */
+export const keptHours = 24
+
+/** What is kept of a request that was done. */
+export type Kept = Pick<Selectable<IdempotencyKeysTable>, 'body_mac' | 'outcome'>
+
+const keptSince = sql<string>`now() - make_interval(hours => ${keptHours})`
+
+/** What the client's lock is called: the same on every instance, and no text of the client's. */
+function lockName(scope: string, { operation, keyMacs: [mac] }: KeyedRequest): string {
+  return `idempotency ${scope} ${operation} ${mac?.toString('base64')}`
+}
+
+/**
+ * Takes the key until the end of the transaction, and waits for nobody.
+ * @param scope whose keys these are
+ * @returns false while another transaction has it
+ */
+export async function tryLockKey(trx: Trx, scope: string, request: KeyedRequest): Promise<boolean> {
+  const { rows } = await sql<{ free: boolean }>`
+    select pg_try_advisory_xact_lock(hashtextextended(${lockName(scope, request)}, 0)) as free`.execute(trx)
+  return rows[0]?.free === true
+}
+
+/** Takes the key until the end of the transaction, after whoever has it. */
+export async function lockKey(trx: Trx, scope: string, request: KeyedRequest): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${lockName(scope, request)}, 0))`.execute(trx)
+}
+
+export async function findKept(
+  db: Db,
+  userId: string,
+  { operation, keyMacs }: KeyedRequest,
+): Promise<Kept | undefined> {
+  return db
+    .selectFrom('idempotency_keys')
+    .select(['body_mac', 'outcome'])
+    .where('user_id', '=', userId)
+    .where('operation', '=', operation)
+    .where('key_mac', 'in', keyMacs)
+    .where('created_at', '>', keptSince)
+    .executeTakeFirst()
+}
+
+/** @returns false when the key is another request's */
+export async function keep(
+  trx: Trx,
+  userId: string,
+  { operation, keyMacs: [keyMac], bodyMacs: [bodyMac] }: KeyedRequest,
+  outcome: object | null,
+): Promise<boolean> {
+  if (!keyMac || !bodyMac) throw new Error('a request without a MAC')
+  const kept = {
+    body_mac: bodyMac,
+    outcome: outcome && JSON.stringify(outcome),
+    created_at: sql<string>`now()`,
+  }
+  const { numInsertedOrUpdatedRows = 0n } = await trx
+    .insertInto('idempotency_keys')
+    .values({ user_id: userId, operation, key_mac: keyMac, ...kept })
+    // One that has run out may still be there.
+    .onConflict((conflict) =>
+      conflict
+        .columns(['user_id', 'operation', 'key_mac'])
+        .doUpdateSet(kept)
+        .where('idempotency_keys.created_at', '<=', keptSince),
+    )
+    .executeTakeFirst()
+  return numInsertedOrUpdatedRows > 0n
+}

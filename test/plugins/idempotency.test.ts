@@ -1,0 +1,335 @@
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { cleanUp } from '../../src/db/clean-up.ts'
+import { operations } from '../contract-file.ts'
+import { password, problemOf, signUp, type TestUser, testApp, twoUsers } from '../helper.ts'
+import { comparable, mailTo, post, recordingApp, tokenTo } from '../mailbox.ts'
+
+const reused = { status: 422, code: 'idempotency_key_reused' }
+const inProgress = { status: 409, code: 'idempotency_in_progress' }
+const taken = { status: 400, code: 'email_already_registered' }
+const many = Array.from({ length: 20 }, (_, at) => at)
+
+const withKey = (key: string) => ({ headers: { 'idempotency-key': key } })
+const create = (user: TestUser, key: string, body: object) =>
+  user.call('POST', user.tasks, body, withKey(key))
+const titlesOf = async (user: TestUser) =>
+  (await user.call('GET', user.tasks)).json().map(({ title }: { title: string }) => title)
+
+/** What a client is told of a task. */
+const told = ({ statusCode, headers: { etag, location }, body }: LightMyRequestResponse) => ({
+  statusCode,
+  etag,
+  location,
+  body,
+})
+
+/** What a request asked of the database; the poll for revocations goes on beside it. */
+async function statementsOf(statements: readonly string[], send: () => Promise<unknown>): Promise<string[]> {
+  const before = statements.length
+  await send()
+  return statements.slice(before)
+}
+
+/** Lets time pass for what is kept: its times are the database's. */
+async function age({ db }: FastifyInstance, interval: string): Promise<void> {
+  await sql`update idempotency_keys set created_at = created_at - ${interval}::interval`.execute(db)
+}
+
+const kept = ({ db }: FastifyInstance) => db.selectFrom('idempotency_keys').selectAll().execute()
+
+t.test('tasks', async (t) => {
+  const { app, alice, bob } = await twoUsers(t)
+
+  await t.test('J08: the same key and body makes one task, and gets it as it was made', async (t) => {
+    const milk = { title: 'Buy milk', description: 'Two litres' }
+    const first = await create(alice, '"milk"', milk)
+    t.equal(first.statusCode, 201)
+    const { id } = first.json()
+    t.same(told(await create(alice, '"milk"', milk)), told(first))
+    t.same(told(await create(alice, 'milk', milk)), told(first), 'quoted or not, it is the same key')
+    const turned = { description: 'Two litres', title: 'Buy milk' }
+    t.same(told(await create(alice, 'milk', turned)), told(first), 'a JSON object has no order')
+    t.same(await titlesOf(alice), ['Buy milk'])
+
+    await alice.call('PATCH', `${alice.tasks}/${id}`, { completed: true })
+    t.same(told(await create(alice, 'milk', milk)), told(first), 'changed since')
+    await alice.call('DELETE', `${alice.tasks}/${id}`)
+    t.same(told(await create(alice, 'milk', milk)), told(first), 'deleted since')
+    t.same(await titlesOf(alice), [])
+  })
+
+  await t.test('another body with the key is refused, and does nothing', async (t) => {
+    await create(alice, 'bread', { title: 'Buy bread' })
+    for (const body of [{ title: 'Buy eggs' }, { title: 'Buy bread', completed: false }]) {
+      t.match(problemOf(await create(alice, 'bread', body)), reused)
+    }
+    t.same(await titlesOf(alice), ['Buy bread'])
+  })
+
+  await t.test('two users with one key are strangers', async (t) => {
+    const ofAlice = await create(alice, 'shared', { title: "Alice's" })
+    const ofBob = await create(bob, 'shared', { title: "Bob's" })
+    t.same([ofAlice.statusCode, ofBob.statusCode], [201, 201])
+    t.match((await create(bob, 'shared', { title: "Bob's" })).json(), { title: "Bob's", user_id: bob.id })
+    const stranger = await bob.call('POST', alice.tasks, { title: "Alice's" }, withKey('shared'))
+    t.match(problemOf(stranger), { status: 403, code: 'not_owner' }, 'ownership comes first')
+    t.same(await titlesOf(bob), ["Bob's"])
+  })
+
+  await t.test('of 20 at once, one makes the task', async (t) => {
+    const answers = await Promise.all(many.map(() => create(alice, 'at-once', { title: 'Once' })))
+    const made = answers.filter(({ statusCode }) => statusCode === 201)
+    t.equal(new Set(made.map(({ body }) => body)).size, 1)
+    for (const answer of answers.filter(({ statusCode }) => statusCode !== 201)) {
+      t.match(problemOf(answer), inProgress)
+      t.equal(answer.headers['retry-after'], '1')
+    }
+    t.equal((await titlesOf(alice)).filter((title: string) => title === 'Once').length, 1)
+    t.same(told(await create(alice, 'at-once', { title: 'Once' })), told(made[0] as LightMyRequestResponse))
+  })
+
+  await t.test('a key that has none of the two forms is refused before anything is done', async (t) => {
+    const before = await titlesOf(alice)
+    for (const key of ['', ' ', '""', 'two words', '"a", "b"', 'x'.repeat(256), 'a\tb', '"a', 'ü']) {
+      t.match(problemOf(await create(alice, key, { title: 'x' })), {
+        status: 400,
+        code: 'validation_failed',
+        errors: [{ path: 'idempotency-key' }],
+      })
+    }
+    t.same(await titlesOf(alice), before)
+  })
+
+  await t.test('what was refused is not kept: the key is free', async (t) => {
+    t.match(problemOf(await create(alice, 'later', { title: '' })), { status: 400 })
+    const anonymous = {
+      method: 'POST',
+      url: alice.tasks,
+      payload: { title: 'x' },
+      ...withKey('later'),
+    } as const
+    t.equal((await app.inject(anonymous)).statusCode, 401)
+    t.equal((await create(alice, 'later', { title: 'Later' })).statusCode, 201)
+  })
+
+  await t.test('after 24 hours the key is free, before the clean-up and after it', async (t) => {
+    const before = await titlesOf(alice)
+    await create(alice, 'day', { title: 'Day' })
+    await age(app, '23 hours 59 minutes')
+    await cleanUp(app.db)
+    t.match(problemOf(await create(alice, 'day', { title: 'Another day' })), reused)
+    await age(app, '1 minute')
+    const next = await create(alice, 'day', { title: 'Another day' })
+    t.same(told(await create(alice, 'day', { title: 'Another day' })), told(next))
+    t.same(await titlesOf(alice), [...before, 'Day', 'Another day'])
+    await age(app, '24 hours')
+    await cleanUp(app.db)
+    t.same(await kept(app), [])
+  })
+
+  await t.test('a task that could not be made leaves no key, and a deleted account none', async (t) => {
+    const carol = await signUp(app, 'carol')
+    await create(carol, 'x', { title: 'x' })
+    t.equal((await kept(app)).length, 1)
+    await app.db.deleteFrom('users').where('id', '=', carol.id).execute()
+    t.same(await kept(app), [])
+    t.equal((await create(carol, 'x', { title: 'x' })).statusCode, 401)
+    t.same(await kept(app), [])
+  })
+
+  await t.test('without the header there is nothing to look up', async (t) => {
+    const { app, statements } = await recordingApp(t)
+    const dave = await signUp(app, 'dave')
+    await app.mailWorker?.stop(5_000)
+    const asked = await statementsOf(statements, () => dave.call('POST', dave.tasks, { title: 'x' }))
+    t.equal(asked.length, 1)
+  })
+})
+
+t.test('every operation that names the header gives one outcome for two requests', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  const bodies: Record<string, object> = {
+    signUp: { email: 'once@example.com', password, name: 'Once' },
+    createTask: { title: 'Once' },
+  }
+  const rows = operations().filter(({ operation }) =>
+    JSON.stringify(operation.parameters ?? []).includes('"idempotency-key"'),
+  )
+  t.same(rows.map(({ operation }) => operation.operationId).sort(), Object.keys(bodies).sort())
+  for (const { method, path, operation } of rows) {
+    const url = path.replace('{user_id}', alice.id)
+    const send = () => alice.call(method, url, bodies[operation.operationId ?? ''], withKey('the-same'))
+    const [first, second] = [await send(), await send()]
+    t.same([first.statusCode, second.statusCode], [201, 201], path)
+    t.match(
+      problemOf(
+        await alice.call(
+          method,
+          url,
+          { ...bodies[operation.operationId ?? ''], ...other(path) },
+          withKey('the-same'),
+        ),
+      ),
+      reused,
+    )
+  }
+  t.same(await titlesOf(alice), ['Once'])
+  t.equal((await app.db.selectFrom('users').select('id').execute()).length, 3)
+})
+
+const other = (path: string) => (path.endsWith('/tasks') ? { title: 'Other' } : { name: 'Other' })
+
+t.test('a declaration that cannot be kept stops the start', async (t) => {
+  const extend = (app: FastifyInstance) => {
+    app.post('/x', { config: { access: 'public', idempotent: true } }, async () => 'ok')
+  }
+  await t.rejects(testApp(t, { extend }), { message: '/x: config.idempotent needs schema.operationId' })
+})
+
+const signUpWith = (app: FastifyInstance, key: string, payload: object) =>
+  app.inject({ method: 'POST', url: '/api/auth/signup', payload, ...withKey(key) })
+
+t.test('signup', async (t) => {
+  const log: string[] = []
+  const app = await testApp(t, { log: (line) => log.push(line), env: { LOG_LEVEL: 'trace' } })
+  const eve = { email: 'eve@example.com', password: 'canary horse battery', name: 'Eve' }
+  const first = await signUpWith(app, 'canary-key', eve)
+  t.equal(first.statusCode, 201)
+
+  await t.test(
+    'J08: a signup whose answer was lost opens a session of the account that it made',
+    async (t) => {
+      const again = await signUpWith(app, '"canary-key"', eve)
+      t.equal(again.statusCode, 201)
+      t.same(again.json().user, first.json().user)
+      t.not(again.json().refresh_token, first.json().refresh_token)
+      for (const { token } of [first.json(), again.json()]) {
+        const me = await app.inject({ url: '/api/auth/me', headers: { authorization: `Bearer ${token}` } })
+        t.equal(me.statusCode, 200)
+      }
+      t.match(problemOf(await signUpWith(app, 'another', eve)), taken)
+      t.match(problemOf(await post(app, 'signup', eve)), taken, 'without the key it is what it was')
+      t.equal((await mailTo(app, eve.email)).length, 1)
+    },
+  )
+
+  await t.test('the key opens nothing: another password or name is another request', async (t) => {
+    for (const changes of [
+      { password: 'not the password' },
+      { name: 'Mallory' },
+      { email: 'EVE@example.com' },
+    ]) {
+      const answer = await signUpWith(app, 'canary-key', { ...eve, ...changes })
+      t.match(problemOf(answer), reused, JSON.stringify(changes))
+    }
+  })
+
+  await t.test('it is the key of one address', async (t) => {
+    const mallory = await signUpWith(app, 'canary-key', { ...eve, email: 'mallory@example.com' })
+    t.equal(mallory.statusCode, 201)
+    t.not(mallory.json().user.id, first.json().user.id)
+  })
+
+  await t.test('of 20 at once, one makes the account', async (t) => {
+    const frank = { ...eve, email: 'frank@example.com' }
+    const answers = await Promise.all(many.map(() => signUpWith(app, 'frank', frank)))
+    const ids = answers.filter((answer) => answer.statusCode === 201).map((answer) => answer.json().user.id)
+    t.equal(new Set(ids).size, 1)
+    for (const answer of answers.filter(({ statusCode }) => statusCode !== 201))
+      t.match(problemOf(answer), inProgress)
+    t.equal((await mailTo(app, frank.email)).length, 1)
+  })
+
+  await t.test(
+    'nothing is kept that a key, a body or a password could be read or guessed from',
+    async (t) => {
+      const [row] = await app.db
+        .selectFrom('idempotency_keys')
+        .selectAll()
+        .where('user_id', '=', first.json().user.id)
+        .execute()
+      t.same(Object.keys(row ?? {}).sort(), [
+        'body_mac',
+        'created_at',
+        'key_mac',
+        'operation',
+        'outcome',
+        'user_id',
+      ])
+      t.equal(row?.outcome, null)
+      t.same([row?.key_mac.length, row?.body_mac.length], [32, 32])
+      const before = (await kept(app)).find(({ user_id }) => user_id === first.json().user.id)
+      await signUpWith(app, 'gina', { ...eve, email: 'gina@example.com' })
+      const { rows } = await sql<{
+        text: string
+      }>`select idempotency_keys::text as text from idempotency_keys`.execute(app.db)
+      t.notMatch(JSON.stringify(rows), /canary|eve@|Eve/)
+      t.same(before, row)
+      t.notMatch(log.join('\n'), /canary/)
+    },
+  )
+
+  await t.test('what is kept does not depend on the password', async (t) => {
+    const macs = []
+    for (const given of ['the first password', 'the second password']) {
+      const { json } = await signUpWith(app, 'hal', { ...eve, email: 'hal@example.com', password: given })
+      const { id } = json().user
+      const row = (await kept(app)).find(({ user_id }) => user_id === id)
+      macs.push(Buffer.from(row?.body_mac ?? []).toString('hex'))
+      await app.db.deleteFrom('users').where('id', '=', id).execute()
+    }
+    t.equal(macs[0]?.length, 64)
+    t.equal(macs[0], macs[1])
+  })
+
+  await t.test('after 24 hours the address is taken', async (t) => {
+    await age(app, '24 hours')
+    t.match(problemOf(await signUpWith(app, 'canary-key', eve)), taken)
+  })
+})
+
+t.test('guesses by way of a repeated signup count like those at a login', async (t) => {
+  const app = await testApp(t, { env: { RATE_LIMITS: 'on', RATE_LIMIT_SIGNUP: '1000/1m' } })
+  const eve = { email: 'eve@example.com', password, name: 'Eve' }
+  await signUpWith(app, 'k', eve)
+  const statuses = []
+  for (let guess = 0; guess < 12; guess++) {
+    statuses.push((await signUpWith(app, 'k', { ...eve, password: `guess number ${guess}` })).statusCode)
+  }
+  t.equal(statuses[0], 422)
+  t.equal(statuses.at(-1), 429)
+})
+
+t.test('where an address must be verified, the key tells nothing', async (t) => {
+  const { app, statements } = await recordingApp(t, { env: { REQUIRE_EMAIL_VERIFICATION: 'true' } })
+  const eve = { email: 'eve@example.com', password, name: 'Eve' }
+  const first = comparable(await signUpWith(app, 'k', eve))
+  t.equal(first.statusCode, 202)
+  const same = async (t: Test, key: string, body: object) =>
+    t.same(comparable(await signUpWith(app, key, body)), first)
+  const mails = async () => (await mailTo(app, eve.email)).length
+
+  await same(t, 'k', eve)
+  t.equal(await mails(), 1, 'the same request again sends no other mail')
+  await Promise.all(many.map(() => same(t, 'k', eve)))
+  t.equal(await mails(), 1)
+
+  const token = await tokenTo(app, eve.email)
+  t.equal((await post(app, 'email/verify', { token })).statusCode, 204)
+  await same(t, 'k', eve)
+  t.equal(await mails(), 1, 'nor does it once the address is verified')
+  t.equal((await post(app, 'login', { email: eve.email, password })).statusCode, 200)
+
+  await same(t, 'k', { ...eve, name: 'Mallory' })
+  t.equal(await mails(), 2, 'another body is another signup')
+  await same(t, 'other', { ...eve, password: 'the password of another' })
+  t.equal(await mails(), 3)
+
+  await app.mailWorker?.stop(5_000)
+  const countOf = async (body: object) =>
+    (await statementsOf(statements, () => same(t, 'count', body))).length
+  await sql`delete from mail_outbox`.execute(app.db)
+  t.equal(await countOf(eve), await countOf({ ...eve, email: 'new@example.com' }), 'C02: as many statements')
+})
