@@ -73,10 +73,7 @@ export class Revocations {
    */
   assertLive({ userId, sid, issuedAt }: Principal): void {
     if (!this.current) {
-      throw new Problem('service_unavailable', {
-        reason: 'revocations_unknown',
-        headers: { 'retry-after': '1' },
-      })
+      throw new Problem('service_unavailable', { reason: 'revocations_unknown' })
     }
     if (sid !== undefined) {
       if (this.#sessions.has(sid)) throw new TokenRefused('revoked')
