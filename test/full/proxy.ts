@@ -14,7 +14,7 @@ export async function networkTo(t: Test, { up = true } = {}) {
   let listener: Server | undefined
   let port = 0
   let frozen = false
-  let deaf = false
+  let lost: string | undefined
 
   const events = new EventEmitter()
   const first = once(events, 'connected')
@@ -32,8 +32,13 @@ export async function networkTo(t: Test, { up = true } = {}) {
       client.pause()
       return
     }
-    client.pipe(upstream)
-    upstream.on('data', (data) => deaf || client.write(data))
+    client.pipe(upstream).pipe(client)
+    client.on('data', (data) => {
+      if (lost === undefined || !data.includes(lost)) return
+      lost = undefined
+      upstream.unpipe()
+      upstream.once('data', () => client.destroy())
+    })
   }
 
   const network = {
@@ -57,9 +62,9 @@ export async function networkTo(t: Test, { up = true } = {}) {
       for (const socket of open) socket.destroy()
       open.clear()
     },
-    /** What the database answers from now on does not arrive. */
-    loseAnswers(): void {
-      deaf = true
+    /** Cuts the connection between the next statement with that text and its answer, once. */
+    loseAnswerTo(text: string): void {
+      lost = text
     },
     /** Cuts what there is, and refuses what comes, as where no server runs. */
     async down(): Promise<void> {
@@ -72,7 +77,6 @@ export async function networkTo(t: Test, { up = true } = {}) {
     /** Passes everything again. */
     async up(): Promise<void> {
       frozen = false
-      deaf = false
       if (listener) return
       listener = createServer(pass).listen(port, '127.0.0.1')
       await once(listener, 'listening')
