@@ -26,7 +26,7 @@ const patience = 4_000
 const slowestReader = 55_000
 
 /** Milliseconds between two looks for readers that are slower. */
-const interval = 5_000
+const interval = 1_000
 
 /**
  * Lets no answer hold a connection for good, and cuts no connection that a client counts on. A server that closes ends
