@@ -36,7 +36,7 @@ export async function networkTo(t: Test, { up = true } = {}) {
     client.on('data', (data) => {
       if (lost === undefined || !data.includes(lost)) return
       lost = undefined
-      upstream.unpipe()
+      upstream.unpipe().resume()
       upstream.once('data', () => client.destroy())
     })
   }
