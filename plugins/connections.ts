@@ -1,27 +1,99 @@
 import type { ServerResponse } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import fp from 'fastify-plugin'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Whether the process is about to end; /health/ready says so. */
+    readonly draining: boolean
+    /** Serves on until nobody seems to send any more and all is answered; then is the time to close. */
+    drain(): Promise<void>
+  }
+}
+
+/** Milliseconds without a request that tell that who sends them has turned elsewhere, and the most to wait for them. */
+const quiet = 500
+const longestDrain = 3_000
+
+/** Milliseconds without a request after which all who wait for an answer have sent theirs, and the most to wait. */
+const gathered = 50
+const longestGathering = 1_000
+
+/** Milliseconds after which a closing process waits for no connection any more. */
+const patience = 4_000
 
 /** Milliseconds in which an answer has to be taken. */
 const slowestReader = 55_000
 
 /** Milliseconds between two looks for readers that are slower. */
-const interval = 5_000
+const interval = 1_000
 
 /**
- * Lets no answer hold a connection for good. What is under way when the process begins to drain is the last on its
- * connection, and says so: otherwise a client would keep the connection, and with it the process, or send the next
- * request into a connection that is about to be cut. And a client that does not take its answer is cut off.
+ * Lets no answer hold a connection for good, and cuts no connection that a client counts on. A server that closes ends
+ * its idle connections, into which a client may have written its next request just then, and resets those that it has
+ * not accepted yet. So it drains first: every answer is the last on its connection, and says so, until no more
+ * requests come. And a client that does not take its answer is cut off.
  */
 export default fp(
   async (app) => {
+    let draining = false
+    let lastRequest = 0
+    /** What requests wait for before anything is done about them, and how many do. */
+    let gate: Promise<void> | undefined
+    let waiting = 0
     /** Answers, and since when each is waiting to be taken. */
     const underWay = new Map<ServerResponse, number>()
+
     app.addHook('onRequest', async (_request, { raw }) => {
+      lastRequest = performance.now()
+      if (draining) raw.shouldKeepAlive = false
       underWay.set(raw, Number.POSITIVE_INFINITY)
       raw.once('close', () => underWay.delete(raw))
+      if (gate === undefined) return
+      waiting++
+      await gate
+      waiting--
     })
-    app.addHook('preClose', async () => {
+
+    const announceEnd = () => {
+      draining = true
       for (const response of underWay.keys()) response.shouldKeepAlive = false
+    }
+    app.decorate('draining', { getter: () => draining })
+    app.decorate('drain', async () => {
+      announceEnd()
+      const begun = performance.now()
+      const latest = begun + longestDrain
+      lastRequest = begun
+      for (let now = begun; now < latest; now = performance.now()) {
+        if (now - lastRequest >= quiet && underWay.size === 0) return
+        await delay(Math.min(Math.max(lastRequest + quiet - now, 20), latest - now))
+      }
+    })
+
+    /** Lets clients that go on regardless all wait for their answers: none of them is about to be accepted then. */
+    async function gather(): Promise<void> {
+      let open = () => {}
+      gate = new Promise((resolve) => {
+        open = resolve
+      })
+      const latest = performance.now() + longestGathering
+      do await delay(gathered)
+      while (
+        performance.now() < latest &&
+        (underWay.size > waiting || performance.now() - lastRequest < gathered)
+      )
+      // The server stops listening in this turn of the event loop.
+      setImmediate(open)
+    }
+
+    let cut: NodeJS.Timeout | undefined
+    app.addHook('preClose', async () => {
+      announceEnd()
+      if (!app.server.listening) return
+      await gather()
+      // Closing, the server has no eye on slow senders any more: one that never ends its request would keep it.
+      cut = setTimeout(() => app.server.closeAllConnections(), patience).unref()
     })
 
     const timer = setInterval(() => {
@@ -31,7 +103,10 @@ export default fp(
         else if (now - since > slowestReader) response.destroy()
       }
     }, interval).unref()
-    app.addHook('onClose', async () => clearInterval(timer))
+    app.addHook('onClose', async () => {
+      clearInterval(timer)
+      clearTimeout(cut)
+    })
   },
   { name: 'latchkey-connections', fastify: '5.x' },
 )

@@ -76,7 +76,7 @@ export default fp<DatabaseOptions>(
     })
     app.addHook('onRequest', async (request) => {
       if (!waiting || request.url === '/health/live') return
-      throw new Problem('service_unavailable', { reason: 'starting', headers: { 'retry-after': '1' } })
+      throw new Problem('service_unavailable', { reason: 'starting' })
     })
     app.addHook('onClose', async () => {
       closing.abort()

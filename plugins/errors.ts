@@ -37,11 +37,7 @@ function toProblem(error: unknown): Problem {
   const known = codes[code]
   if (known) return new Problem(known, { cause: error })
   if (isDatabaseUnavailable(error)) {
-    return new Problem('service_unavailable', {
-      cause: error,
-      reason: 'database',
-      headers: { 'retry-after': '1' },
-    })
+    return new Problem('service_unavailable', { cause: error, reason: 'database' })
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new Problem('invalid_request', { cause: error, reason: code })

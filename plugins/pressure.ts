@@ -30,7 +30,7 @@ export default fp<{ readonly maxDelay: number }>(
       maxHeapUsedBytes: getHeapStatistics().heap_size_limit * heapShare,
       pressureHandler: (request, _reply, reason) => {
         if (isHealthCheck(request.url) || performance.now() < settledAt) return
-        throw new Problem('service_unavailable', { reason, headers: { 'retry-after': '1' } })
+        throw new Problem('service_unavailable', { reason })
       },
     })
   },

@@ -77,7 +77,7 @@ export async function buildApp(
     // Longer than a gateway keeps an idle connection (60 s is usual), so that it is never cut under a request.
     keepAliveTimeout: 70_000,
     http: {
-      headersTimeout: 7_000,
+      headersTimeout: 5_000,
       connectionsCheckingInterval: 1_000,
       // Node refuses a request without Host by an answer of its own; plugins/framing.ts does it with a problem.
       requireHostHeader: false,

@@ -66,6 +66,14 @@ interface ProblemOptions {
   readonly cause?: unknown
 }
 
+/** What an answer of that code says in its headers, whoever gives it. */
+function headersOf(code: ProblemCode): Readonly<Record<string, string>> {
+  // RFC 9110 section 15.5.2 asks every 401 for a challenge.
+  if (statusOf(code) === 401) return { 'www-authenticate': 'Bearer' }
+  // What is away may be back soon; who knows better says so.
+  return code === 'service_unavailable' ? { 'retry-after': '1' } : {}
+}
+
 /** An answer from the catalogue, thrown. What the client is told and what the log is told are different fields. */
 export class Problem extends Error {
   readonly code: ProblemCode
@@ -80,8 +88,7 @@ export class Problem extends Error {
     this.code = code
     this.status = statusOf(code)
     this.errors = options.errors
-    // Every 401 carries a challenge, RFC 9110 section 15.5.2.
-    this.headers = { ...(this.status === 401 ? { 'www-authenticate': 'Bearer' } : {}), ...options.headers }
+    this.headers = { ...headersOf(code), ...options.headers }
     this.reason = options.reason
   }
 }

@@ -63,8 +63,9 @@ async function serve(config: Config): Promise<void> {
   const app = await buildApp(config, { ...database, prepare: () => prepareSchema(database, config) })
   // From here on, a signal or a fault closes what was opened.
   process.off('SIGTERM', endAtOnce).off('SIGINT', endAtOnce)
-  closeWithGrace({ delay: 10_000 }, async ({ err }) => {
+  closeWithGrace({ delay: 10_000, logger: app.log }, async ({ err }) => {
     if (err) app.log.fatal({ err }, 'closing after an unexpected error')
+    await app.drain()
     await app.close()
   })
   const address = await app.listen({ host: config.host, port: config.port })

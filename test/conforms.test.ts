@@ -99,6 +99,15 @@ const lies: Record<string, Lie> = {
         .send(JSON.stringify({ ...problem, code: 'service_unavailable' })),
     violation: /Retry-After is soon/,
   },
+  'a wait without an end': {
+    url: '/api/auth/me',
+    answer: (reply) =>
+      reply
+        .code(503)
+        .type(problemJson)
+        .send(JSON.stringify({ ...problem, code: 'service_unavailable' })),
+    violation: /does not say when to come again/,
+  },
   'an error of the framework': {
     url: '/api/auth/me',
     answer: () => {

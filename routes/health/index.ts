@@ -7,11 +7,6 @@ const Health = Type.Object({ status: Type.Literal('ok') }, { $id: 'Health' })
 const tags = ['operations']
 
 export default async function healthRoutes(app: RouteScope): Promise<void> {
-  let draining = false
-  app.addHook('preClose', async () => {
-    draining = true
-  })
-
   app.get(
     '/live',
     {
@@ -39,7 +34,7 @@ export default async function healthRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (_request, reply) => {
-      if (draining) throw new Problem('service_unavailable', { reason: 'draining' })
+      if (app.draining) throw new Problem('service_unavailable', { reason: 'draining' })
       await sql`select 1`.execute(app.db)
       if (!app.revocations.current)
         throw new Problem('service_unavailable', { reason: 'revocations_unknown' })

@@ -74,8 +74,11 @@ class PipeliningDriver implements Driver {
   }
 
   async destroy(): Promise<void> {
-    await Promise.all(this.#pipelines.map((pipeline) => pipeline.end(this.#patience)))
-    await this.#pool.destroy()
+    // Each may be waited for as long as the others.
+    await Promise.all([
+      ...this.#pipelines.map((pipeline) => pipeline.end(this.#patience)),
+      this.#pool.destroy(),
+    ])
   }
 }
 

@@ -11,7 +11,8 @@ const networkErrors = new Set([
   'EHOSTUNREACH',
 ])
 
-const withoutCode = /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout)/
+const withoutCode =
+  /^(Connection terminated|timeout (exceeded when trying to connect|expired)|Query read timeout|Client .* is not queryable)/
 
 function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code

@@ -62,7 +62,7 @@ export function openPostgres({
     // The pool listens only while it has the client: between two statements of a transaction nobody would, and an
     // error that nobody listens for ends the process.
     connected.on('error', onIdleError)
-    if (timeouts) breakWhenSilent(connected)
+    if (timeouts) breakWhenUseless(connected)
     setUp(connected)
   })
   // A pooler that gives each transaction another connection gives none to a pipeline for good either.
@@ -84,18 +84,21 @@ export async function migratePostgres(url: string): Promise<string[]> {
   }
 }
 
+/** Of a statement that would write where nothing can be written. */
+const readOnly = '25006'
+
 /**
  * A statement that was not answered leaves its connection waiting: whoever got it next would wait too. Where the
  * network drops packets silently that is every connection there is, so such a one is broken, and the pool makes
- * another.
+ * another. So is one to a server that is not the primary any more: the next may lead to the one that is.
  */
-function breakWhenSilent(client: pg.PoolClient): void {
+function breakWhenUseless(client: pg.PoolClient): void {
   const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>
   const watched = (...args: unknown[]) => {
     const answer = query(...args)
     // Absent where the caller gave a callback; Kysely and this file do not.
-    answer?.catch((error: Error) => {
-      if (error.message === 'Query read timeout') streamOf(client).destroy()
+    answer?.catch((error: pg.DatabaseError) => {
+      if (error.message === 'Query read timeout' || error.code === readOnly) streamOf(client).destroy()
     })
     return answer
   }

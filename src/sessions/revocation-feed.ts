@@ -44,8 +44,8 @@ export class RevocationFeed {
     })
     await this.#load()
     const tick = async () => {
-      await this.#load()
       revocations.sweep()
+      await this.#load()
       if (this.#timer) this.#timer = setTimeout(tick, pollSeconds * 1000).unref()
     }
     this.#timer = setTimeout(tick, pollSeconds * 1000).unref()

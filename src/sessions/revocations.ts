@@ -26,6 +26,8 @@ export class Revocations {
   readonly #clock: Clock
   readonly #monotonic: () => number
   #heardAt = Number.NEGATIVE_INFINITY
+  /** When the last of those that are forgotten has ended. */
+  #forgottenUntil = Number.NEGATIVE_INFINITY
 
   /** @param monotonic milliseconds that never go back */
   constructor(clock: Clock, monotonic: () => number = () => performance.now()) {
@@ -59,11 +61,26 @@ export class Revocations {
     this.#heardAt = at
   }
 
-  /** Forgets what can refuse no token any more. */
+  /**
+   * Forgets what can refuse no token any more. Where the clock has been set back to when something forgotten could,
+   * this process does not know until everything has been read again.
+   */
   sweep(): void {
     const now = this.#clock()
-    for (const [session, endsAt] of this.#sessions) if (endsAt <= now) this.#sessions.delete(session)
-    for (const [user, { endsAt }] of this.#users) if (endsAt <= now) this.#users.delete(user)
+    if (now < this.#forgottenUntil) {
+      this.#heardAt = Number.NEGATIVE_INFINITY
+      this.#forgottenUntil = Number.NEGATIVE_INFINITY
+    }
+    for (const [session, endsAt] of this.#sessions) {
+      if (endsAt <= now && this.#sessions.delete(session)) this.#noteForgotten(endsAt)
+    }
+    for (const [user, { endsAt }] of this.#users) {
+      if (endsAt <= now && this.#users.delete(user)) this.#noteForgotten(endsAt)
+    }
+  }
+
+  #noteForgotten(endsAt: number): void {
+    this.#forgottenUntil = Math.max(this.#forgottenUntil, endsAt)
   }
 
   /**
@@ -73,10 +90,7 @@ export class Revocations {
    */
   assertLive({ userId, sid, issuedAt }: Principal): void {
     if (!this.current) {
-      throw new Problem('service_unavailable', {
-        reason: 'revocations_unknown',
-        headers: { 'retry-after': '1' },
-      })
+      throw new Problem('service_unavailable', { reason: 'revocations_unknown' })
     }
     if (sid !== undefined) {
       if (this.#sessions.has(sid)) throw new TokenRefused('revoked')

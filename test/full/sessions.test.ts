@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
@@ -9,6 +7,7 @@ import { openDatabase } from '../../src/db/open.ts'
 import { password, signUp, type TestUser, testConfig } from '../helper.ts'
 import { freshDatabase } from '../postgres.ts'
 import { server } from './production.ts'
+import { networkTo } from './proxy.ts'
 
 /** Instances of the service on one database, as behind a gateway. */
 async function instances(t: Test, options: { env?: Record<string, string>; notify?: boolean } = {}) {
@@ -181,8 +180,8 @@ t.test('J02, J09: the database away: 503 from what cannot know, and it heals', a
 })
 
 t.test('J07: a network that drops packets: 503, and no connection is waited for for good', async (t) => {
-  const { port, freeze } = await freezingProxy(t, new URL(server))
-  const config = { ...(await proxied(t, port)), REVOCATION_POLL_SECONDS: '1' }
+  const network = await networkTo(t)
+  const config = { DATABASE_URL: network.url, REVOCATION_POLL_SECONDS: '1' }
   const { db, listen, migrate } = await openDatabase(testConfig(config), () => {})
   await migrate()
   const app = await buildApp(testConfig(config), { db, listen })
@@ -193,7 +192,7 @@ t.test('J07: a network that drops packets: 503, and no connection is waited for 
   // Each of the connections that reads go on is open: one that is made later is not frozen.
   for (let at = 0; at < 4; at++) await alice.call('GET', '/api/auth/sessions')
 
-  freeze()
+  network.freeze()
   const answer = await alice.call('GET', '/api/auth/sessions')
   t.match(answer.json(), { status: 503, code: 'service_unavailable' })
   // Only the connections of before are frozen: new ones go through.
@@ -202,35 +201,3 @@ t.test('J07: a network that drops packets: 503, and no connection is waited for 
   // Reads and everything else have connections of their own: the others heal as they are used.
   await until(200, async () => (await app.inject('/health/ready')).statusCode, 30_000)
 })
-
-/** Passes connections on to a server until they are frozen: then nothing passes, and nothing says so. */
-async function freezingProxy(t: Test, target: URL) {
-  const open = new Set<Socket>()
-  const proxy = createServer((client) => {
-    const upstream = connect(Number(target.port || 5432), target.hostname)
-    for (const socket of [client, upstream]) {
-      open.add(socket)
-      socket.on('error', () => {})
-    }
-    client.pipe(upstream).pipe(client)
-  })
-  proxy.listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  t.teardown(() => {
-    for (const socket of open) socket.destroy()
-    proxy.close()
-  })
-  return {
-    port: (proxy.address() as AddressInfo).port,
-    freeze() {
-      for (const socket of open) socket.unpipe().pause()
-    },
-  }
-}
-
-async function proxied(t: Test, port: number) {
-  const url = new URL((await freshDatabase(t, server)).url)
-  url.hostname = '127.0.0.1'
-  url.port = String(port)
-  return { DATABASE_URL: url.href }
-}

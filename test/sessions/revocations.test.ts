@@ -42,6 +42,20 @@ t.test('a session is revoked until the last of its tokens has expired', async (t
   t.equal(revocations.size, 0, 'and then costs nothing')
 })
 
+t.test('J14: a clock that leaps and is set back brings no revoked token back', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  revocations.apply([{ session: 's1', endsAt: 1100 }])
+  time.now = 4600
+  revocations.sweep()
+  time.now = 1050
+  revocations.sweep()
+  t.equal(outcome({ sid: 's1' }), 'service_unavailable', 'until everything is read again')
+  revocations.apply([{ session: 's1', endsAt: 1100 }])
+  revocations.heard(0)
+  t.equal(outcome({ sid: 's1' }), 'revoked')
+  t.equal(outcome({ sid: 's2' }), 'live')
+})
+
 t.test('a user is revoked for tokens without a session that are not newer', async (t) => {
   const { revocations, outcome } = setUp()
   revocations.apply([{ user: 'alice', at: 1000, endsAt: 1100 }])

@@ -1,0 +1,163 @@
+import { once } from 'node:events'
+import { Agent, type IncomingMessage, request } from 'node:http'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { type Service, startCommand, startService } from '../process.ts'
+import { production } from './production.ts'
+import { networkTo } from './proxy.ts'
+import { get, type RemoteUser, signUpAt } from './remote-user.ts'
+
+interface Outcome {
+  readonly status?: number
+  /** What the answer says of its connection. */
+  readonly connection?: string
+  /** Of a request that got no answer. */
+  readonly error?: string
+}
+
+async function send(agent: Agent, url: string, { token }: RemoteUser): Promise<Outcome> {
+  const sent = request(url, { agent, headers: { authorization: `Bearer ${token}` } })
+  sent.end()
+  try {
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage]
+    answer.resume()
+    await once(answer, 'end')
+    return { status: answer.statusCode ?? 0, connection: answer.headers.connection ?? '' }
+  } catch (error) {
+    return { error: (error as NodeJS.ErrnoException).code ?? String(error) }
+  }
+}
+
+async function underLoad(t: Test) {
+  const service = await startService(t, await production(t, { RATE_LIMITS: 'off' }), t.testdir())
+  const user = await signUpAt(service.url)
+  return { service, user, tasks: `${service.url}${user.tasks}` }
+}
+
+/** Asks until the process is not ready any more, as a gateway does. */
+async function notReady({ url }: Service): Promise<number> {
+  for (;;) {
+    const { status } = await fetch(`${url}/health/ready`)
+    if (status !== 200) return status
+  }
+}
+
+t.test('J11: SIGTERM under load: not ready first, all that is sent is served, exit 0', async (t) => {
+  const { service, user, tasks } = await underLoad(t)
+  const idle = new Agent({ keepAlive: true })
+  await send(idle, tasks, user)
+
+  const outcomes: Outcome[] = []
+  let told: number | undefined
+  // As many as keep the process busy: each sends the next request when it has its answer, until it hears of the end.
+  const clients = Array.from({ length: 20 }, async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    while (told === undefined) outcomes.push(await send(agent, tasks, user))
+    agent.destroy()
+  })
+  while (outcomes.length < 200) await delay(10)
+  const begun = performance.now()
+  const ending = service.stop('SIGTERM')
+  const health = notReady(service).then(async (status) => {
+    // A gateway does not look all the time.
+    await delay(300)
+    told = status
+  })
+  const late = await send(idle, tasks, user)
+  await Promise.all([health, ...clients])
+  t.same(await ending, { code: 0, signal: null })
+  const seconds = (performance.now() - begun) / 1000
+
+  t.equal(told, 503)
+  t.match(late, { status: 200, connection: 'close' }, 'a request on an idle connection')
+  t.same(
+    outcomes.filter(({ status }) => status !== 200),
+    [],
+    'each was answered',
+  )
+  const last = outcomes.slice(-20)
+  t.same(
+    last.map(({ connection }) => connection),
+    last.map(() => 'close'),
+    'the answers of the end say that their connections end',
+  )
+  t.ok(seconds < 10, `${seconds.toFixed(1)} s`)
+  idle.destroy()
+})
+
+t.test('J11: clients that never hear of it: no request is cut, and the process ends', async (t) => {
+  const { service, user, tasks } = await underLoad(t)
+  const outcomes: Outcome[] = []
+  const clients = Array.from({ length: 20 }, async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    let last: Outcome
+    do {
+      last = await send(agent, tasks, user)
+      outcomes.push(last)
+    } while (last.error === undefined)
+    agent.destroy()
+  })
+  while (outcomes.length < 200) await delay(10)
+  // One that begins a request and never ends it.
+  const slow = connect(Number(new URL(service.url).port), '127.0.0.1')
+  slow.on('error', () => {})
+  await once(slow, 'connect')
+  slow.write('POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-')
+  const begun = performance.now()
+  t.same(await service.stop('SIGTERM'), { code: 0, signal: null })
+  const seconds = (performance.now() - begun) / 1000
+  await Promise.all(clients)
+  slow.destroy()
+
+  const unanswered = outcomes.filter(({ error }) => error !== undefined)
+  t.same([...new Set(unanswered.map(({ error }) => error))], ['ECONNREFUSED'], 'refused, never cut')
+  t.same([...new Set(outcomes.map(({ status }) => status))].sort(), [200, undefined])
+  t.ok(seconds < 10, `${seconds.toFixed(1)} s`)
+})
+
+t.test(
+  'J12: with a database that hangs, one SIGTERM ends the process in time and a second one at once',
+  async (t) => {
+    const network = await networkTo(t)
+    const env = await production(t, { DATABASE_URL: network.url, RATE_LIMITS: 'off', LOG_LEVEL: 'error' })
+    const cwd = t.testdir()
+    const [patient, urgent] = await Promise.all([startService(t, env, cwd), startService(t, env, cwd)])
+    const user = await signUpAt(patient.url)
+    network.freezeAll()
+    const underWay = get(`${patient.url}${user.tasks}`, user)
+    await ends(t, patient.stop('SIGTERM'), 'asked once', 12)
+    const { status, headers } = await underWay
+    t.same([status, headers.get('retry-after')], [503, '1'])
+
+    const unanswered = get(`${urgent.url}${user.tasks}`, user).catch(() => {})
+    const ending = urgent.stop('SIGTERM')
+    await notReady(urgent)
+    process.kill(urgent.pid, 'SIGTERM')
+    await ends(t, ending, 'asked twice', 1)
+    t.match(urgent.logged(), [{ level: 50, msg: 'second SIGTERM, exiting' }])
+    await unanswered
+  },
+)
+
+t.test('J12: SIGTERM during the start', async (t) => {
+  const network = await networkTo(t)
+  network.freezeAll()
+  const env = await production(t, { DATABASE_URL: network.url })
+  const cwd = t.testdir()
+  const [young, waiting] = [startCommand(t, env, cwd), startCommand(t, env, cwd)]
+  await delay(200)
+  young.kill('SIGTERM')
+  await ends(t, young.ended, 'as soon as it was started', 1)
+  await network.connected()
+  waiting.kill('SIGTERM')
+  await ends(t, waiting.ended, 'while it waits for the database', 12)
+})
+
+/** Asserts that a process comes to its end by itself within so many seconds. */
+async function ends(t: Test, ending: Promise<{ code: number | null }>, when: string, limit: number) {
+  const begun = performance.now()
+  const { code } = await ending
+  const seconds = (performance.now() - begun) / 1000
+  t.ok(seconds <= limit, `${when}: exit ${code} after ${seconds.toFixed(1)} s`)
+}
