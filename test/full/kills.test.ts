@@ -93,7 +93,7 @@ t.test('J10: kill -9 on PostgreSQL, again and again, loses nothing that was ackn
   const cwd = t.testdir()
   const survivor = await startService(t, env, cwd)
   const all = new Acknowledged()
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 8; round++) {
     await Promise.all([killedWhileWriting(t, env, cwd, all), killedWhileWriting(t, env, cwd, all)])
     await all.assertSessionsGoOn(t, survivor.url)
   }
@@ -104,7 +104,7 @@ t.test('J10: kill -9 with the embedded database, too', async (t) => {
   const cwd = t.testdir()
   seedDataFolder(join(cwd, 'data'))
   const all = new Acknowledged()
-  for (let round = 0; round < 3; round++) await killedWhileWriting(t, settings, cwd, all)
+  for (let round = 0; round < 4; round++) await killedWhileWriting(t, settings, cwd, all)
   const service = await startService(t, settings, cwd)
   await all.assertThere(t, service.url)
 })

@@ -1,0 +1,79 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { ownPostgres } from '../own-postgres.ts'
+import { post, startService } from '../process.ts'
+import { production } from './production.ts'
+import { get, type RemoteUser, signUpAt, titlesAt } from './remote-user.ts'
+
+const statusOf = async (url: string) => (await fetch(url)).status
+
+/** @returns how long it took, in seconds */
+async function untilReady(url: string, most: number): Promise<number> {
+  const begun = performance.now()
+  for (;;) {
+    const seconds = (performance.now() - begun) / 1000
+    if ((await statusOf(`${url}/health/ready`)) === 200) return seconds
+    if (seconds > most) throw new Error(`not ready within ${most} s`)
+    await delay(20)
+  }
+}
+
+t.test('J01, J02: a server that comes late, is killed in mid-load and comes back', async (t) => {
+  const database = await ownPostgres(t)
+  const env = await production(t, { DATABASE_URL: database.url, RATE_LIMITS: 'off' })
+  const { url } = await startService(t, env, t.testdir())
+  t.equal(await statusOf(`${url}/health/live`), 200, 'alive without a database')
+  t.equal(await statusOf(`${url}/health/ready`), 503)
+
+  database.start()
+  t.ok((await untilReady(url, 20)) < 10, 'J01: ready soon after the database is')
+  const user = await signUpAt(url)
+
+  const acknowledged: string[] = []
+  const others: Response[] = []
+  let writing = true
+  async function write(worker: number, { tasks, token }: RemoteUser): Promise<void> {
+    for (let at = 0; writing; at++) {
+      const title = `${worker}-${at}`
+      const answer = await post(`${url}${tasks}`, { title }, token)
+      if (answer.status === 201) acknowledged.push(title)
+      else others.push(answer)
+      if (answer.status !== 201) await delay(50)
+    }
+  }
+  const writers = [1, 2, 3, 4].map((worker) => write(worker, user))
+  for (let round = 1; round <= 2; round++) {
+    const enough = acknowledged.length + 20
+    while (acknowledged.length < enough) await delay(10)
+    await database.kill()
+    const refused = others.length
+    while (others.length < refused + 8) await delay(10)
+    t.equal(await statusOf(`${url}/health/ready`), 503)
+    t.equal((await fetch(`${url}${user.tasks}`)).status, 401, 'tokens are judged all the same')
+    // Its processes end by themselves; until the last has, it cannot be started.
+    for (let started = false; !started; ) {
+      database.start()
+      started = await untilReady(url, 3).then(
+        () => true,
+        () => false,
+      )
+    }
+  }
+  const enough = acknowledged.length + 20
+  while (acknowledged.length < enough) await delay(10)
+  writing = false
+  await Promise.all(writers)
+
+  t.same([...new Set(others.map(({ status }) => status))], [503], 'J02: nothing but 503 meanwhile')
+  t.ok(
+    others.every(({ headers }) => Number(headers.get('retry-after')) > 0),
+    'which says when to come again',
+  )
+  const found = new Set(await titlesAt(url, user))
+  t.same(
+    acknowledged.filter((title) => !found.has(title)),
+    [],
+    `none of ${acknowledged.length} acknowledged tasks is lost`,
+  )
+  t.equal((await get(`${url}/api/auth/me`, user)).status, 200)
+})

@@ -1,0 +1,66 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { freePort } from './free-port.ts'
+import type { Test } from './postgres.ts'
+
+/** Where Debian's packages put the server's programs, one folder for each version. */
+const debian = '/usr/lib/postgresql'
+
+function binaries(): string {
+  const packaged = existsSync(debian)
+    ? readdirSync(debian).map((version) => join(debian, version, 'bin'))
+    : []
+  const folders = [...packaged, ...(process.env['PATH'] ?? '').split(delimiter)]
+  const folder = folders.find(
+    (name) => existsSync(join(name, 'initdb')) && existsSync(join(name, 'postgres')),
+  )
+  if (!folder) throw new Error('a PostgreSQL server must be installed for this test')
+  return folder
+}
+
+/** PostgreSQL refuses to run as root. */
+function serverUser(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  const [uid, gid] = ['-u', '-g'].map((which) => Number(execFileSync('id', [which, 'postgres'])))
+  return { uid: uid as number, gid: gid as number }
+}
+
+/** A PostgreSQL server of the test's own, which it can start and kill; it is not running yet. */
+export async function ownPostgres(t: Test) {
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-postgres-'))
+  const user = serverUser()
+  if (user) chownSync(folder, user.uid, user.gid)
+  const data = join(folder, 'data')
+  const options = { cwd: folder, ...user }
+  const bin = binaries()
+  execFileSync(join(bin, 'initdb'), ['--auth=trust', '--username=postgres', '--encoding=UTF8', '-D', data], {
+    ...options,
+    stdio: 'ignore',
+  })
+  let child: ChildProcess | undefined
+
+  /** At once; whoever connects is told to wait until it is ready. */
+  function start(): void {
+    const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`]
+    const args = ['-D', data, '-p', `${port}`, ...settings.flatMap((setting) => ['-c', setting])]
+    child = spawn(join(bin, 'postgres'), args, { ...options, stdio: 'ignore' })
+  }
+
+  /** kill -9 of the server; its processes notice and end. */
+  async function kill(): Promise<void> {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  t.teardown(async () => {
+    await kill()
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
+  })
+  return { url: `postgres://postgres@127.0.0.1:${port}/postgres`, start, kill }
+}
