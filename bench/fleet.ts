@@ -27,6 +27,8 @@ export interface Fleet {
 
 export interface FleetOptions {
   readonly tasks?: number
+  /** Whose the tasks are that no request asks for. */
+  readonly users?: number
   readonly algorithm?: 'HS256' | 'EdDSA'
   readonly embedded?: boolean
   /** Another build's `src/server.js` in the floor's place. */
@@ -39,7 +41,7 @@ export interface FleetOptions {
  */
 export async function startFleet(
   bench: Test,
-  { tasks = 1_000, algorithm = 'HS256', embedded = false, against }: FleetOptions = {},
+  { tasks = 1_000, users = 1_000, algorithm = 'HS256', embedded = false, against }: FleetOptions = {},
 ): Promise<Fleet> {
   const env: Record<string, string> = {
     NODE_ENV: embedded ? 'development' : 'production',
@@ -54,7 +56,7 @@ export async function startFleet(
       ? { DATA_DIR: folder(bench) }
       : { DATABASE_URL: (await freshDatabase(bench, postgres)).url }),
   }
-  const seeded = await seededDatabase(env, tasks)
+  const seeded = await seededDatabase(env, { tasks, users })
   const floorEnv = { ...env, ...(embedded ? { DATA_DIR: copy(bench, env['DATA_DIR'] ?? '') } : {}) }
   const service = await startServer(serviceFile, env)
   const credentials = { email: readerEmail, password }
@@ -88,17 +90,20 @@ export function sidesOf({ service, floor }: Fleet, work: Work): [Side, Side] {
 }
 
 /** The seed has statements that take longer than the service lets one take. */
-async function seededDatabase(env: Record<string, string>, tasks: number): Promise<Seeded> {
+async function seededDatabase(
+  env: Record<string, string>,
+  size: { tasks: number; users: number },
+): Promise<Seeded> {
   const { DATABASE_URL: url } = env
   const database = await openDatabase(
     loadConfig(env, () => ''),
     () => {},
   )
   await database.migrate()
-  if (!url) return seed(database.db, tasks).finally(() => database.db.destroy())
+  if (!url) return seed(database.db, size).finally(() => database.db.destroy())
   await database.db.destroy()
   const db = openPostgres({ url, poolSize: 1, onIdleError: () => {}, timeouts: false })
-  return seed(db, tasks).finally(() => db.destroy())
+  return seed(db, size).finally(() => db.destroy())
 }
 
 /** The public key of the one that signed a token. */

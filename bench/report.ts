@@ -33,7 +33,7 @@ export function tables({ ratios, figures, rungs, failed, postgresVersion }: Repo
   return [
     `${made.join('; ')}. Median of the rounds, and in parentheses the lowest and the highest.`,
     table(
-      ['work', 'connections', 'requests a second', '99th percentile', 'processor time', 'least us a request'],
+      ['work', 'connections', 'requests a second', '99th percentile', 'processor time', 'us a request'],
       ratios.map(({ where, what, connections, rate, p99, cpu, samples }) => [
         `${what}; ${where}`,
         String(connections),

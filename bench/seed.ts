@@ -22,8 +22,8 @@ export interface Seeded {
   readonly refreshTokens: readonly string[]
 }
 
-/** Fills a migrated database: one user's 1,000 tasks, those of 1,000 others up to `tasks`, users to log in. */
-export async function seed(db: Db, tasks: number): Promise<Seeded> {
+/** Fills a migrated database: one user's 1,000 tasks, those of `users` others up to `tasks`, users to log in. */
+export async function seed(db: Db, { tasks, users }: { tasks: number; users: number }): Promise<Seeded> {
   const passwordHash = await hashPassword(password)
   const ids = Array.from({ length: 3 * many + 1 }, () => typeid('user').toString())
   const emails = ids.map((_, at) => `user${at}@example.com`)
@@ -42,11 +42,11 @@ export async function seed(db: Db, tasks: number): Promise<Seeded> {
   if (tasks > tasksOfReader) {
     await sql`
       insert into users (id, email, name, password_hash)
-      select 'filler-' || i, 'filler' || i || '@example.com', 'Filler', ${passwordHash} from generate_series(0, 999) i
+      select 'filler-' || i, 'filler' || i || '@example.com', 'Filler', ${passwordHash} from generate_series(0, ${users - 1}::int) i
     `.execute(db)
     await sql`
       insert into tasks (user_id, title, description)
-      select 'filler-' || (i % 1000), 'Task number ' || i, 'Two litres of milk, and bread'
+      select 'filler-' || (i % ${users}::int), 'Task number ' || i, 'Two litres of milk, and bread'
       from generate_series(1, ${tasks - tasksOfReader}::int) i
     `.execute(db)
   }

@@ -60,8 +60,7 @@ declare module 'fastify' {
 export default fp<JwtOptions>(
   async (app, { issuers, clock, assertLive, signing }) => {
     app.decorateRequest(unverified, null)
-    // An HMAC costs about what a look-up does.
-    const verifiedTokens = issuers.algorithms.some((name) => name !== 'HS256') ? new VerifiedTokens() : null
+    const verifiedTokens = new VerifiedTokens()
 
     /** What a token must pass each time, however its signature was checked. */
     function admit({ token: { header, claims }, issuer }: Claimed): Principal {
@@ -115,14 +114,14 @@ export default fp<JwtOptions>(
       trusted: async (request) => {
         const claimed = claimedBy(request)
         admit(claimed)
-        if (claimed.issuer.keys.stillVerifies(claimed.token)) verifiedTokens?.add(claimed.token)
+        if (claimed.issuer.keys.stillVerifies(claimed.token)) verifiedTokens.add(claimed.token)
         return true
       },
       formatUser: (claims) => issuers.of({ claims }).principalOf(claims),
     })
 
     app.decorateRequest('authenticateToken', async function (this: FastifyRequest) {
-      const token = verifiedTokens?.get(bearerTokenOf(this))
+      const token = verifiedTokens.get(bearerTokenOf(this))
       const issuer = token && issuers.of(token)
       if (token && issuer?.keys.stillVerifies(token)) this.user = admit({ token, issuer })
       else await this.jwtVerify()

@@ -7,10 +7,9 @@ const TIMESTAMPTZ = 1184
  * writes another offset, so that path goes through Date.
  */
 function toRfc3339(text: string): string {
-  const [date, time = ''] = text.split(' ')
-  if (!time.endsWith('+00')) return new Date(text.replace(/([+-]\d\d)$/, '$1:00')).toISOString()
-  const [seconds, fraction = ''] = time.slice(0, -3).split('.')
-  return `${date}T${seconds}.${fraction.slice(0, 3).padEnd(3, '0')}Z`
+  if (!text.endsWith('+00')) return new Date(text.replace(/([+-]\d\d)$/, '$1:00')).toISOString()
+  const milliseconds = text.slice(20, -3).slice(0, 3).padEnd(3, '0')
+  return `${text.slice(0, 10)}T${text.slice(11, 19)}.${milliseconds}Z`
 }
 
 /** The parsers by OID; bigint columns are identities and stay below 2^53. */

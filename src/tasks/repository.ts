@@ -1,4 +1,5 @@
 import type { Selectable } from 'kysely'
+import { compiledOnce } from '../db/compiled.ts'
 import type { Db, TasksTable } from '../db/schema.ts'
 import { type OwnerId, subjectOf } from '../tokens/owner.ts'
 
@@ -29,30 +30,58 @@ function versioned({ version, ...task }: Selectable<TasksTable>): VersionedTask 
   return { task, version }
 }
 
+interface PageValues {
+  readonly owner: OwnerId
+  readonly after: number
+  readonly completed: boolean | undefined
+  readonly fetch: number
+}
+
+const page = (db: Db, value: <Name extends keyof PageValues>(name: Name) => PageValues[Name]) =>
+  db
+    .selectFrom('tasks')
+    .select(['id', 'user_id', 'title', 'description', 'completed', 'created_at', 'updated_at'])
+    .where('user_id', '=', value('owner'))
+    .where('id', '>', value('after'))
+    .orderBy('id')
+    .limit(value('fetch'))
+
+const selectPage = compiledOnce<PageValues, Task>(page)
+const selectPageOf = compiledOnce<PageValues, Task>((db, value) =>
+  page(db, value).where('completed', '=', value('completed') as boolean),
+)
+
 /** Up to `limit` tasks in order of id, and whether more follow. */
 export async function listOwnedTasks(
   db: Db,
   owner: OwnerId,
   { limit, after, completed }: Page,
 ): Promise<{ tasks: Task[]; more: boolean }> {
-  const rows = await db
-    .selectFrom('tasks')
-    .selectAll()
-    .where('user_id', '=', owner)
-    .where('id', '>', after)
-    .$if(completed !== undefined, (query) => query.where('completed', '=', completed as boolean))
-    .orderBy('id')
-    .limit(limit + 1)
-    .execute()
-  return { tasks: rows.slice(0, limit).map((row) => versioned(row).task), more: rows.length > limit }
+  // One more than is shown tells whether there are more.
+  const values = { owner, after, completed, fetch: limit + 1 }
+  const tasks = await (completed === undefined ? selectPage : selectPageOf)(db, values)
+  const more = tasks.length > limit
+  if (more) tasks.pop()
+  const userId = subjectOf(owner)
+  for (const task of tasks) task.user_id = userId
+  return { tasks, more }
 }
 
-export async function insertOwnedTask(db: Db, owner: OwnerId, task: NewTask): Promise<VersionedTask> {
-  const row = await db
+const insertTask = compiledOnce<NewTask & { readonly owner: OwnerId }, Selectable<TasksTable>>((db, value) =>
+  db
     .insertInto('tasks')
-    .values({ ...task, user_id: owner })
-    .returningAll()
-    .executeTakeFirstOrThrow()
+    .values({
+      user_id: value('owner'),
+      title: value('title'),
+      description: value('description'),
+      completed: value('completed'),
+    })
+    .returningAll(),
+)
+
+export async function insertOwnedTask(db: Db, owner: OwnerId, task: NewTask): Promise<VersionedTask> {
+  const [row] = await insertTask(db, { ...task, owner })
+  if (!row) throw new Error('a row that was inserted did not come back')
   return versioned(row)
 }
 
@@ -65,13 +94,13 @@ export function newTaskAgain(
   return versioned({ ...task, id, user_id: owner, created_at, updated_at: created_at, version: 1 })
 }
 
+const selectTask = compiledOnce<{ readonly owner: OwnerId; readonly id: number }, Selectable<TasksTable>>(
+  (db, value) =>
+    db.selectFrom('tasks').selectAll().where('user_id', '=', value('owner')).where('id', '=', value('id')),
+)
+
 export async function findOwnedTask(db: Db, owner: OwnerId, id: number): Promise<VersionedTask | undefined> {
-  const row = await db
-    .selectFrom('tasks')
-    .selectAll()
-    .where('user_id', '=', owner)
-    .where('id', '=', id)
-    .executeTakeFirst()
+  const [row] = await selectTask(db, { owner, id })
   return row && versioned(row)
 }
 

@@ -12,7 +12,6 @@ export interface KeySource {
   verifyingKey(token: UnverifiedToken): string | Promise<string>
   /**
    * Whether the key that verified a token before is still good, so that its signature need not be checked again.
-   * False for good where checking costs no more than remembering.
    */
   stillVerifies(token: UnverifiedToken): boolean
 }
