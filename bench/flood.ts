@@ -4,13 +4,12 @@
  * Needs PostgreSQL: `BENCH_DATABASE_URL=postgres://... npm run bench:flood [HASH_QUEUE...]`, a role that may create
  * databases.
  */
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { once, setMaxListeners } from 'node:events'
 import { Agent, request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { freshDatabase, type Test } from '../test/postgres.ts'
-import { startService } from '../test/process.ts'
+import { serviceFile, startServer, stopAll } from './processes.ts'
 
 const clients = 300
 /** Short ones by turns, so that what else the machine does falls on both alike. */
@@ -70,6 +69,7 @@ async function flood(url: string): Promise<Flood> {
   const statuses: Record<number, number> = {}
   const refusals: number[] = []
   const over = new AbortController()
+  setMaxListeners(clients, over.signal)
   parentPort?.once('message', () => over.abort())
   const client = async (credentials: object) => {
     while (!over.signal.aborted) {
@@ -103,16 +103,13 @@ async function readFor(seconds: number, agent: Agent, url: string, token: string
   return samples
 }
 
-const residentMiB = (pid: number) =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
-
 async function measure(queue: string): Promise<void> {
   const cleanUps: (() => unknown)[] = []
   const bench: Test = { teardown: (fn) => cleanUps.unshift(fn) }
   const agent = new Agent({ keepAlive: true })
   try {
-    const server = process.env['BENCH_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
-    const { url: database } = await freshDatabase(bench, server)
+    const postgres = process.env['BENCH_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
+    const { url: database } = await freshDatabase(bench, postgres)
     const env = {
       NODE_ENV: 'production',
       HOST: '127.0.0.1',
@@ -122,7 +119,8 @@ async function measure(queue: string): Promise<void> {
       RATE_LIMITS: 'off',
       HASH_QUEUE: queue,
     }
-    const { url, pid } = await startService(bench, env, process.cwd())
+    const server = await startServer(serviceFile, env)
+    const url = `http://127.0.0.1:${server.port}`
     const signUp = (email: string) =>
       call(agent, `${url}/api/auth/signup`, { method: 'POST', body: { email, password, name: 'Bench' } })
     for (const { email } of flooders) await signUp(email)
@@ -137,16 +135,18 @@ async function measure(queue: string): Promise<void> {
     const flooded: number[] = []
     const statuses: Record<number, number> = {}
     const refusals: number[] = []
-    const before = residentMiB(pid)
+    const before = server.rss()
     let most = before
     for (let round = 0; round < rounds; round++) {
       idle.push(...(await readFor(secondsEach, agent, tasks, token)))
       const worker = new Worker(new URL(import.meta.url), { workerData: url })
-      const ended = new Promise<Flood>((resolve, reject) => worker.on('message', resolve).on('error', reject))
+      const ended = new Promise<Flood>((resolve, reject) => {
+        worker.on('message', resolve).on('error', reject)
+      })
       // From its beginning, with all 300 at once.
       await once(worker, 'online')
       flooded.push(...(await readFor(secondsEach, agent, tasks, token)))
-      most = Math.max(most, residentMiB(pid))
+      most = Math.max(most, server.rss())
       worker.postMessage('over')
       const result = await ended
       for (const [status, count] of Object.entries(result.statuses))
@@ -162,6 +162,7 @@ async function measure(queue: string): Promise<void> {
     console.log(`  logins: ${JSON.stringify(statuses)}; a 503 after ${show(refusals)}`)
     console.log(`  resident: ${before.toFixed(0)} MiB before, ${most.toFixed(0)} MiB at the most`)
   } finally {
+    await stopAll()
     for (const cleanUp of cleanUps) await cleanUp()
     agent.destroy()
   }
