@@ -5,7 +5,7 @@
 import { Agent, request } from 'node:http'
 import { Revocations } from '../src/sessions/revocations.ts'
 import { freshDatabase, type Test } from '../test/postgres.ts'
-import { startService } from '../test/process.ts'
+import { serviceFile, startServer, stopAll } from './processes.ts'
 
 const rounds = 200
 const server = process.env['BENCH_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
@@ -53,8 +53,8 @@ async function latency(): Promise<void> {
     PUBLIC_URL: 'http://latchkey.test',
     RATE_LIMITS: 'off',
   }
-  const one = await startService(bench, env, process.cwd())
-  const two = await startService(bench, env, process.cwd())
+  const start = async () => ({ url: `http://127.0.0.1:${(await startServer(serviceFile, env)).port}` })
+  const [one, two] = [await start(), await start()]
   const credentials = { email: 'bench@example.com', password: 'correct horse battery' }
   await call(`${one.url}/api/auth/signup`, { method: 'POST', body: { ...credentials, name: 'Bench' } })
 
@@ -68,9 +68,9 @@ async function latency(): Promise<void> {
       throw new Error(`the other instance answered ${before.status} before the logout`)
     const ended = await call(`${one.url}/api/auth/logout`, { method: 'POST', token })
     if (ended.status !== 204) throw new Error(`logout answered ${ended.status}`)
-    const start = performance.now()
+    const begun = performance.now()
     while ((await call(`${two.url}/api/auth/me`, { token })).status !== 401);
-    samples.push(performance.now() - start)
+    samples.push(performance.now() - begun)
   }
   samples.sort((a, b) => a - b)
   console.log(`from the 204 to the first 401 on the other instance, ${rounds} rounds, in ms:`)
@@ -98,6 +98,7 @@ try {
   memory()
   await latency()
 } finally {
+  await stopAll()
   for (const cleanUp of cleanUps) await cleanUp()
   agent.destroy()
 }
