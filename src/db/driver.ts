@@ -2,6 +2,7 @@ import {
   type CompiledQuery,
   type DatabaseConnection,
   type Driver,
+  InsertQueryNode,
   PostgresDialect,
   type PostgresDialectConfig,
   PostgresDriver,
@@ -11,25 +12,32 @@ import {
 } from 'kysely'
 import type { Pipeline } from './pipeline.ts'
 
+/** Connections that many requests share, by what may go through them. */
+export interface Lanes {
+  readonly reads: readonly Pipeline[]
+  readonly inserts: readonly Pipeline[]
+}
+
 /**
- * PostgreSQL by two ways: a read that can wait for no lock goes through a pipeline, where there is one; everything
- * else, and every transaction, has a connection of the pool to itself.
+ * PostgreSQL by two ways: a read that can wait for no lock, and an insert that waits for nothing but the disk, go
+ * through a pipeline; everything else, every transaction, and what comes while the pipelines are held up, has a
+ * connection of the pool to itself.
  */
 export class PipeliningDialect extends PostgresDialect {
   readonly #config: PostgresDialectConfig
-  readonly #pipelines: readonly Pipeline[]
+  readonly #lanes: Lanes
   readonly #patience: number
 
   /** @param patience milliseconds to wait for a pipeline's goodbye */
-  constructor(config: PostgresDialectConfig, pipelines: readonly Pipeline[], patience: number) {
+  constructor(config: PostgresDialectConfig, lanes: Lanes, patience: number) {
     super(config)
     this.#config = config
-    this.#pipelines = pipelines
+    this.#lanes = lanes
     this.#patience = patience
   }
 
   override createDriver(): Driver {
-    return new PipeliningDriver(new PostgresDriver(this.#config), this.#pipelines, this.#patience)
+    return new PipeliningDriver(new PostgresDriver(this.#config), this.#lanes, this.#patience)
   }
 }
 
@@ -38,13 +46,12 @@ type PooledConnection = Parameters<PostgresDriver['rollbackTransaction']>[0]
 
 class PipeliningDriver implements Driver {
   readonly #pool: PostgresDriver
-  readonly #pipelines: readonly Pipeline[]
+  readonly #lanes: Lanes
   readonly #patience: number
-  #next = 0
 
-  constructor(pool: PostgresDriver, pipelines: readonly Pipeline[], patience: number) {
+  constructor(pool: PostgresDriver, lanes: Lanes, patience: number) {
     this.#pool = pool
-    this.#pipelines = pipelines
+    this.#lanes = lanes
     this.#patience = patience
   }
 
@@ -53,8 +60,7 @@ class PipeliningDriver implements Driver {
   }
 
   async acquireConnection(): Promise<Connection> {
-    this.#next = (this.#next + 1) % this.#pipelines.length
-    return new Connection(this.#pool, this.#pipelines[this.#next] as Pipeline)
+    return new Connection(this.#pool, this.#lanes)
   }
 
   async beginTransaction(connection: Connection, settings: TransactionSettings): Promise<void> {
@@ -74,23 +80,21 @@ class PipeliningDriver implements Driver {
   }
 
   async destroy(): Promise<void> {
+    const pipelines = [...this.#lanes.reads, ...this.#lanes.inserts]
     // Each may be waited for as long as the others.
-    await Promise.all([
-      ...this.#pipelines.map((pipeline) => pipeline.end(this.#patience)),
-      this.#pool.destroy(),
-    ])
+    await Promise.all([...pipelines.map((pipeline) => pipeline.end(this.#patience)), this.#pool.destroy()])
   }
 }
 
 /** What Kysely holds as a connection: one of the pool's from the first statement on that needs it. */
 class Connection implements DatabaseConnection {
   readonly #pool: PostgresDriver
-  readonly #pipeline: Pipeline
+  readonly #lanes: Lanes
   #own: Promise<PooledConnection> | undefined
 
-  constructor(pool: PostgresDriver, pipeline: Pipeline) {
+  constructor(pool: PostgresDriver, lanes: Lanes) {
     this.#pool = pool
-    this.#pipeline = pipeline
+    this.#lanes = lanes
   }
 
   own(): Promise<PooledConnection> {
@@ -104,9 +108,11 @@ class Connection implements DatabaseConnection {
   }
 
   async executeQuery<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
-    if (!this.#own && waitsForNobody(compiled)) {
-      const { rows } = await this.#pipeline.query(compiled.sql, compiled.parameters)
-      return { rows }
+    const lane = this.#own ? undefined : laneOf(compiled)
+    const pipeline = lane && freest(this.#lanes[lane])
+    if (pipeline) {
+      const { rows, rowCount } = await pipeline.query(compiled.sql, compiled.parameters)
+      return lane === 'reads' ? { rows } : { rows, numAffectedRows: BigInt(rowCount ?? 0) }
     }
     const own = await this.own()
     return own.executeQuery<R>(compiled)
@@ -118,7 +124,24 @@ class Connection implements DatabaseConnection {
   }
 }
 
-/** A select of rows as they are, without FOR UPDATE and the like and without a statement inside that writes. */
-function waitsForNobody({ query }: CompiledQuery): boolean {
-  return SelectQueryNode.is(query) && query.from !== undefined && !query.with && !query.endModifiers?.length
+/**
+ * The lane of a statement that nobody behind it has to wait for long. A select of rows as they are, without FOR UPDATE
+ * and the like and without a statement inside that writes, waits for nobody. An insert of new rows waits for the disk,
+ * and for another transaction only where that one removes what the rows refer to; one that may conflict waits for
+ * whoever it conflicts with.
+ */
+function laneOf({ query }: CompiledQuery): keyof Lanes | undefined {
+  if (SelectQueryNode.is(query)) {
+    return query.from !== undefined && !query.with && !query.endModifiers?.length ? 'reads' : undefined
+  }
+  return InsertQueryNode.is(query) && !query.with && !query.onConflict ? 'inserts' : undefined
+}
+
+/** The one with the least to do; none where all are held up. */
+function freest(pipelines: readonly Pipeline[]): Pipeline | undefined {
+  let best: Pipeline | undefined
+  for (const pipeline of pipelines) {
+    if (!pipeline.isHeldUp && !(best && best.waiting <= pipeline.waiting)) best = pipeline
+  }
+  return best
 }

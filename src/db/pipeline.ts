@@ -1,5 +1,8 @@
 import pg from 'pg'
 
+/** Milliseconds without an answer after which what is under way seems to wait for something. */
+const patience = 50
+
 /** A connection that is made when first needed, and again after it broke. */
 export interface PipelineOptions {
   readonly client: pg.ClientConfig
@@ -19,23 +22,42 @@ export class Pipeline {
   #client: pg.Client | undefined
   #corked = false
   #closed = false
+  #waiting = 0
+  /** When it last gave an answer, or began to owe one. */
+  #movedAt = 0
 
   constructor(options: PipelineOptions) {
     this.#options = options
   }
 
-  async query(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
-    const client = this.#client ?? (await this.#connect())
-    this.#gather(client)
-    return client.query(text, values as unknown[])
+  /** Statements that have no answer yet. */
+  get waiting(): number {
+    return this.#waiting
   }
 
-  /** Says goodbye, and hangs up where that is not heard within `patience` milliseconds. */
-  async end(patience: number): Promise<void> {
+  /** Whether a statement is held up, and with it whatever comes behind it. */
+  get isHeldUp(): boolean {
+    return this.#waiting > 0 && performance.now() - this.#movedAt > patience
+  }
+
+  async query(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
+    if (this.#waiting++ === 0) this.#movedAt = performance.now()
+    try {
+      const client = this.#client ?? (await this.#connect())
+      this.#gather(client)
+      return await client.query(text, values as unknown[])
+    } finally {
+      this.#waiting--
+      this.#movedAt = performance.now()
+    }
+  }
+
+  /** Says goodbye, and hangs up where that is not heard within `goodbye` milliseconds. */
+  async end(goodbye: number): Promise<void> {
     this.#closed = true
     const client = await this.#connecting?.catch(() => undefined)
     if (!client) return
-    const cut = setTimeout(() => streamOf(client).destroy(), patience)
+    const cut = setTimeout(() => streamOf(client).destroy(), goodbye)
     await client.end().finally(() => clearTimeout(cut))
   }
 

@@ -27,12 +27,12 @@ const connectionTimeout = 1_000
 
 const goodbyeTimeout = 3_000
 
-/** Connections for reads; one server process answers each. */
-const pipelines = 2
+/** Connections that reads share; one server process answers each. */
+const readLanes = 2
 
 /**
- * Opens a pool on PostgreSQL, and pipelines for reads beside it; both connect when first used, so a database that is
- * away does not throw here.
+ * Opens a pool on PostgreSQL, and pipelines for reads and inserts beside it; all connect when first used, so a
+ * database that is away does not throw here.
  */
 export function openPostgres({
   url,
@@ -51,8 +51,11 @@ export function openPostgres({
     ...(timeouts ? { query_timeout: silenceTimeout } : {}),
   }
   const setUp = (connected: pg.ClientBase) => {
-    // Not a startup parameter, which poolers refuse.
-    if (timeouts) connected.query(`set statement_timeout = ${statementTimeout}`).catch(onIdleError)
+    if (timeouts) {
+      breakWhenUseless(connected)
+      // Not a startup parameter, which poolers refuse.
+      connected.query(`set statement_timeout = ${statementTimeout}`).catch(onIdleError)
+    }
     if (names) prepareStatements(connected, names)
   }
   const pool = new pg.Pool({ ...client, max: poolSize })
@@ -62,16 +65,15 @@ export function openPostgres({
     // The pool listens only while it has the client: between two statements of a transaction nobody would, and an
     // error that nobody listens for ends the process.
     connected.on('error', onIdleError)
-    if (timeouts) breakWhenUseless(connected)
     setUp(connected)
   })
   // A pooler that gives each transaction another connection gives none to a pipeline for good either.
   if (!prepare) return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
-  const reads = Array.from(
-    { length: pipelines },
-    () => new Pipeline({ client, onIdleError, onConnect: setUp }),
-  )
-  return new Kysely<Database>({ dialect: new PipeliningDialect({ pool }, reads, goodbyeTimeout) })
+  const pipelines = (length: number) =>
+    Array.from({ length }, () => new Pipeline({ client, onIdleError, onConnect: setUp }))
+  // An insert waits for the disk, and PostgreSQL writes for several at once: as many as the pool would let wait.
+  const lanes = { reads: pipelines(readLanes), inserts: pipelines(poolSize) }
+  return new Kysely<Database>({ dialect: new PipeliningDialect({ pool }, lanes, goodbyeTimeout) })
 }
 
 /** Brings the schema up to date on a connection of its own, which waits as long as a migration needs. */
@@ -92,7 +94,7 @@ const readOnly = '25006'
  * network drops packets silently that is every connection there is, so such a one is broken, and the pool makes
  * another. So is one to a server that is not the primary any more: the next may lead to the one that is.
  */
-function breakWhenUseless(client: pg.PoolClient): void {
+function breakWhenUseless(client: pg.ClientBase): void {
   const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>
   const watched = (...args: unknown[]) => {
     const answer = query(...args)

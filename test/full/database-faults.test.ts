@@ -186,9 +186,10 @@ t.test('J04, J05: a lock and an exhausted pool: 503 in time, and no lock is left
   const db = directTo(t, url)
   await db.transaction().execute(async (trx) => {
     await sql`select 1 from users for update`.execute(trx)
-    const held = secondsOf(addTask(alice))
+    const change = { current_password: password, new_password: 'another horse battery' }
+    const held = secondsOf(alice.call('PUT', '/api/auth/password', change))
     await untilOneWaits(db)
-    const excluded = await secondsOf(addTask(bob))
+    const excluded = await secondsOf(bob.call('PUT', '/api/auth/password', change))
     isUnavailable(t, excluded.result, 'who gets no connection')
     t.ok(excluded.seconds <= 1.5, `${excluded.seconds.toFixed(1)} s`)
     const refused = await secondsOf(bob.call('GET', alice.tasks))
@@ -201,6 +202,25 @@ t.test('J04, J05: a lock and an exhausted pool: 503 in time, and no lock is left
   const { rows } = await sql`select state from pg_stat_activity where datname = current_database() and
     application_name = 'latchkey' and state <> 'idle' and pid <> pg_backend_pid()`.execute(db)
   t.same(rows, [], 'nothing is under way any more')
+  for (const user of [alice, bob]) t.equal((await addTask(user)).statusCode, 201)
+})
+
+t.test('J05: an insert that waits for a lock holds up nobody else', async (t) => {
+  const { url } = await freshDatabase(t, server)
+  const app = await instanceOn(t, url, { DATABASE_POOL_SIZE: '1' })
+  const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
+  const db = directTo(t, url)
+  await db.transaction().execute(async (trx) => {
+    await sql`select 1 from users where id = ${alice.id} for update`.execute(trx)
+    const held = secondsOf(addTask(alice))
+    await untilOneWaits(db)
+    // What comes in the same instant may share its connection; from then on it is passed by.
+    await delay(60)
+    const { result, seconds } = await secondsOf(addTask(bob))
+    t.equal(result.statusCode, 201)
+    t.ok(seconds < 0.5, `${seconds.toFixed(1)} s`)
+    isUnavailable(t, (await held).result, 'who waits for the lock')
+  })
   for (const user of [alice, bob]) t.equal((await addTask(user)).statusCode, 201)
 })
 
