@@ -9,6 +9,7 @@ COPY tsconfig.json ./
 COPY src ./src
 COPY plugins ./plugins
 COPY routes ./routes
+COPY scripts ./scripts
 RUN npm run build
 
 FROM node:24-bookworm-slim AS dependencies
@@ -30,4 +31,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8000}/health/live`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Node is process 1 and gets the signals. The command is `serve` unless one is given: `docker run <image> migrate`.
-ENTRYPOINT ["node", "--enable-source-maps", "dist/src/server.js"]
+ENTRYPOINT ["node", "dist/bundle/server.js"]

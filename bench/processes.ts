@@ -95,6 +95,6 @@ function rssOf(pid: number | undefined): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(procFile(pid, 'status'))?.[1]) / 1024
 }
 
-export const serviceFile = join(import.meta.dirname, '../src/server.js')
+export const serviceFile = join(import.meta.dirname, '../bundle/server.js')
 export const floorFile = join(import.meta.dirname, 'floor/server.js')
 export const rungFile = join(import.meta.dirname, 'rung.js')

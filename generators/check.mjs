@@ -29,7 +29,7 @@ function run(command) {
 async function startService() {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-generators-'))
   const env = { PATH: process.env.PATH, PORT: '0', DATA_DIR: folder, LOG_LEVEL: 'error' }
-  const service = spawn(process.execPath, ['../dist/src/server.js'], {
+  const service = spawn(process.execPath, ['../dist/bundle/server.js'], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -3,7 +3,7 @@ import type { MailStyle } from '../src/mail/compose.ts'
 import { LocalMailbox } from '../src/mail/local-mailbox.ts'
 import type { Mail, TokenPolicy } from '../src/mail/mail.ts'
 import type { SmtpServer } from '../src/mail/settings.ts'
-import { smtpTransport } from '../src/mail/smtp.ts'
+import type { Transport } from '../src/mail/transport.ts'
 import { MailWorker } from '../src/mail/worker.ts'
 
 declare module 'fastify' {
@@ -35,7 +35,7 @@ const drainTimeout = 5_000
 export default fp<MailOptions>(
   async (app, { smtp, local, tokens, style, verificationRequired }) => {
     const mailbox = !smtp && local ? new LocalMailbox(app.log) : null
-    const transport = smtp ? smtpTransport(smtp) : mailbox
+    const transport = smtp ? await smtpTransportTo(smtp) : mailbox
     const worker = transport && new MailWorker({ db: app.db, tokens, style, transport, log: app.log })
     app.decorate('mail', { available: worker !== null, tokens, wake: () => worker?.wake() })
     app.decorate('mailWorker', worker)
@@ -47,3 +47,9 @@ export default fp<MailOptions>(
   },
   { name: 'latchkey-mail', fastify: '5.x', dependencies: ['latchkey-database'] },
 )
+
+/** Loads the package that speaks SMTP only where it is to speak. */
+async function smtpTransportTo(server: SmtpServer): Promise<Transport> {
+  const { smtpTransport } = await import('../src/mail/smtp.ts')
+  return smtpTransport(server)
+}

@@ -6,7 +6,7 @@ import { assertConforms } from './conforms.ts'
 import { documentedPath } from './contract-file.ts'
 import type { Test } from './postgres.ts'
 
-const server = join(import.meta.dirname, '../src/server.js')
+const server = join(import.meta.dirname, '../bundle/server.js')
 
 export interface Service {
   readonly url: string

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import swagger from '@fastify/swagger'
 import type { RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
@@ -16,7 +18,7 @@ declare module 'fastify' {
 }
 
 const require = createRequire(import.meta.url)
-const { version } = require(findPackageJson()) as { version: string }
+const { version } = require(packageFile()) as { version: string }
 
 /** Derives the OpenAPI document from the routes: what a hook or the validation can answer, no route repeats. */
 export default fp(
@@ -98,9 +100,10 @@ function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[
   return codes
 }
 
-/** The package file lies one folder higher when this file was compiled into dist/. */
-function findPackageJson(): string {
-  return import.meta.url.includes('/dist/') ? '../../../package.json' : '../../package.json'
+/** Two folders up from here, as from the bundle, and three from where this file is compiled to. */
+function packageFile(): string {
+  const near = fileURLToPath(new URL('../../package.json', import.meta.url))
+  return existsSync(near) ? near : '../../../package.json'
 }
 
 /** A body of which no field is required may be left out; the generator calls every body required. */
