@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import fp from 'fastify-plugin'
 
@@ -43,12 +44,29 @@ export default fp(
     let waiting = 0
     /** Answers, and since when each is waiting to be taken. */
     const underWay = new Map<ServerResponse, number>()
+    /** The same by connection. */
+    const queues = new WeakMap<Socket, Set<ServerResponse>>()
 
-    app.addHook('onRequest', async (_request, { raw }) => {
+    // Before version 24, Node tells only the answer whose turn it is that its client has left. Those that wait behind
+    // it would never end, and what they hold would be lost.
+    app.server.on('connection', (socket) => {
+      const queue = new Set<ServerResponse>()
+      queues.set(socket, queue)
+      socket.once('close', () => {
+        for (const response of queue) response.emit('close')
+      })
+    })
+
+    app.addHook('onRequest', async (request, { raw }) => {
       lastRequest = performance.now()
       if (draining) raw.shouldKeepAlive = false
+      const queue = queues.get(request.raw.socket)
       underWay.set(raw, Number.POSITIVE_INFINITY)
-      raw.once('close', () => underWay.delete(raw))
+      queue?.add(raw)
+      raw.once('close', () => {
+        underWay.delete(raw)
+        queue?.delete(raw)
+      })
       if (gate === undefined) return
       waiting++
       await gate

@@ -2,6 +2,7 @@ import type { onRequestHookHandler, preHandlerHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { createPasswords, type Passwords } from '../src/accounts/passwords.ts'
 import { Seats } from '../src/accounts/seats.ts'
+import { Problem } from '../src/problem.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -30,6 +31,10 @@ export default fp<{ readonly concurrency: number; readonly queue: number }>(
     const refuseEarly: onRequestHookHandler = async () => seats.assertFree()
     // Only now that the body has come: whoever sends it slowly must not keep a seat from others.
     const takeSeat: preHandlerHookHandler = async (request, reply) => {
+      // Nobody would hear that it ended.
+      if (request.raw.socket.destroyed) {
+        throw new Problem('service_unavailable', { reason: 'client_left' })
+      }
       const leave = seats.take()
       const controller = new AbortController()
       request.left = controller.signal

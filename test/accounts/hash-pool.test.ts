@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import t from 'tap'
 import { createPasswords } from '../../src/accounts/passwords.ts'
 import { Problem } from '../../src/problem.ts'
@@ -100,4 +100,42 @@ t.test('a client that leaves is noticed while its password is being verified, an
   leaving.destroy()
   await aborted
   t.equal((await app.inject('/health/live')).statusCode, 200)
+})
+
+t.test('H10: clients that send several requests at once and leave take no seat along', async (t) => {
+  const app = await testApp(t, { env: { HASH_CONCURRENCY: '1', HASH_QUEUE: '3' } })
+  const alice = await signUp(app, 'alice')
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const body = JSON.stringify({ email: alice.email, password })
+  const login = `POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const verify = app.passwords.verify
+  for (let client = 0; client < 3; client++) {
+    const accepted = once(app.server, 'connection')
+    const socket = connect(port, '127.0.0.1').on('error', () => {})
+    const arrived = new Promise<void>((resolve) => {
+      let verified = 0
+      t.intercept(app.passwords, 'verify', {
+        value: ((...args) => {
+          if (++verified === 4) resolve()
+          return verify(...args)
+        }) satisfies typeof verify,
+      })
+    })
+    socket.write(login.repeat(4))
+    const [here] = await accepted
+    const closed = once(here, 'close')
+    await arrived
+    socket.destroy()
+    await closed
+    // What runs cannot be stopped: it keeps its seat until it is done.
+    await app.passwords.hash(password)
+  }
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/api/auth/login',
+    payload: { email: alice.email, password },
+  })
+  t.equal(answer.statusCode, 200)
+  t.equal((await alice.call('GET', alice.tasks)).statusCode, 200)
 })
