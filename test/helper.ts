@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import { Kysely, PGliteDialect } from 'kysely'
+import { Kysely, PGliteDialect, sql } from 'kysely'
 import tap from 'tap'
 import { buildApp } from '../src/app.ts'
 import type { Clock } from '../src/clock.ts'
@@ -55,11 +55,10 @@ function destroyedBy(db: Db, destroy: () => Promise<void>): Db {
   })
 }
 
-/** An empty database: PGlite, or a fresh one on the server that TEST_DATABASE_URL names. */
+/** An empty database: PGlite, or one on the server that TEST_DATABASE_URL names. */
 export async function testDatabase(t: Test): Promise<Db> {
   const server = process.env['TEST_DATABASE_URL']
-  if (server) return openPostgres({ ...(await freshDatabase(t, server)), poolSize: 5, onIdleError: () => {} })
-  return embeddedDatabase()
+  return server ? databaseOn(server, t) : embeddedDatabase()
 }
 
 /** Loading one takes longer than a test: those that a test is done with serve the next one of its file. */
@@ -79,15 +78,36 @@ const tables = [
   'idempotency_keys',
 ]
 
+const emptied = `truncate ${tables.join(', ')} restart identity cascade`
+
 async function embeddedDatabase(): Promise<Db> {
   const used = idle.pop()
-  await used?.exec(`truncate ${tables.join(', ')} restart identity cascade`)
+  await used?.exec(emptied)
   const pglite =
     used ?? (await PGlite.create({ loadDataDir: new Blob([readFileSync(snapshotFile)]), parsers }))
   const db = new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) })
   return destroyedBy(db, async () => {
     if (!idle.includes(pglite)) idle.push(pglite)
   })
+}
+
+/** URLs, of databases on the server that a test is done with; dropped when the process ends. */
+const idleOnServer: string[] = []
+
+async function databaseOn(server: string, t: Test): Promise<Db> {
+  const used = idleOnServer.pop()
+  const url = used ?? (await freshDatabase(tap, server)).url
+  const pool = openPostgres({ url, poolSize: 5, onIdleError: () => {} })
+  if (used) await sql.raw(emptied).execute(pool)
+  let open = true
+  const db = destroyedBy(pool, async () => {
+    if (!open) return
+    open = false
+    await pool.destroy()
+    idleOnServer.push(url)
+  })
+  t.teardown(() => db.destroy())
+  return db
 }
 
 export interface AppOptions {

@@ -1,20 +1,23 @@
 import { createPrivateKey, randomBytes } from 'node:crypto'
 import { type KyselyPlugin, sql } from 'kysely'
 import t, { type Test } from 'tap'
-import { migrate } from '../../src/db/migrate.ts'
 import type { Db } from '../../src/db/schema.ts'
 import { rotateKeys } from '../../src/tokens/key-rotation.ts'
 import { Keyring, type KeyringOptions } from '../../src/tokens/keyring.ts'
-import { secret, testDatabase } from '../helper.ts'
+import { migratedDatabase, secret } from '../helper.ts'
 
 const day = 86_400
 const start = 1_800_000_000
-const db = await testDatabase(t)
-t.before(() => migrate(db))
-t.teardown(() => db.destroy())
-t.beforeEach(async () => {
-  await db.deleteFrom('signing_keys').execute()
-})
+let db: Db
+
+/** A test with an empty table of keys. */
+function keyTest(name: string, run: (t: Test) => Promise<unknown>): void {
+  t.test(name, async (t) => {
+    db = await migratedDatabase(t)
+    t.teardown(() => db.destroy())
+    await run(t)
+  })
+}
 
 /** Instances of the service as far as keys go: one table, one clock, a memory each. */
 function instances(
@@ -58,14 +61,14 @@ function counted(): { db: Db; count: () => number } {
   return { db: db.withPlugin(plugin), count: () => count }
 }
 
-t.test('20 first starts at once make one key', async (t) => {
+keyTest('20 first starts at once make one key', async (t) => {
   const { open } = instances(t)
   const rings = await Promise.all(Array.from({ length: 20 }, () => open()))
   t.equal(new Set(rings.map((ring) => ring.signingKey().kid)).size, 1)
   t.equal((await stored()).length, 1)
 })
 
-t.test('20 instances that notice an old key at once make one successor', async (t) => {
+keyTest('20 instances that notice an old key at once make one successor', async (t) => {
   const { time, open } = instances(t)
   const rings = await Promise.all(Array.from({ length: 20 }, () => open()))
   const first = rings[0]?.signingKey().kid
@@ -78,7 +81,7 @@ t.test('20 instances that notice an old key at once make one successor', async (
   t.equal(new Set(rings.map((ring) => ring.signingKey().kid)).size, 1, 'without another look at the table')
 })
 
-t.test('KEY_ROTATION_DAYS=0 leaves keys alone', async (t) => {
+keyTest('KEY_ROTATION_DAYS=0 leaves keys alone', async (t) => {
   const { time, open } = instances(t, { rotationDays: 0 })
   const ring = await open()
   time.now += 4_000 * day
@@ -86,7 +89,7 @@ t.test('KEY_ROTATION_DAYS=0 leaves keys alone', async (t) => {
   t.equal((await stored()).length, 1)
 })
 
-t.test('rotate refuses while a key waits, and --now passes over it', async (t) => {
+keyTest('rotate refuses while a key waits, and --now passes over it', async (t) => {
   const { time, common, open } = instances(t)
   const ring = await open()
   const next = await rotateKeys(common, { atOnce: false })
@@ -112,7 +115,7 @@ t.test('rotate refuses while a key waits, and --now passes over it', async (t) =
   t.equal((await rotateKeys(common, { atOnce: true })).signsFrom, time.now)
 })
 
-t.test('A12: a known kid never asks the database, unknown ones at most once a second', async (t) => {
+keyTest('A12: a known kid never asks the database, unknown ones at most once a second', async (t) => {
   const { db, count } = counted()
   const { open, errors } = instances(t, { db })
   const ring = await open()
@@ -158,7 +161,7 @@ t.test('A12: a known kid never asks the database, unknown ones at most once a se
   t.same(errors, [])
 })
 
-t.test(
+keyTest(
   'a key that another instance has just made is found, also right after a reload that missed it',
   async (t) => {
     const { common, open } = instances(t)
@@ -171,7 +174,7 @@ t.test(
   },
 )
 
-t.test('an unreachable database is told once, and the known keys go on', async (t) => {
+keyTest('an unreachable database is told once, and the known keys go on', async (t) => {
   const { open, errors } = instances(t)
   let down = false
   const unreachable = new Proxy(db, {
@@ -198,7 +201,7 @@ t.test('an unreachable database is told once, and the known keys go on', async (
   t.equal(errors.length, 2, 'told again after it was back')
 })
 
-t.test('after a change of SECRET_KEY every key is sealed anew at load', async (t) => {
+keyTest('after a change of SECRET_KEY every key is sealed anew at load', async (t) => {
   const { common, open } = instances(t)
   const before = await open()
   await rotateKeys(common, { atOnce: false })
@@ -217,20 +220,23 @@ t.test('after a change of SECRET_KEY every key is sealed anew at load', async (t
   })
 })
 
-t.test('an instance that cannot open a new key verifies with it and signs with the one it has', async (t) => {
-  const { common, open, errors } = instances(t)
-  const old = await open()
-  const { kid } = old.signingKey()
-  const changed = { secret: 'another secret: Wn3eRk8ZqVb5XyT0c7', previousSecret: secret }
-  await open(changed)
-  const made = await rotateKeys({ ...common, ...changed }, { atOnce: true })
-  await old.reload()
-  t.equal(old.signingKey().kid, kid)
-  t.match(old.verifyingKey(token(made.kid)), /BEGIN PUBLIC KEY/)
-  t.match(errors, [{ name: 'SigningKeyError' }])
-})
+keyTest(
+  'an instance that cannot open a new key verifies with it and signs with the one it has',
+  async (t) => {
+    const { common, open, errors } = instances(t)
+    const old = await open()
+    const { kid } = old.signingKey()
+    const changed = { secret: 'another secret: Wn3eRk8ZqVb5XyT0c7', previousSecret: secret }
+    await open(changed)
+    const made = await rotateKeys({ ...common, ...changed }, { atOnce: true })
+    await old.reload()
+    t.equal(old.signingKey().kid, kid)
+    t.match(old.verifyingKey(token(made.kid)), /BEGIN PUBLIC KEY/)
+    t.match(errors, [{ name: 'SigningKeyError' }])
+  },
+)
 
-t.test('no key is made under a secret that the running instances may not have', async (t) => {
+keyTest('no key is made under a secret that the running instances may not have', async (t) => {
   const { time, common, open } = instances(t)
   const { kid } = (await open()).signingKey()
   const other = { secret: 'another secret: Wn3eRk8ZqVb5XyT0c7' }
@@ -245,7 +251,7 @@ t.test('no key is made under a secret that the running instances may not have', 
   )
 })
 
-t.test('the database holds nothing that signs', async (t) => {
+keyTest('the database holds nothing that signs', async (t) => {
   for (const algorithm of ['EdDSA', 'ES256', 'RS256'] as const) {
     const { open } = instances(t, { algorithm })
     const { key } = (await open()).signingKey()
@@ -266,7 +272,7 @@ t.test('the database holds nothing that signs', async (t) => {
   }
 })
 
-t.test('the keys of another algorithm are left alone', async (t) => {
+keyTest('the keys of another algorithm are left alone', async (t) => {
   const { open } = instances(t)
   const one = await open()
   const other = await open({ algorithm: 'ES256' })
@@ -274,7 +280,7 @@ t.test('the keys of another algorithm are left alone', async (t) => {
   t.not(kidsOf(one)[0], kidsOf(other)[0])
 })
 
-t.test('a clock that is behind the one that made the first key', async (t) => {
+keyTest('a clock that is behind the one that made the first key', async (t) => {
   const { time, open } = instances(t)
   await open()
   time.now -= 5
