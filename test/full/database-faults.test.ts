@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
+import { cleanUp } from '../../src/db/clean-up.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
 import type { Db } from '../../src/db/schema.ts'
@@ -222,6 +223,23 @@ t.test('J05: an insert that waits for a lock holds up nobody else', async (t) =>
     isUnavailable(t, (await held).result, 'who waits for the lock')
   })
   for (const user of [alice, bob]) t.equal((await addTask(user)).statusCode, 201)
+})
+
+t.test('J05: a row that somebody holds is passed by at the clean-up', async (t) => {
+  const { url } = await freshDatabase(t, server)
+  const app = await instanceOn(t, url)
+  const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
+  const db = directTo(t, url)
+  await sql`update sessions set idle_expires_at = now() - interval '1 second'`.execute(db)
+  const left = () => db.selectFrom('sessions').select('user_id').execute()
+  await db.transaction().execute(async (trx) => {
+    await sql`select 1 from sessions where user_id = ${alice.id} for update`.execute(trx)
+    await cleanUp(app.db)
+    t.same(await left(), [{ user_id: alice.id }])
+  })
+  await cleanUp(app.db)
+  t.same(await left(), [])
+  t.equal((await bob.call('GET', bob.tasks)).statusCode, 200)
 })
 
 t.test('J06: what the database undoes for a deadlock is done again, and once', async (t) => {
