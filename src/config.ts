@@ -303,8 +303,10 @@ function urlFaults(variables: Variables): string[] {
       faults.push(`${name} must be an http(s) URL without credentials, query or fragment`)
     }
   }
-  if (variables.DATABASE_URL && !/^postgres(ql)?:\/\//.test(variables.DATABASE_URL)) {
-    faults.push('DATABASE_URL must start with postgres:// or postgresql://')
+  if (variables.DATABASE_URL && !isPostgresUrl(variables.DATABASE_URL)) {
+    faults.push(
+      'DATABASE_URL must be a postgres:// or postgresql:// URL; in a password, / is %2F, ? is %3F, # is %23, % is %25',
+    )
   }
   if (
     list(variables.CORS_ORIGINS ?? '').some(
@@ -323,6 +325,29 @@ function isUrl(text: string, protocols: string[]): boolean {
   if (!URL.canParse(text)) return false
   const url = new URL(text)
   return protocols.includes(url.protocol) && !url.search && !url.hash && !url.username && !url.password
+}
+
+/**
+ * What pg can read: it encodes spaces, and % where that encodes nothing, and takes a user without a host, for a socket
+ * that the query names. What it cannot read it throws at, naming no variable.
+ */
+function isPostgresUrl(text: string): boolean {
+  if (!/^postgres(ql)?:\/\//.test(text)) return false
+  const isPlain = / |%[^a-f0-9]|%[a-f0-9][^a-f0-9]/i.test(text)
+  const encoded = isPlain ? encodeURI(text).replace(/%25(\d\d)/g, '%$1') : text
+  const url = [encoded, encoded.replace('@/', '@socket/')].find((each) => URL.canParse(each))
+  if (url === undefined) return false
+  const { username, password, hostname, pathname } = new URL(url)
+  return [username, password, hostname, pathname].every(isDecodable)
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The client takes a path that is no number for database 0, and any text for a host. */
