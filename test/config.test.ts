@@ -1,6 +1,7 @@
+import { availableParallelism } from 'node:os'
 import pg from 'pg'
 import t from 'tap'
-import { ConfigError, loadConfig } from '../src/config.ts'
+import { ConfigError, hashesAtOnce, loadConfig } from '../src/config.ts'
 
 const good = {
   NODE_ENV: 'production',
@@ -50,6 +51,27 @@ t.test('defaults of development and of production', async (t) => {
   t.equal(load({ PASSWORD_BLOCKLIST: 'off' }).passwordBlocklist, false)
   t.match(load(), { mode: 'production', host: '0.0.0.0', publicUrl: 'https://auth.example.com' })
   t.throws(() => Object.assign(development.hashing, { queue: 1 }), TypeError, 'frozen through and through')
+})
+
+t.test('hashes leave a core, and one of the threads that they are computed on', async (t) => {
+  for (const [cores, threads, expected] of [
+    [1, undefined, 1],
+    [2, undefined, 1],
+    [4, undefined, 3],
+    [16, undefined, 3],
+    [16, '2', 1],
+    [16, '1', 1],
+    [16, '9', 8],
+    [16, '64', 15],
+    [16, '', 3],
+    [16, 'many', 3],
+    [16, '0', 3],
+  ] as const) {
+    t.equal(hashesAtOnce(cores, threads), expected, `${cores} cores, ${threads} threads`)
+  }
+  t.equal(load().hashing.concurrency, hashesAtOnce(availableParallelism(), undefined))
+  t.equal(load({ UV_THREADPOOL_SIZE: '2' }).hashing.concurrency, 1)
+  t.equal(load({ UV_THREADPOOL_SIZE: '2', HASH_CONCURRENCY: '7' }).hashing.concurrency, 7)
 })
 
 t.test('A07: what cannot be a secret', async (t) => {
