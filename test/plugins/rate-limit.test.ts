@@ -135,6 +135,7 @@ t.test('D09: what asks for a password shares one budget', async (t) => {
     () => app.inject(login),
     () => alice.call('PUT', '/api/auth/password', wrong),
     () => alice.call('POST', '/api/auth/me/delete', { password: 'not the password' }),
+    () => alice.call('PUT', '/api/auth/email', { new_email: 'a@example.com', password: 'not the password' }),
   ]
   for (let count = 0; count < budgets.login.max; count++) {
     const answer = await guesses[count % guesses.length]?.()
