@@ -10,6 +10,12 @@ export default fp<{ readonly origins: readonly string[] }>(
     // Nothing to vary by while nobody is let in.
     if (origins.length === 0) return
     const allowed = new Set(origins)
+    // Absent when RATE_LIMITS=off.
+    const limit = app.hasDecorator('rateLimit') ? app.rateLimit() : undefined
+    // Before the library's hook, which answers a preflight before any route's own limit.
+    app.addHook('onRequest', async (request, reply) => {
+      if (request.method === 'OPTIONS') await limit?.call(app, request, reply)
+    })
     await app.register(cors, {
       origin: (origin, decide) => decide(null, origin !== undefined && allowed.has(origin) ? origin : false),
       // A page may ask; what is not a preflight goes on to its route, or to the answer that there is none.
@@ -20,5 +26,5 @@ export default fp<{ readonly origins: readonly string[] }>(
       maxAge: 600,
     })
   },
-  { name: 'latchkey-cors', fastify: '5.x' },
+  { name: 'latchkey-cors', fastify: '5.x', dependencies: ['latchkey-rate-limit'] },
 )

@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { isDatabaseAway } from '../src/db/errors.ts'
 import type { Db } from '../src/db/schema.ts'
 import { Problem } from '../src/problem.ts'
+import { healthOf } from './health.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -75,7 +76,7 @@ export default fp<DatabaseOptions>(
       }
     })
     app.addHook('onRequest', async (request) => {
-      if (!waiting || request.url === '/health/live') return
+      if (!waiting || healthOf(request) === 'live') return
       throw new Problem('service_unavailable', { reason: 'starting' })
     })
     app.addHook('onClose', async () => {

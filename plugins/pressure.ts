@@ -2,15 +2,13 @@ import { getHeapStatistics } from 'node:v8'
 import underPressure from '@fastify/under-pressure'
 import fp from 'fastify-plugin'
 import { Problem } from '../src/problem.ts'
+import { healthOf } from './health.ts'
 
 /** Share of the heap's limit from which on collecting garbage is most of what the process does. */
 const heapShare = 0.9
 
 /** Milliseconds after the start in which lateness is the start's own: what it loads and migrates is behind it then. */
 const settling = 2_500
-
-/** Whether a path is asked by who decides if the process lives: an answer that it is busy would get it killed. */
-const isHealthCheck = (url: string) => url.startsWith('/health/')
 
 /**
  * Answers 503 while the event loop is late or the heap is full, so that who waits already is served.
@@ -29,7 +27,7 @@ export default fp<{ readonly maxDelay: number }>(
       maxEventLoopDelay: maxDelay,
       maxHeapUsedBytes: getHeapStatistics().heap_size_limit * heapShare,
       pressureHandler: (request, _reply, reason) => {
-        if (isHealthCheck(request.url) || performance.now() < settledAt) return
+        if (healthOf(request) || performance.now() < settledAt) return
         throw new Problem('service_unavailable', { reason })
       },
     })

@@ -31,6 +31,7 @@ export default fp<RateLimitOptions>(
     // Before the library's own hook, which gives each route counters of its own.
     app.addHook('onRoute', (route) => {
       const budget = budgetOf(route)
+      if (route.config?.health) route.config = { ...route.config, rateLimit: false }
       if (!budgets || budget === undefined) return
       const limiter =
         limiters.get(budget) ?? app.rateLimit({ ...budgets[budget], keyGenerator: keyFor(budget) })

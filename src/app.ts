@@ -90,16 +90,17 @@ export async function buildApp(
     clientErrorHandler: refuseUnparsable,
   })
 
+  // Before any route, and the library of plugins/cors.ts has one: a route keeps the error handler that it found.
+  await app.register(errors)
   await app.register(connections)
   await app.register(requestLog)
   await app.register(securityHeaders)
+  await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
   await app.register(cors, { origins: config.corsOrigins })
   await app.register(framing)
   await app.register(validation)
   await app.register(idempotency, { keys: macKeys(config.secretKey, config.previousSecretKey) })
   await app.register(contract)
-  await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
-  await app.register(errors)
   await app.register(pressure, { maxDelay: config.maxEventLoopDelay })
   await app.register(notFound)
   await app.register(database, { db, prepare })

@@ -48,11 +48,8 @@ export const Environment = Type.Object({
   SESSION_ABSOLUTE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 30 }),
   // Well below the time after which a process without news refuses: src/sessions/revocations.ts.
   REVOCATION_POLL_SECONDS: Type.Integer({ minimum: 1, maximum: 5, default: 2 }),
-  HASH_CONCURRENCY: Type.Integer({
-    minimum: 1,
-    maximum: 64,
-    default: Math.max(1, availableParallelism() - 1),
-  }),
+  // By default what hashesAtOnce says.
+  HASH_CONCURRENCY: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
   HASH_QUEUE: Type.Integer({ minimum: 1, maximum: 10_000, default: 100 }),
   PASSWORD_BLOCKLIST: Type.Optional(OnOff),
   RATE_LIMITS: Type.Union([OnOff], { default: 'on' }),
@@ -194,7 +191,11 @@ export function loadConfig(
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },
     revocationPollSeconds: variables.REVOCATION_POLL_SECONDS,
-    hashing: { concurrency: variables.HASH_CONCURRENCY, queue: variables.HASH_QUEUE },
+    hashing: {
+      concurrency:
+        variables.HASH_CONCURRENCY ?? hashesAtOnce(availableParallelism(), env['UV_THREADPOOL_SIZE']),
+      queue: variables.HASH_QUEUE,
+    },
     passwordBlocklist: (variables.PASSWORD_BLOCKLIST ?? (production ? 'on' : 'off')) === 'on',
     budgets: variables.RATE_LIMITS === 'on' ? budgetsOf(variables) : false,
     redisUrl: variables.REDIS_URL,
@@ -205,6 +206,14 @@ export function loadConfig(
     mail: mailConfig(variables, publicUrl),
     logLevel: variables.LOG_LEVEL,
   })
+}
+
+/** Threads that Node computes hashes on, looks names up and reads files, unless UV_THREADPOOL_SIZE says otherwise. */
+const nodeThreads = 4
+
+/** As many as leave a core to everything else, and a thread to names and files. */
+export function hashesAtOnce(cores: number, threads: string | undefined): number {
+  return Math.max(1, Math.min(cores - 1, (Number(threads) || nodeThreads) - 1))
 }
 
 function budgetsOf(variables: Variables): Budgets {
@@ -303,8 +312,10 @@ function urlFaults(variables: Variables): string[] {
       faults.push(`${name} must be an http(s) URL without credentials, query or fragment`)
     }
   }
-  if (variables.DATABASE_URL && !/^postgres(ql)?:\/\//.test(variables.DATABASE_URL)) {
-    faults.push('DATABASE_URL must start with postgres:// or postgresql://')
+  if (variables.DATABASE_URL && !isPostgresUrl(variables.DATABASE_URL)) {
+    faults.push(
+      'DATABASE_URL must be a postgres:// or postgresql:// URL; in a password, / is %2F, ? is %3F, # is %23, % is %25',
+    )
   }
   if (
     list(variables.CORS_ORIGINS ?? '').some(
@@ -323,6 +334,29 @@ function isUrl(text: string, protocols: string[]): boolean {
   if (!URL.canParse(text)) return false
   const url = new URL(text)
   return protocols.includes(url.protocol) && !url.search && !url.hash && !url.username && !url.password
+}
+
+/**
+ * What pg can read: it encodes spaces, and % where that encodes nothing, and takes a user without a host, for a socket
+ * that the query names. What it cannot read it throws at, naming no variable.
+ */
+function isPostgresUrl(text: string): boolean {
+  if (!/^postgres(ql)?:\/\//.test(text)) return false
+  const isPlain = / |%[^a-f0-9]|%[a-f0-9][^a-f0-9]/i.test(text)
+  const encoded = isPlain ? encodeURI(text).replace(/%25(\d\d)/g, '%$1') : text
+  const url = [encoded, encoded.replace('@/', '@socket/')].find((each) => URL.canParse(each))
+  if (url === undefined) return false
+  const { username, password, hostname, pathname } = new URL(url)
+  return [username, password, hostname, pathname].every(isDecodable)
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The client takes a path that is no number for database 0, and any text for a host. */

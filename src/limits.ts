@@ -20,7 +20,7 @@ export const budgets = {
   forgot: { max: 20, timeWindow: 15 * minute },
   /** Each presents a token from a mail; some cost a password hash. */
   verify: { max: 30, timeWindow: minute },
-  /** Every other route, and paths that do not exist. */
+  /** Every other route but the health checks, preflights, and paths that do not exist. */
   everything: { max: 1_200, timeWindow: minute },
 
   // What concerns one account, wherever it comes from.

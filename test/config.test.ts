@@ -1,5 +1,7 @@
+import { availableParallelism } from 'node:os'
+import pg from 'pg'
 import t from 'tap'
-import { ConfigError, loadConfig } from '../src/config.ts'
+import { ConfigError, hashesAtOnce, loadConfig } from '../src/config.ts'
 
 const good = {
   NODE_ENV: 'production',
@@ -51,6 +53,27 @@ t.test('defaults of development and of production', async (t) => {
   t.throws(() => Object.assign(development.hashing, { queue: 1 }), TypeError, 'frozen through and through')
 })
 
+t.test('hashes leave a core, and one of the threads that they are computed on', async (t) => {
+  for (const [cores, threads, expected] of [
+    [1, undefined, 1],
+    [2, undefined, 1],
+    [4, undefined, 3],
+    [16, undefined, 3],
+    [16, '2', 1],
+    [16, '1', 1],
+    [16, '9', 8],
+    [16, '64', 15],
+    [16, '', 3],
+    [16, 'many', 3],
+    [16, '0', 3],
+  ] as const) {
+    t.equal(hashesAtOnce(cores, threads), expected, `${cores} cores, ${threads} threads`)
+  }
+  t.equal(load().hashing.concurrency, hashesAtOnce(availableParallelism(), undefined))
+  t.equal(load({ UV_THREADPOOL_SIZE: '2' }).hashing.concurrency, 1)
+  t.equal(load({ UV_THREADPOOL_SIZE: '2', HASH_CONCURRENCY: '7' }).hashing.concurrency, 7)
+})
+
 t.test('A07: what cannot be a secret', async (t) => {
   const secrets: Record<string, RegExp> = {
     '': /^SECRET_KEY must not be empty$/,
@@ -80,7 +103,7 @@ t.test('every wrong value is told by name, and none by value', async (t) => {
     NODE_ENV: ['prod', 'staging'],
     PORT: ['http', '-1', '65536', '80.5'],
     PUBLIC_URL: ['auth.example.com', 'ftp://x.example', 'https://user:pw@x.example', 'https://x.example/?a'],
-    DATABASE_URL: ['mysql://db/x', 'latchkey'],
+    DATABASE_URL: ['mysql://db/x', 'latchkey', 'postgres://u:ab/cd@db:5432/x', 'postgres://u:ab%ff@db/x'],
     REDIS_URL: ['redis', 'http://redis:6379', 'redis://', 'redis://redis/main', 'localhost:6379'],
     MIGRATE_ON_START: ['maybe'],
     ALGORITHM: ['none', 'HS512', 'eddsa', 'PS256'],
@@ -106,6 +129,43 @@ t.test('every wrong value is told by name, and none by value', async (t) => {
   }
   t.equal(refusal({ PORT: 'x', LOG_LEVEL: 'y' }).split('\n').length, 2, 'one line each')
   t.equal(refusal({ PORT: '', TRUST_PROXY: '' }), 'accepted', 'an empty variable is one that is not set')
+})
+
+t.test('DATABASE_URL takes what pg can read, a socket too, and nothing else', async (t) => {
+  const readable = [
+    'postgres://db/x',
+    'postgresql://u:p%2Fw@db:5432/x?sslmode=verify-full',
+    'postgres://u:a b@db/x',
+    'postgres://u:100%@db/x',
+    'postgres://u:p@w@db/x',
+    'postgres://[::1]:5432/x',
+    'postgres:///x?host=/tmp',
+    'postgres://u:p@/x?host=/tmp',
+    'postgres://%2Fvar%2Frun/x',
+    'postgres://',
+  ]
+  const unreadable = [
+    'postgres://u:ab/cd@db:5432/x',
+    'postgres://u:ab?cd@db/x',
+    'postgres://u:ab#cd@db/x',
+    'postgres://u:ab%ff@db/x',
+    'postgres://u:a b%80@db/x',
+    'postgres://u%ff@db/x',
+    'postgres://db/%ff',
+    'postgres://%ff/x',
+    'postgres://db/x%',
+    'postgres://db:99999/x',
+    'postgres://<db>/x',
+  ]
+  const withPg = (connectionString: string) => new pg.Client({ connectionString })
+  for (const url of readable) {
+    t.doesNotThrow(() => withPg(url), url)
+    t.equal(refusal({ DATABASE_URL: url }), 'accepted', url)
+  }
+  for (const url of unreadable) {
+    t.throws(() => withPg(url), url)
+    t.match(refusal({ DATABASE_URL: url }), /^DATABASE_URL must be a postgres:[^\n]*$/, url)
+  }
 })
 
 t.test('ALGORITHM takes the four by their names', async (t) => {

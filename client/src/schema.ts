@@ -3490,20 +3490,6 @@ export interface operations {
                     };
                 };
             };
-            /** @description `rate_limited`: Too many requests */
-            429: {
-                headers: {
-                    /** @description Seconds to wait before trying again */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {string} */
-                        code?: "rate_limited";
-                    };
-                };
-            };
             /** @description `internal_error`: Internal server error */
             500: {
                 headers: {
@@ -3550,20 +3536,6 @@ export interface operations {
                     "application/json": {
                         /** @enum {string} */
                         status: "ok";
-                    };
-                };
-            };
-            /** @description `rate_limited`: Too many requests */
-            429: {
-                headers: {
-                    /** @description Seconds to wait before trying again */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {string} */
-                        code?: "rate_limited";
                     };
                 };
             };

@@ -89,7 +89,8 @@ const guards: Record<Access, GuardInContract> = {
 }
 
 function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {
-  const codes: ProblemCode[] = ['rate_limited', 'internal_error', 'service_unavailable']
+  const codes: ProblemCode[] = ['internal_error', 'service_unavailable']
+  if (!config?.health) codes.unshift('rate_limited')
   if (config?.idempotent) codes.push('validation_failed', 'idempotency_in_progress', 'idempotency_key_reused')
   if (schema?.params) codes.unshift('uri_too_long')
   // A body is read whether the route declares one or not.

@@ -7,10 +7,19 @@ const Health = Type.Object({ status: Type.Literal('ok') }, { $id: 'Health' })
 const tags = ['operations']
 
 export default async function healthRoutes(app: RouteScope): Promise<void> {
+  /** One question at a time, whoever waits for it: checks have no limit, and a flood must not take the connections. */
+  let asked: Promise<unknown> | undefined
+  const askDatabase = () => {
+    asked ??= sql`select 1`.execute(app.db).finally(() => {
+      asked = undefined
+    })
+    return asked
+  }
+
   app.get(
     '/live',
     {
-      config: { access: 'public' },
+      config: { access: 'public', health: 'live' },
       schema: {
         operationId: 'getLiveness',
         tags,
@@ -24,7 +33,7 @@ export default async function healthRoutes(app: RouteScope): Promise<void> {
   app.get(
     '/ready',
     {
-      config: { access: 'public' },
+      config: { access: 'public', health: 'ready' },
       schema: {
         operationId: 'getReadiness',
         tags,
@@ -35,7 +44,7 @@ export default async function healthRoutes(app: RouteScope): Promise<void> {
     },
     async (_request, reply) => {
       if (app.draining) throw new Problem('service_unavailable', { reason: 'draining' })
-      await sql`select 1`.execute(app.db)
+      await askDatabase()
       if (!app.revocations.current)
         throw new Problem('service_unavailable', { reason: 'revocations_unknown' })
       return reply.code(200).send({ status: 'ok' })

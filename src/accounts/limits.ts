@@ -73,16 +73,18 @@ export function createAccountLimits(options: Options): AccountLimits {
       // Counted before it is verified: of many at once, no more than the budget are.
       const [ofAccount, ofPair] = await counters.take([account, pair])
       if (!ofAccount || !ofPair) throw new Error('a counter without a count')
-      if (ofPair.refused) refuse(pair, ofPair, guess)
-      if (ofAccount.refused && !(await isKnown(guess))) refuse(account, ofAccount, guess)
-
-      const counted = ofAccount.refused ? [pair] : [account, pair]
-      const matched = await verify().catch((error: unknown) => {
+      const counted = [...(ofAccount.refused ? [] : [account]), ...(ofPair.refused ? [] : [pair])]
+      try {
+        if (ofPair.refused) refuse(pair, ofPair, guess)
+        if (ofAccount.refused && !(await isKnown(guess))) refuse(account, ofAccount, guess)
+        const matched = await verify()
+        if (matched) counters.giveBack(counted)
+        return matched
+      } catch (error) {
+        // Nothing was found out: what one counter refused does not count in the other.
         counters.giveBack(counted)
         throw error
-      })
-      if (matched) counters.giveBack(counted)
-      return matched
+      }
     },
   }
 }

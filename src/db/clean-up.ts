@@ -1,7 +1,8 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { keptHours } from '../idempotency/repository.ts'
+import { describeError } from '../log.ts'
 import { patienceHours } from '../mail/queue.ts'
-import type { Db } from './schema.ts'
+import type { Database, Db } from './schema.ts'
 
 /** Days that a security event is kept. */
 const eventDays = 90
@@ -9,33 +10,45 @@ const eventDays = 90
 /** Days that a mail is kept that was not sent, for its operator to look at. */
 const mailDays = 7
 
+/** Rows that one statement removes: few enough for its time limit, however many there are. */
+const batch = 5_000
+
 /**
- * Removes what can matter to nobody any more: sessions that are over, revocations of expired tokens, old events, mail
- * that has left and no longer counts, tokens that no mail will carry any more, idempotency keys that may be used anew.
+ * What can matter to nobody any more: sessions that are over, revocations of expired tokens, old events, mail that has
+ * left and no longer counts, tokens that no mail will carry any more, idempotency keys that may be used anew.
+ */
+const over: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
+  sessions: sql`idle_expires_at < now()`,
+  revocations: sql`ends_at < now()`,
+  security_events: sql`at < now() - make_interval(days => ${eventDays})`,
+  mail_outbox: sql`(state in ('sent', 'dropped') and created_at < now() - interval '1 hour')
+    or created_at < now() - make_interval(days => ${mailDays})`,
+  one_time_tokens: sql`expires_at < now() - make_interval(hours => ${patienceHours})`,
+  idempotency_keys: sql`created_at <= now() - make_interval(hours => ${keptHours})`,
+}
+
+/**
+ * Removes what is {@link over}, from each table whatever becomes of the others.
+ * @throws AggregateError that names the tables of which it could not
  */
 export async function cleanUp(db: Db): Promise<void> {
-  const now = sql<string>`now()`
-  await db.deleteFrom('sessions').where('idle_expires_at', '<', now).execute()
-  await db.deleteFrom('revocations').where('ends_at', '<', now).execute()
-  await db
-    .deleteFrom('security_events')
-    .where('at', '<', sql<string>`now() - make_interval(days => ${eventDays})`)
-    .execute()
-  await db
-    .deleteFrom('mail_outbox')
-    .where((eb) =>
-      eb.or([
-        eb('state', 'in', ['sent', 'dropped']).and('created_at', '<', sql<string>`now() - interval '1 hour'`),
-        eb('created_at', '<', sql<string>`now() - make_interval(days => ${mailDays})`),
-      ]),
-    )
-    .execute()
-  await db
-    .deleteFrom('one_time_tokens')
-    .where('expires_at', '<', sql<string>`now() - make_interval(hours => ${patienceHours})`)
-    .execute()
-  await db
-    .deleteFrom('idempotency_keys')
-    .where('created_at', '<=', sql<string>`now() - make_interval(hours => ${keptHours})`)
-    .execute()
+  const failures: { table: string; error: unknown }[] = []
+  for (const [table, condition] of Object.entries(over)) {
+    await remove(db, table, condition).catch((error: unknown) => failures.push({ table, error }))
+  }
+  if (failures.length === 0) return
+  const texts = failures.map(({ table, error }) => `${table}: ${describeError(error).message}`)
+  throw new AggregateError(
+    failures.map(({ error }) => error),
+    texts.join('; '),
+  )
+}
+
+/** A row that somebody holds is passed by: it is removed the next time, or used again. */
+async function remove(db: Db, table: string, condition: RawBuilder<unknown>): Promise<void> {
+  const rows = sql`select ctid from ${sql.table(table)} where ${condition} limit ${batch} for update skip locked`
+  for (let removed = batch; removed === batch; ) {
+    const answer = await sql`delete from ${sql.table(table)} where ctid = any(array(${rows}))`.execute(db)
+    removed = Number(answer.numAffectedRows)
+  }
 }

@@ -1,5 +1,5 @@
 /** SQLSTATE classes and codes that mean "not now" rather than "not so" (PostgreSQL, appendix A). */
-const unavailable = /^(08|53|57P|25006|57014|40001|40P01|55P03)/
+const unavailable = /^(08|53|57P|25006|57014|40001|40P01|55P03|26000)/
 
 const networkErrors = new Set([
   'ECONNREFUSED',
@@ -31,14 +31,18 @@ export function violatesForeignKey(error: unknown): boolean {
 
 /**
  * True when the database has undone a transaction because of something else that was going on: a deadlock, a
- * serialization failure, a migration that outdated a prepared statement.
+ * serialization failure, a prepared statement that is none any more.
  */
 export function isConflict(error: unknown): boolean {
-  return /^(40001|40P01)$/.test(codeOf(error)) || isStalePlan(error)
+  return /^(40001|40P01)$/.test(codeOf(error)) || isUnprepared(error)
 }
 
-/** True when a prepared statement would give other columns than when it was prepared. */
-export function isStalePlan(error: unknown): boolean {
+/**
+ * True when a prepared statement would give other columns than when it was prepared, or is not there: whoever was to
+ * prepare it, sent before on the same connection, could not.
+ */
+export function isUnprepared(error: unknown): boolean {
+  if (codeOf(error) === '26000') return true
   return codeOf(error) === '0A000' && (error as { routine?: unknown }).routine === 'RevalidateCachedQuery'
 }
 

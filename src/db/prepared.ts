@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { isStalePlan } from './errors.ts'
+import { isUnprepared } from './errors.ts'
 
 /** Statements that get a name: more than this service has, so that a text that is put together cannot fill the server. */
 const most = 200
@@ -23,8 +23,9 @@ export class StatementNames {
 
 /**
  * Has the server keep a statement with parameters from its first use on a connection: parsed and planned once.
- * Where a migration has changed what a statement gives meanwhile, the server refuses the one that it kept; it is
- * prepared anew then, and nothing has happened yet.
+ * Where a migration has changed what a statement gives meanwhile, the server refuses the one that it kept, and it has
+ * none for those that were sent behind one that could not be prepared; it is prepared anew then, by another name, and
+ * nothing has happened yet.
  */
 export function prepareStatements(client: pg.ClientBase, names: StatementNames): void {
   const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>
@@ -36,7 +37,7 @@ export function prepareStatements(client: pg.ClientBase, names: StatementNames):
     if (name === undefined) return query(text, values, ...rest)
     const used = generation
     return query({ name: `${name}_${used}`, text, values }).catch((error: unknown) => {
-      if (!isStalePlan(error)) throw error
+      if (!isUnprepared(error)) throw error
       if (generation === used) generation++
       // It has undone the transaction; src/db/transaction.ts runs it again.
       if (client.getTransactionStatus() !== 'I') throw error

@@ -66,7 +66,7 @@ export class SharedCounters implements Counters {
 
   giveBack(counters: readonly Counter[]): void {
     this.#local.giveBack(counters)
-    if (this.#away) return
+    if (this.#away || counters.length === 0) return
     // Nobody waits for it.
     this.#options.remote.giveBack(counters).catch((error: unknown) => this.#leave(error))
   }

@@ -67,12 +67,35 @@ export async function insertRequest(
     ])
     .executeTakeFirstOrThrow()
   if (Number(waiting) >= maxWaiting) return 'full'
-  if (Number(recent) >= hourlyMails) return 'limited'
+  if (Number(recent) >= hourlyMails) {
+    await rewriteOne(trx, mailbox)
+    return 'limited'
+  }
   await trx
     .insertInto('mail_outbox')
     .values({ kind, recipient, mailbox, user_id: userId ?? null, token_hash: tokenHash ?? null })
     .execute()
   return 'accepted'
+}
+
+/**
+ * Writes as much as a request that is accepted: only where there is an account do mails use up a share, and the time of
+ * an answer must not tell. Of those whose address has been looked up, since that may wait for who asks here.
+ */
+async function rewriteOne(trx: Trx, mailbox: string): Promise<void> {
+  await trx
+    .updateTable('mail_outbox')
+    .set((eb) => ({ last_error: eb.ref('last_error') }))
+    .where('id', '=', (eb) =>
+      eb
+        .selectFrom('mail_outbox')
+        .select('id')
+        .where('mailbox', '=', mailbox)
+        .where('created_at', '>', anHourAgo)
+        .where('mail', 'is not', null)
+        .limit(1),
+    )
+    .execute()
 }
 
 /** Leaves a mail that tells an account's owner something, if the account was made here and was not told so lately. */

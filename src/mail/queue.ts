@@ -61,7 +61,12 @@ export async function setResolved(
     .executeTakeFirstOrThrow()
 }
 
-/** `dropped` is a mail that nobody is to get: no such account, or its link is of no use any more. */
+/** Removes a request that turned out to be none: it mails nothing, so it counts for nothing. */
+export async function discard(trx: Trx, id: number): Promise<void> {
+  await trx.deleteFrom('mail_outbox').where('id', '=', id).execute()
+}
+
+/** `dropped` is a mail that nobody is to get: its link is of no use any more. */
 export async function finish(db: Db, id: number, state: 'sent' | 'dropped'): Promise<void> {
   await db.updateTable('mail_outbox').set({ state, last_error: null }).where('id', '=', id).execute()
 }

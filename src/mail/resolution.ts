@@ -5,7 +5,7 @@ import type { LinkMailName, RequestKind } from './kinds.ts'
 import type { TokenPolicy } from './mail.ts'
 import { newToken, type TokenPurpose } from './one-time-token.ts'
 import { insertToken } from './one-time-token-repository.ts'
-import { finish, type OutboxRow, setResolved } from './queue.ts'
+import { discard, type OutboxRow, setResolved } from './queue.ts'
 
 /** What the link of each mail opens. */
 export const purposes: Readonly<Record<LinkMailName, TokenPurpose>> = {
@@ -43,7 +43,7 @@ function mailFor(kind: RequestKind, account: Account): LinkMailName | 'already_r
 export async function resolve(db: Db, policy: TokenPolicy, row: OutboxRow): Promise<OutboxRow | undefined> {
   return db.transaction().execute(async (trx) => {
     const resolved = row.kind === 'email_change' ? await emailChange(trx, row) : await named(trx, policy, row)
-    if (!resolved) await finish(trx, row.id, 'dropped')
+    if (!resolved) await discard(trx, row.id)
     return resolved
   })
 }

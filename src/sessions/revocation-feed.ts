@@ -27,6 +27,9 @@ export class RevocationFeed {
   #failing = false
   /** What was announced on a lost connection has to be looked up: until then, polls load everything. */
   #complete = false
+  /** Something was announced that could not be read, since the last reading began. */
+  #unread = false
+  #reading: Promise<void> | undefined
 
   constructor(options: FeedOptions) {
     this.#options = options
@@ -36,7 +39,11 @@ export class RevocationFeed {
   async start(): Promise<void> {
     const { listen, revocations, pollSeconds } = this.#options
     this.#stopListening = listen?.(revocationChannel, {
-      onMessage: (payload) => revocations.apply([parseAnnouncement(payload)]),
+      onMessage: (payload) => {
+        const revocation = parseAnnouncement(payload)
+        if (revocation) revocations.apply([revocation])
+        else this.#readAgain()
+      },
       onConnect: () => {
         this.#complete = false
         void this.#load()
@@ -55,6 +62,22 @@ export class RevocationFeed {
     clearTimeout(this.#timer)
     this.#timer = undefined
     await this.#stopListening?.()
+  }
+
+  /** Reads everything, whatever was meant by what was announced; once at a time, however much of it comes. */
+  #readAgain(): void {
+    this.#complete = false
+    this.#unread = true
+    this.#reading ??= this.#readUnread().finally(() => {
+      this.#reading = undefined
+    })
+  }
+
+  async #readUnread(): Promise<void> {
+    while (this.#unread) {
+      this.#unread = false
+      await this.#load()
+    }
   }
 
   async #load(): Promise<void> {

@@ -79,10 +79,26 @@ export async function liveRevocations(db: Db, sinceSeconds?: number): Promise<Re
   return rows.map(toRevocation)
 }
 
-/** Reads what {@link announce} sent. */
-export function parseAnnouncement(payload: string): Revocation {
-  return toRevocation(JSON.parse(payload) as RevocationRow)
+/**
+ * Reads what {@link announce} sent.
+ * @returns undefined for anything else: every role of the database can send on the channel
+ */
+export function parseAnnouncement(payload: string): Revocation | undefined {
+  try {
+    const row: unknown = JSON.parse(payload)
+    return isRow(row) ? toRevocation(row) : undefined
+  } catch {
+    return undefined
+  }
 }
+
+function isRow(value: unknown): value is RevocationRow {
+  const { session_id, user_id, created_at, ends_at } = (value ?? {}) as Record<string, unknown>
+  const hasOneSubject = (session_id === null) !== (user_id === null)
+  return hasOneSubject && typeof (session_id ?? user_id) === 'string' && isTime(created_at) && isTime(ends_at)
+}
+
+const isTime = (value: unknown) => typeof value === 'string' && !Number.isNaN(Date.parse(value))
 
 function toRevocation({ session_id, user_id, created_at, ends_at }: RevocationRow): Revocation {
   const endsAt = Math.ceil(Date.parse(ends_at) / 1000)

@@ -3,7 +3,7 @@ import t from 'tap'
 import { createAccountLimits } from '../../src/accounts/limits.ts'
 import type { Counter } from '../../src/limits/counters.ts'
 import { MemoryCounters } from '../../src/limits/memory-counters.ts'
-import { budgets } from '../../src/limits.ts'
+import { type Budgets, budgets } from '../../src/limits.ts'
 import { Problem } from '../../src/problem.ts'
 import { eventsOf, password, problemOf, secret, signUp, testApp } from '../helper.ts'
 
@@ -255,9 +255,10 @@ t.test('RATE_LIMITS=off turns these off too', async (t) => {
   t.same(tally(await guesses(app, 'nobody@example.com', max + 2)), { 401: max + 2 })
 })
 
-function limits() {
+function limits(changed: Partial<Budgets> = {}, known: () => string[] = () => []) {
   const taken: Counter[] = []
-  const memory = new MemoryCounters(budgets)
+  const all = { ...budgets, ...changed }
+  const memory = new MemoryCounters(all)
   const counters = {
     take: (wanted: readonly Counter[]) => {
       taken.push(...wanted)
@@ -265,8 +266,9 @@ function limits() {
     },
     giveBack: (given: readonly Counter[]) => memory.giveBack(given),
   }
-  const knownAddresses = async () => []
-  return { taken, ...createAccountLimits({ counters, budgets, secret, knownAddresses, onReached: () => {} }) }
+  const knownAddresses = async () => known()
+  const rest = { budgets: all, secret, knownAddresses, onReached: () => {} }
+  return { taken, ...createAccountLimits({ counters, ...rest }) }
 }
 
 t.test('what could not be verified does not count', async (t) => {
@@ -278,6 +280,41 @@ t.test('what could not be verified does not count', async (t) => {
   for (let at = 0; at < budgets.pair.max * 2; at++)
     await t.rejects(guess(who, busy), { code: 'service_unavailable' })
   t.equal(await guess(who, async () => false), false)
+})
+
+const smaller = {
+  account: { max: 4, timeWindow: 60_000 },
+  pair: { max: 2, timeWindow: 60_000 },
+}
+/** The limit that refused a guess. */
+const refusedBy = (guess: Promise<boolean>) =>
+  guess.then(
+    () => undefined,
+    ({ reason }: Problem) => reason,
+  )
+const wrongFrom = (ip: string) =>
+  [{ email: 'a@example.com', userId: undefined, ip }, async () => false] as const
+
+t.test('what is refused for a device takes nothing of the account', async (t) => {
+  const { guess } = limits(smaller)
+  for (let at = 0; at < 2; at++) t.equal(await guess(...wrongFrom('192.0.2.1')), false)
+  for (let at = 0; at < 5; at++) t.equal(await refusedBy(guess(...wrongFrom('192.0.2.1'))), 'pair')
+  for (let at = 0; at < 2; at++) t.equal(await guess(...wrongFrom('192.0.2.2')), false)
+  t.equal(await refusedBy(guess(...wrongFrom('192.0.2.3'))), 'account')
+})
+
+t.test('what is refused for the account, or could not be decided, takes nothing of a device', async (t) => {
+  let known: () => string[] = () => []
+  const { guess } = limits(smaller, () => known())
+  for (let at = 0; at < 4; at++) t.equal(await guess(...wrongFrom(`192.0.2.${at}`)), false)
+  for (let at = 0; at < 5; at++) t.equal(await refusedBy(guess(...wrongFrom('198.51.100.1'))), 'account')
+  known = () => {
+    throw new Error('the database is away')
+  }
+  for (let at = 0; at < 5; at++) await t.rejects(guess(...wrongFrom('198.51.100.1')), { message: /away/ })
+  known = () => ['198.51.100.1']
+  for (let at = 0; at < 2; at++) t.equal(await guess(...wrongFrom('198.51.100.1')), false)
+  t.equal(await refusedBy(guess(...wrongFrom('198.51.100.1'))), 'pair')
 })
 
 t.test('no counter has an address of a person in its name', async (t) => {

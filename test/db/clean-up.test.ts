@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import t from 'tap'
 import { cleanUp } from '../../src/db/clean-up.ts'
-import { twoUsers } from '../helper.ts'
+import { migratedDatabase, twoUsers } from '../helper.ts'
 
 t.test('what is over goes, what is not stays', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
@@ -58,4 +58,42 @@ t.test('mail goes when it no longer counts, tokens when no mail will carry them'
     ['sent 59 minutes', 'failed 6 days', 'waiting 23 hours'],
   )
   t.same(await db.selectFrom('one_time_tokens').select('user_id').execute(), [{ user_id: bob.id }])
+})
+
+t.test('a table that cannot be cleaned is told of, and keeps no other one from it', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  const { db } = app
+  await sql`update sessions set idle_expires_at = now() - interval '1 second' where user_id = ${alice.id}`.execute(
+    db,
+  )
+  await sql`insert into security_events (event, at) values ('session_ended', now() - interval '91 days')`.execute(
+    db,
+  )
+  await sql`create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$`.execute(
+    db,
+  )
+  await sql`create trigger refuse before delete on sessions execute function refuse()`.execute(db)
+  t.teardown(() => sql`drop function refuse cascade`.execute(db))
+
+  await t.rejects(cleanUp(db), { message: 'sessions: not now' })
+  t.equal((await db.selectFrom('sessions').select('id').execute()).length, 2)
+  const events = await db.selectFrom('security_events').select('at').execute()
+  t.equal(events.length, 2, 'the old one is gone')
+})
+
+t.test('a backlog goes in parts, none of which takes long', async (t) => {
+  const parts: number[] = []
+  const db = (await migratedDatabase(t)).withPlugin({
+    transformQuery: ({ node }) => node,
+    async transformResult({ result }) {
+      parts.push(Number(result.numAffectedRows))
+      return result
+    },
+  })
+  t.teardown(() => db.destroy())
+  await sql`insert into revocations (session_id, ends_at)
+    select n, now() - interval '1 second' from generate_series(1, 12000) n`.execute(db)
+  parts.length = 0
+  await cleanUp(db)
+  t.same(parts, [0, 5_000, 5_000, 2_000, 0, 0, 0, 0])
 })

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
+import { cleanUp } from '../../src/db/clean-up.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
 import type { Db } from '../../src/db/schema.ts'
@@ -226,6 +227,56 @@ t.test('J05: an insert that waits for a lock holds up nobody else', async (t) =>
     isUnavailable(t, (await held).result, 'who waits for the lock')
   })
   for (const user of [alice, bob]) t.equal((await addTask(user)).statusCode, 201)
+})
+
+t.test('J05: a statement that cannot be prepared takes none with it that was sent behind it', async (t) => {
+  const { url } = await freshDatabase(t, server)
+  const app = await instanceOn(t, url, { DATABASE_POOL_SIZE: '1' })
+  const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
+  const list = () => bob.call('GET', bob.tasks)
+  const atOnce = (ask: () => Promise<Answer>) => Promise.all(Array.from({ length: 12 }, ask))
+  const statuses = (answers: Answer[]) => [...new Set(answers.map(({ statusCode }) => statusCode))].sort()
+  const db = directTo(t, url)
+  // Right after the start: no connection has these statements yet.
+  await db.transaction().execute(async (trx) => {
+    await sql`lock table tasks in access exclusive mode`.execute(trx)
+    const { result, seconds } = await secondsOf(Promise.all([atOnce(list), atOnce(() => addTask(alice))]))
+    for (const answers of result) t.same(statuses(answers), [503])
+    for (const answer of result.flat()) isUnavailable(t, answer, 'who waits for the lock, or behind one')
+    t.ok(seconds <= 5, `${seconds.toFixed(1)} s`)
+  })
+  t.same(statuses(await atOnce(list)), [200])
+  t.same(statuses(await atOnce(() => addTask(alice))), [201])
+
+  // Given up once, and then there in time for who was behind.
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and
+    pid <> pg_backend_pid() and application_name = 'latchkey' and query not ilike 'listen%'`.execute(db)
+  await until(201, () => addTask(alice), 5)
+  const answers = await db.transaction().execute(async (trx) => {
+    await sql`lock table tasks in access exclusive mode`.execute(trx)
+    const asked = atOnce(list)
+    await delay(2_500)
+    return { asked }
+  })
+  t.same(statuses(await answers.asked), [200, 503])
+  t.same(statuses(await atOnce(list)), [200])
+})
+
+t.test('J05: a row that somebody holds is passed by at the clean-up', async (t) => {
+  const { url } = await freshDatabase(t, server)
+  const app = await instanceOn(t, url)
+  const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
+  const db = directTo(t, url)
+  await sql`update sessions set idle_expires_at = now() - interval '1 second'`.execute(db)
+  const left = () => db.selectFrom('sessions').select('user_id').execute()
+  await db.transaction().execute(async (trx) => {
+    await sql`select 1 from sessions where user_id = ${alice.id} for update`.execute(trx)
+    await cleanUp(app.db)
+    t.same(await left(), [{ user_id: alice.id }])
+  })
+  await cleanUp(app.db)
+  t.same(await left(), [])
+  t.equal((await bob.call('GET', bob.tasks)).statusCode, 200)
 })
 
 t.test('J06: what the database undoes for a deadlock is done again, and once', async (t) => {

@@ -138,6 +138,19 @@ t.test('a pooler that passes no notifications: within the poll interval', async 
   t.ok(latency < 2000, `${Math.round(latency)} ms`)
 })
 
+t.test('what anybody with a role of the database announces ends no instance', async (t) => {
+  const { one, two } = await instances(t, { env: { REVOCATION_POLL_SECONDS: '5' } })
+  const [alice, bob] = [await signUp(one, 'alice'), await signUp(one, 'bob')]
+  t.equal(await me(two, alice.token), 200)
+  for (const payload of ['x', '{}', '']) {
+    await sql`select pg_notify('latchkey_revocations', ${payload})`.execute(one.db)
+  }
+  await alice.call('POST', '/api/auth/logout')
+  const latency = await until(401, () => me(two, alice.token), 5000)
+  t.ok(latency < 1000, `${Math.round(latency)} ms`)
+  for (const app of [one, two]) t.equal(await me(app, bob.token), 200)
+})
+
 t.test('J02, J09: the database away: 503 from what cannot know, and it heals', async (t) => {
   const { url, one, two } = await instances(t, { env: { REVOCATION_POLL_SECONDS: '1' } })
   const alice = await signUp(one, 'alice')

@@ -16,6 +16,7 @@ class Remote implements RemoteCounters {
   counters = new MemoryCounters(budgets)
   broken = false
   asked = 0
+  given = 0
 
   async connect() {
     if (this.broken) throw new Error('no connection')
@@ -29,6 +30,7 @@ class Remote implements RemoteCounters {
     return this.counters.takeNow(wanted)
   }
   async giveBack(wanted: readonly Counter[]) {
+    this.given++
     if (this.broken) throw new Error('no answer')
     this.counters.giveBack(wanted)
   }
@@ -126,6 +128,10 @@ t.test('what is given back is given back to all', async (t) => {
   t.equal((await two.take('a', 'account')).refused, false)
   t.equal((await one.take('a', 'account')).refused, false)
   t.equal((await one.take('a', 'account')).refused, true)
+
+  const given = remote.given
+  one.counters.giveBack([])
+  t.equal(remote.given, given, 'nothing is no reason to ask')
 
   remote.broken = true
   one.counters.giveBack([account])

@@ -84,3 +84,31 @@ t.test('G16: without CORS_ORIGINS nobody is allowed', async (t) => {
     t.equal(asked.statusCode, 405, other)
   }
 })
+
+t.test('a preflight counts against its address, whatever its origin, and once', async (t) => {
+  const max = 4
+  const env = { CORS_ORIGINS: origin, RATE_LIMITS: 'on', RATE_LIMIT_EVERYTHING: `${max}/1m` }
+  const app = await testApp(t, { env })
+  const limited = { status: 429, code: 'rate_limited' }
+  for (const [at, sent] of [origin, 'https://evil.example', undefined].entries()) {
+    const remoteAddress = `192.0.2.${at}`
+    const headers = { ...preflight, ...(sent === undefined ? {} : { origin: sent }) }
+    const ask = () => app.inject({ method: 'OPTIONS', url: '/api/auth/login', headers, remoteAddress })
+    for (let count = 0; count < max; count++) {
+      const { statusCode, headers } = await ask()
+      t.equal(statusCode, sent === origin ? 204 : 405, `${sent}: ${count}`)
+      t.equal(headers['ratelimit-remaining'], String(max - count - 1))
+    }
+    const refused = await ask()
+    t.match(problemOf(refused), limited, `${sent}`)
+    t.match(refused.headers['retry-after'], /^\d+$/)
+    t.match(problemOf(await app.inject({ url: '/nowhere', remoteAddress })), limited, 'one budget for all')
+  }
+  t.equal((await app.inject({ url: '/openapi.json', headers: { origin } })).statusCode, 200)
+})
+
+t.test('what is wrong with a request that is no preflight is a problem like any other', async (t) => {
+  const app = await testApp(t, { env: { CORS_ORIGINS: origin } })
+  const url = `/${'x'.repeat(8_000)}`
+  t.match(problemOf(await app.inject({ method: 'OPTIONS', url })), { status: 414, code: 'uri_too_long' })
+})

@@ -28,7 +28,7 @@ t.test('login, unknown paths and everything else have a budget for each address'
 
   const other = await app.inject({ ...login, remoteAddress: '192.0.2.7' })
   t.equal(other.statusCode, 400, 'another address has a budget of its own')
-  t.equal((await app.inject('/health/live')).statusCode, 200, 'another route too')
+  t.equal((await app.inject('/openapi.json')).statusCode, 200, 'another route too')
 
   const nowhere = await untilLimited(app, 2000, { url: '/nowhere', remoteAddress: '192.0.2.8' })
   t.equal(nowhere.count, budgets.everything.max)
@@ -123,7 +123,7 @@ t.test('G11, G13: another spelling of a path is no way around its budget', async
     t.ok([404, 429].includes(statusCode), `${url}: ${statusCode}`)
   }
   const remaining = async (method: 'GET' | 'HEAD') =>
-    Number((await app.inject({ method, url: '/health/live' })).headers['ratelimit-remaining'])
+    Number((await app.inject({ method, url: '/openapi.json' })).headers['ratelimit-remaining'])
   t.equal(await remaining('HEAD'), (await remaining('GET')) + 1, 'HEAD counts with GET')
 })
 
@@ -135,6 +135,7 @@ t.test('D09: what asks for a password shares one budget', async (t) => {
     () => app.inject(login),
     () => alice.call('PUT', '/api/auth/password', wrong),
     () => alice.call('POST', '/api/auth/me/delete', { password: 'not the password' }),
+    () => alice.call('PUT', '/api/auth/email', { new_email: 'a@example.com', password: 'not the password' }),
   ]
   for (let count = 0; count < budgets.login.max; count++) {
     const answer = await guesses[count % guesses.length]?.()
@@ -160,6 +161,20 @@ t.test('H09: each kind of route has its own budget, as configured', async (t) =>
     docs: (await untilLimited(app, 10, { url: '/openapi.json' })).count,
   }
   t.same(counts, { signup: 2, refresh: 4, nowhere: 6, tasks: 0, docs: 0 })
+})
+
+t.test('no probe is told to come later: health checks have no limit, and use none up', async (t) => {
+  const app = await testApp(t, { env: { RATE_LIMITS: 'on', RATE_LIMIT_EVERYTHING: '2/1m' } })
+  for (const method of ['GET', 'HEAD'] as const) {
+    for (const url of ['/health/live', '/health/ready', '/health/live?', '/health/ready?x=1']) {
+      const answer = await app.inject({ method, url })
+      t.equal(answer.statusCode, 200, `${method} ${url}`)
+      t.equal(answer.headers['ratelimit-limit'], undefined)
+    }
+  }
+  const { count } = await untilLimited(app, 2, { url: '/health/nowhere' })
+  t.equal(count, 2, 'what is beside them is limited')
+  t.equal((await app.inject('/health/ready')).statusCode, 200, 'also from an address that is')
 })
 
 t.test('an address that reaches a limit is told once in each window, and makes no row', async (t) => {

@@ -225,6 +225,47 @@ t.test('E14: three mails an hour to one mailbox, and 202 all the same', async (t
   t.equal((await mailTo(app, alice.email))[0]?.name, 'reset_password', 'an hour later there is another')
 })
 
+t.test('E14: what mails nothing takes nothing of the mailbox’s share, and leaves nothing', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
+  await forgetMails(app)
+  const before = (await app.db.selectFrom('mail_outbox').select('id').execute()).length
+  for (const email of [alice.email, 'nobody@example.com']) {
+    for (let count = 0; count < 5; count++) {
+      t.equal((await post(app, 'email/resend', { email })).statusCode, 202)
+      await app.mailWorker?.settled()
+    }
+  }
+  const rows = await app.db.selectFrom('mail_outbox').select('id').execute()
+  t.equal(rows.length, before, 'the outbox is bounded')
+  await post(app, 'password/forgot', { email: alice.email })
+  t.equal((await mailTo(app, alice.email))[0]?.name, 'reset_password')
+})
+
+t.test('C06: a request past the share writes as much as one for an address without an account', async (t) => {
+  const { app, statements } = await recordingApp(t)
+  const alice = await signUp(app, 'alice')
+  const ask = async (email: string) => {
+    await app.mailWorker?.settled()
+    await app.mailWorker?.stop(5_000)
+    const before = statements.length
+    await post(app, 'password/forgot', { email })
+    const asked = statements.slice(before)
+    app.mailWorker?.start()
+    await app.mailWorker?.settled()
+    return {
+      count: asked.length,
+      writes: asked.filter((shape) => /"(Insert|Update)QueryNode"/.test(shape)).length,
+    }
+  }
+  const asked = { count: 3, writes: 1 }
+  for (let count = 0; count < 5; count++) {
+    t.same(await ask(alice.email), asked)
+    t.same(await ask('nobody@example.com'), asked)
+  }
+  t.equal((await mailTo(app, alice.email)).length, 3, 'with the one of the signup')
+})
+
 t.test('E04: addresses with tags and dots are accounts of their own in one mailbox', async (t) => {
   const app = await testApp(t)
   for (const email of ['bo.b+1@example.com', 'bob+2@example.com', 'bob@example.com', 'b.ob@example.com']) {

@@ -246,6 +246,18 @@ t.test('a signup that cannot be mailed makes no account', async (t) => {
   )
 })
 
+t.test('E14: no stranger keeps an address from signing up by asking for mails to it before', async (t) => {
+  const app = await testApp(t, required)
+  const alice = { email: 'alice@example.com', password, name: 'Alice' }
+  for (const path of ['password/forgot', 'email/resend', 'password/forgot']) {
+    await post(app, path, { email: alice.email })
+    await app.mailWorker?.settled()
+  }
+  t.equal((await post(app, 'signup', alice)).statusCode, 202)
+  t.equal((await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })).statusCode, 204)
+  t.equal((await post(app, 'login', { email: alice.email, password })).statusCode, 200)
+})
+
 t.test('a link that has expired verifies nothing', async (t) => {
   const { app, alice } = await twoUsers(t)
   const token = await tokenTo(app, alice.email)

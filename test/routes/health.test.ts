@@ -1,0 +1,12 @@
+import t from 'tap'
+import { recordingApp } from '../mailbox.ts'
+
+t.test('however many ask whether it is ready, the database is asked once at a time', async (t) => {
+  const { app, statements } = await recordingApp(t)
+  const before = statements.length
+  const answers = await Promise.all(Array.from({ length: 20 }, () => app.inject('/health/ready')))
+  t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
+  t.equal(statements.length - before, 1)
+  await app.inject('/health/ready')
+  t.equal(statements.length - before, 2, 'and anew by the next one')
+})
