@@ -89,8 +89,9 @@ const guards: Record<Access, GuardInContract> = {
 }
 
 function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {
-  const codes: ProblemCode[] = ['internal_error', 'service_unavailable']
-  if (!config?.health) codes.unshift('rate_limited')
+  // A health check has no limit; what it can be refused for is how the message is written, as any request can.
+  const refusal = config?.health ? 'invalid_request' : 'rate_limited'
+  const codes: ProblemCode[] = [refusal, 'internal_error', 'service_unavailable']
   if (config?.idempotent) codes.push('validation_failed', 'idempotency_in_progress', 'idempotency_key_reused')
   if (schema?.params) codes.unshift('uri_too_long')
   // A body is read whether the route declares one or not.
