@@ -25,7 +25,7 @@ WORKDIR /app
 RUN install --directory --owner=node --group=node data
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
-COPY --from=build /app/dist ./dist
+COPY --from=build /app/dist/bundle ./dist/bundle
 USER node
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
