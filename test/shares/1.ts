@@ -1,3 +1,3 @@
 import { runShare } from '../share.ts'
 
-await runShare(0)
+runShare(0)

@@ -1,3 +1,3 @@
 import { runShare } from '../share.ts'
 
-await runShare(1)
+runShare(1)

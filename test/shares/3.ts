@@ -1,3 +1,3 @@
 import { runShare } from '../share.ts'
 
-await runShare(2)
+runShare(2)

@@ -1,3 +1,3 @@
 import { runShare } from '../share.ts'
 
-await runShare(3)
+runShare(3)
