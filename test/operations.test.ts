@@ -210,7 +210,10 @@ t.test('every operation answers what the contract says, whatever it is sent', as
       assertAnswer(row, outcome.sent, outcome.answer)
       reached ||= code === undefined || !beforeHandler.has(code)
     })
-    await fc.assert(property, { seed, numRuns: runsOf(row) })
+    // In one of some hundred times none of a few cases gets there: then there are more.
+    for (let more = 0; more === 0 || (!reached && more < 10); more++) {
+      await fc.assert(property, { seed: seed + more, numRuns: runsOf(row) })
+    }
     t.ok(reached, `${row.method} ${row.path}`)
   }
 })
