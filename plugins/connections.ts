@@ -29,6 +29,12 @@ const slowestReader = 55_000
 /** Milliseconds between two looks for readers that are slower. */
 const interval = 1_000
 
+/** An answer that is under way, and since when it has been waiting to be taken. */
+interface Owed {
+  readonly response: ServerResponse
+  since: number
+}
+
 /**
  * Lets no answer hold a connection for good, and cuts no connection that a client counts on. A server that closes ends
  * its idle connections, into which a client may have written its next request just then, and resets those that it has
@@ -42,30 +48,39 @@ export default fp(
     /** What requests wait for before anything is done about them, and how many do. */
     let gate: Promise<void> | undefined
     let waiting = 0
-    /** Answers, and since when each is waiting to be taken. */
-    const underWay = new Map<ServerResponse, number>()
-    /** The same by connection. */
-    const queues = new WeakMap<Socket, Set<ServerResponse>>()
+    let underWay = 0
+    // Lists, and a Map that only connections change: of a Map or Set that each request changes, V8's outgrown tables
+    // lead to the next ones, so that what has long been answered outlives many garbage collections.
+    const queues = new Map<Socket, Owed[]>()
+    /** Of what comes by no connection. */
+    const injected: Owed[] = []
+
+    function* allOwed(): Generator<Owed> {
+      yield* injected
+      for (const queue of queues.values()) yield* queue
+    }
 
     // Before version 24, Node tells only the answer whose turn it is that its client has left. Those that wait behind
     // it would never end, and what they hold would be lost.
     app.server.on('connection', (socket) => {
-      const queue = new Set<ServerResponse>()
+      const queue: Owed[] = []
       queues.set(socket, queue)
       socket.once('close', () => {
-        for (const response of queue) response.emit('close')
+        queues.delete(socket)
+        for (const { response } of [...queue]) response.emit('close')
       })
     })
 
     app.addHook('onRequest', async (request, { raw }) => {
       lastRequest = performance.now()
       if (draining) raw.shouldKeepAlive = false
-      const queue = queues.get(request.raw.socket)
-      underWay.set(raw, Number.POSITIVE_INFINITY)
-      queue?.add(raw)
+      const queue = queues.get(request.raw.socket) ?? injected
+      const owed = { response: raw, since: Number.POSITIVE_INFINITY }
+      queue.push(owed)
+      underWay++
       raw.once('close', () => {
-        underWay.delete(raw)
-        queue?.delete(raw)
+        queue.splice(queue.indexOf(owed), 1)
+        underWay--
       })
       if (gate === undefined) return
       waiting++
@@ -75,7 +90,7 @@ export default fp(
 
     const announceEnd = () => {
       draining = true
-      for (const response of underWay.keys()) response.shouldKeepAlive = false
+      for (const { response } of allOwed()) response.shouldKeepAlive = false
     }
     app.decorate('draining', { getter: () => draining })
     app.decorate('drain', async () => {
@@ -84,7 +99,7 @@ export default fp(
       const latest = begun + longestDrain
       lastRequest = begun
       for (let now = begun; now < latest; now = performance.now()) {
-        if (now - lastRequest >= quiet && underWay.size === 0) return
+        if (now - lastRequest >= quiet && underWay === 0) return
         await delay(Math.min(Math.max(lastRequest + quiet - now, 20), latest - now))
       }
     })
@@ -97,10 +112,7 @@ export default fp(
       })
       const latest = performance.now() + longestGathering
       do await delay(gathered)
-      while (
-        performance.now() < latest &&
-        (underWay.size > waiting || performance.now() - lastRequest < gathered)
-      )
+      while (performance.now() < latest && (underWay > waiting || performance.now() - lastRequest < gathered))
       // The server stops listening in this turn of the event loop.
       setImmediate(open)
     }
@@ -116,9 +128,9 @@ export default fp(
 
     const timer = setInterval(() => {
       const now = performance.now()
-      for (const [response, since] of underWay) {
-        if (since === Number.POSITIVE_INFINITY && response.writableEnded) underWay.set(response, now)
-        else if (now - since > slowestReader) response.destroy()
+      for (const owed of allOwed()) {
+        if (owed.since === Number.POSITIVE_INFINITY && owed.response.writableEnded) owed.since = now
+        else if (now - owed.since > slowestReader) owed.response.destroy()
       }
     }, interval).unref()
     app.addHook('onClose', async () => {
