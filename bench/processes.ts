@@ -40,7 +40,7 @@ async function freePort(): Promise<number> {
 export async function startServer(file: string, env: Record<string, string>): Promise<Server> {
   const port = await freePort()
   const begun = performance.now()
-  const child = spawn(process.execPath, ['--enable-source-maps', file], {
+  const child = spawn(process.execPath, [file], {
     env: { ...env, PORT: String(port) },
     stdio: ['ignore', 'ignore', 'inherit'],
     cwd: env['DATA_DIR'] ?? process.cwd(),
