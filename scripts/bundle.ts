@@ -1,10 +1,9 @@
 import { rmSync } from 'node:fs'
 import { build } from 'esbuild'
 
-/** What finds its own binary, or files to serve, beside itself. */
+/** What finds its own binary, or files, beside itself. */
 const unbundled = [
   '@electric-sql/pglite',
-  '@fastify/swagger-ui',
   '@zxcvbn-ts/language-common',
   'argon2',
   'bcrypt',

@@ -1,24 +1,9 @@
-import swaggerUi from '@fastify/swagger-ui'
 import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../plugins/contract/provider.ts'
+import { once } from './files.ts'
+import docsPage from './page.ts'
 
 const tags = ['operations']
-
-/**
- * The page's own policy: its files and this service, nothing of another host. Swagger UI writes style attributes,
- * so those alone may be inline. No `upgrade-insecure-requests`: it would empty the page on plain http.
- */
-const pagePolicy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "style-src-attr 'unsafe-inline'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
 
 interface DocsOptions {
   readonly basePath: string
@@ -27,6 +12,8 @@ interface DocsOptions {
 
 /** The contract in its two spellings, and a page to try it. */
 export default async function docsRoutes(app: RouteScope, { basePath, page }: DocsOptions): Promise<void> {
+  // Anyone may ask for it, and writing it takes milliseconds.
+  const json = once(async () => Buffer.from(JSON.stringify(app.swagger())))
   app.get(
     '/openapi.json',
     {
@@ -38,7 +25,12 @@ export default async function docsRoutes(app: RouteScope, { basePath, page }: Do
         response: { 200: { ...Type.Object({}, { additionalProperties: true }), description: 'OpenAPI 3.1' } },
       },
     },
-    async (_request, reply) => reply.code(200).send(app.swagger() as object),
+    async (_request, reply) =>
+      reply
+        .type('application/json; charset=utf-8')
+        .code(200)
+        // Bytes are sent as they are, whatever the schema.
+        .send((await json()) as object),
   )
 
   app.get(
@@ -57,18 +49,5 @@ export default async function docsRoutes(app: RouteScope, { basePath, page }: Do
       reply.type('application/yaml; charset=utf-8').code(200).send(app.contractYaml()),
   )
 
-  if (!page) return
-  await app.register(async (scope) => {
-    scope.accessOfScope = 'public'
-    await scope.register(swaggerUi, {
-      routePrefix: '/docs',
-      // Behind a gateway that adds a prefix, the page finds its files and the service there.
-      indexPrefix: basePath,
-      transformSpecification: (document) => ({ ...document, servers: [{ url: basePath || '/' }] }),
-      staticCSP: pagePolicy,
-      theme: { title: 'Latchkey' },
-      // Without the top bar: its logo brings a style element, which the policy refuses.
-      uiConfig: { layout: 'BaseLayout' },
-    })
-  })
+  if (page) await app.register(docsPage, { basePath })
 }

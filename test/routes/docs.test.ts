@@ -1,3 +1,4 @@
+import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { parse } from 'yaml'
 import { contract } from '../contract-file.ts'
@@ -60,3 +61,60 @@ t.test('I07: DOCS=off leaves the page out, and the contract in', async (t) => {
   }
   t.same((await app.inject('/openapi.json')).json(), contract())
 })
+
+t.test('I07: what anyone may read of the contract is written once, not for each request', async (t) => {
+  let written = 0
+  const app = await testApp(t, {
+    extend(app) {
+      const swagger = app.swagger
+      app.swagger = ((...args: []) => {
+        written++
+        return swagger(...args)
+      }) as typeof swagger
+    },
+  })
+  for (const url of ['/openapi.json', '/openapi.yaml', '/docs/json', '/docs/yaml']) {
+    const first = await app.inject(url)
+    t.equal(first.statusCode, 200, url)
+    const before = written
+    for (let count = 0; count < 5; count++) t.equal((await app.inject(url)).body, first.body, url)
+    t.equal(written, before, `${url} again`)
+  }
+  t.same(parse((await app.inject('/docs/yaml')).body), (await app.inject('/docs/json')).json())
+})
+
+t.test(
+  'I07: the files of the page are compressed, cached, and not sent again while they are the same',
+  async (t) => {
+    const app = await testApp(t)
+    const url = '/docs/static/swagger-ui-bundle.js'
+    const plain = await app.inject(url)
+    t.equal(plain.headers['content-encoding'], undefined)
+    t.match(plain.headers, { 'cache-control': /^public, max-age=\d+$/, vary: 'accept-encoding' })
+    const small = await app.inject({ url, headers: { 'accept-encoding': 'gzip, br' } })
+    t.equal(small.headers['content-encoding'], 'gzip')
+    t.ok(small.rawPayload.length < plain.rawPayload.length / 3)
+    t.ok(gunzipSync(small.rawPayload).equals(plain.rawPayload))
+    t.not(small.headers.etag, plain.headers.etag, 'each coding has a tag of its own')
+
+    for (const tag of [
+      plain.headers.etag,
+      small.headers.etag,
+      `W/${plain.headers.etag}`,
+      `"x", ${plain.headers.etag}`,
+      '*',
+    ]) {
+      const known = await app.inject({ url, headers: { 'if-none-match': String(tag) } })
+      t.equal(known.statusCode, 304, String(tag))
+      t.equal(known.body, '')
+      t.ok(known.headers.etag)
+    }
+    for (const tag of ['"x"', String(plain.headers.etag).slice(1, -1)]) {
+      t.equal((await app.inject({ url, headers: { 'if-none-match': tag } })).statusCode, 200, tag)
+    }
+    for (const coding of ['gzip;q=0', 'identity', 'br', 'gzip;q=0.000']) {
+      const answer = await app.inject({ url, headers: { 'accept-encoding': coding } })
+      t.equal(answer.headers['content-encoding'], undefined, coding)
+    }
+  },
+)
