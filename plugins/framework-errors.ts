@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem, type ProblemCode, toProblemBody } from '../src/problem.ts'
 import { sendProblem } from './errors.ts'
+import { closeLingering } from './lingering-close.ts'
 import { securityHeaders } from './security-headers.ts'
 
 /** For Fastify's `frameworkErrors`: a URL that no router can read ends the request before any hook runs. */
@@ -26,9 +27,6 @@ export function refuseUnparsable(error: NodeJS.ErrnoException, socket: Socket): 
   endWith(socket, new Problem(codes[error.code ?? ''] ?? 'invalid_request'))
 }
 
-/** Long enough for an answer to arrive before a reset could overtake it. */
-const lingerMs = 1_000
-
 /** Writes a problem to a connection that has no reply to write it to, as the last thing on it. */
 export function endWith(socket: Socket, problem: Problem): void {
   const body = JSON.stringify(toProblemBody(problem, randomUUID()))
@@ -39,7 +37,6 @@ export function endWith(socket: Socket, problem: Problem): void {
     ...Object.entries({ ...securityHeaders, ...problem.headers }).map(([name, value]) => `${name}: ${value}`),
     'connection: close',
   ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  // Without this, a sender that never ends its half keeps the socket for as long as an idle connection may last.
-  setTimeout(() => socket.destroy(), lingerMs).unref()
+  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  closeLingering(socket)
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import accessTokens from '../plugins/access-tokens.ts'
 import accountLimits from '../plugins/account-limits.ts'
+import addresses from '../plugins/addresses.ts'
 import auth from '../plugins/auth.ts'
 import blocklist from '../plugins/blocklist.ts'
 import cleanUp from '../plugins/clean-up.ts'
@@ -13,6 +14,7 @@ import errors from '../plugins/errors.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
 import framing from '../plugins/framing.ts'
 import idempotency from '../plugins/idempotency.ts'
+import lingeringClose from '../plugins/lingering-close.ts'
 import mail from '../plugins/mail.ts'
 import notFound from '../plugins/not-found.ts'
 import passwords from '../plugins/passwords.ts'
@@ -54,6 +56,9 @@ interface Surroundings {
   readonly logStream?: { write(line: string): void }
 }
 
+/** Bytes. */
+const bodyLimit = 16 * 1024
+
 /** Builds the service: options, then plugins, then routes. It owns `db` from here on and closes it with itself. */
 export async function buildApp(
   config: Config,
@@ -84,7 +89,7 @@ export async function buildApp(
     },
     // While it drains, a request that is already on its connection is served like any other; /health/ready says no.
     return503OnClosing: false,
-    bodyLimit: 16 * 1024,
+    bodyLimit,
     routerOptions: { maxParamLength: 255 },
     frameworkErrors: sendFrameworkProblem,
     clientErrorHandler: refuseUnparsable,
@@ -93,8 +98,11 @@ export async function buildApp(
   // Before any route, and the library of plugins/cors.ts has one: a route keeps the error handler that it found.
   await app.register(errors)
   await app.register(connections)
+  await app.register(addresses)
+  await app.register(lingeringClose, { bodyLimit })
   await app.register(requestLog)
   await app.register(securityHeaders)
+  if (config.mode === 'development')
   await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
   await app.register(cors, { origins: config.corsOrigins })
   await app.register(framing)

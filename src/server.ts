@@ -68,7 +68,7 @@ async function serve(config: Config): Promise<void> {
     await app.drain()
     await app.close()
   })
-  const address = await app.listen({ host: config.host, port: config.port })
+  const address = await app.listenOn(config)
   process.stdout.write(banner(config, address))
 }
 
