@@ -50,7 +50,8 @@ export default fp(
       if (!jsonMediaType.test(request.headers['content-type'] ?? '')) {
         return done(new Problem('unsupported_media_type'))
       }
-      if (request.headers['content-encoding'] !== undefined)
+      // `identity` is no coding (RFC 9110 section 8.4).
+      if ((request.headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity')
         return done(new Problem('unsupported_media_type'))
       // Clients send the header on a DELETE without a body too; where a body is needed, validation asks for it.
       if (body.length === 0) return done(null, undefined)

@@ -49,6 +49,10 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'The password is right, and the address is still to be verified. Only where `REQUIRE_EMAIL_VERIFICATION` is on.',
     client: 'Ask the user to open the mail; offer `POST /api/auth/email/resend`.',
   },
+  host_not_allowed: {
+    when: 'Only in development mode: the `Host` is neither `localhost`, a name below it, a loopback address, `HOST`, nor the host of `PUBLIC_URL`. Otherwise a page in the browser could have its own name point at this service (DNS rebinding) and read its mailbox.',
+    client: 'Use `localhost`, or set `PUBLIC_URL` to the URL by which the service is reached.',
+  },
   not_owner: {
     when: "The `user_id` in the path is not the token's own, whether such a user exists or not.",
     client: 'Use the id of the user who is logged in. Neither a refresh nor a retry helps.',
@@ -97,6 +101,10 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   unsupported_media_type: {
     when: 'There is a body, and it is not `application/json` in UTF-8, or it is compressed.',
     client: mendTheRequest,
+  },
+  expectation_failed: {
+    when: 'The request has an `Expect` header that asks for anything but `100-continue`.',
+    client: 'Leave the header out.',
   },
   idempotency_key_reused: {
     when: 'In the last 24 hours this [`Idempotency-Key`](idempotency.md) came with another body. At signup also: with another password than the account has. Nothing was done.',

@@ -69,9 +69,14 @@ function violationOfProblem(sent: Sent): string | undefined {
   })
 }
 
-/** Refused for how it is written (plugins/framing.ts), before it counts as a request for anything. */
-function isRefusedAsMessage({ status, headers, url }: Sent): boolean {
-  return (status === 400 && headers['connection'] === 'close') || (status === 414 && url.length > 8_000)
+/** Refused for how it is written (plugins/framing.ts, allowed-hosts.ts), before it counts as a request for anything. */
+function isRefusedAsMessage({ status, headers, url, body }: Sent): boolean {
+  if (status === 403) return body.includes('"host_not_allowed"')
+  return (
+    status === 417 ||
+    (status === 400 && headers['connection'] === 'close') ||
+    (status === 414 && url.length > 8_000)
+  )
 }
 
 let byName: Map<string, OpenAPIV3_1.OperationObject> | undefined

@@ -2,10 +2,16 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
+import { signUp } from '../helper.ts'
 import { exchange, listeningApp, portOf, type WireAnswer } from '../wire.ts'
 
 const live = 'GET /health/live HTTP/1.1\r\nHost: x\r\n'
 const login = 'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+
+async function listeningWithUser(t: Test) {
+  const app = await listeningApp(t)
+  return { app, alice: await signUp(app, 'alice') }
+}
 
 function assertProblem(t: Test, answer: WireAnswer, status: number, code: string, name: string): void {
   t.equal(answer.status, status, name)
@@ -74,13 +80,25 @@ t.test('G08: a request names one host and a path', async (t) => {
     'no host, unknown path': 'GET /nope HTTP/1.1\r\n\r\n',
     'two hosts': `${live}Host: y\r\n\r\n`,
     'one host twice': `${live}HOST: x\r\n\r\n`,
-    'absolute form': 'GET http://x/health/live HTTP/1.1\r\nHost: x\r\n\r\n',
+    'absolute form with a user': 'GET http://u@x/health/live HTTP/1.1\r\nHost: x\r\n\r\n',
+    'absolute form of another port': 'GET http://x:81/health/live HTTP/1.1\r\nHost: x\r\n\r\n',
+    'absolute form without a host': 'GET http://x/health/live HTTP/1.1\r\n\r\n',
     'absolute form of another host': 'GET http://evil.test/nope HTTP/1.1\r\nHost: x\r\n\r\n',
     'asterisk form': 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n',
   }
   for (const [name, bytes] of Object.entries(refused)) {
     assertProblem(t, await exchange(app, bytes), 400, 'invalid_request', name)
   }
+  for (const [target, host] of [
+    ['http://x/health/live', 'x'],
+    ['http://X:80/health/live?a=b', 'x'],
+    ['HTTPS://x:443/health/live', 'x'],
+  ]) {
+    const absolute = `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`
+    t.equal((await exchange(app, absolute)).status, 200, `${target}: RFC 9112 section 3.2.2`)
+  }
+  const root = await exchange(app, 'GET http://x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+  assertProblem(t, root, 404, 'not_found', 'absolute form without a path')
   const old = await exchange(app, 'GET /health/live HTTP/1.0\r\n\r\n')
   t.equal(old.status, 200, 'HTTP/1.0 has no Host, and load balancers still speak it')
 })
@@ -100,6 +118,47 @@ t.test('G09: headers have a limit', async (t) => {
   const poisonous = '__proto__: 1\r\nconstructor: 2\r\nprototype: 3\r\nConnection: close\r\n\r\n'
   t.equal((await exchange(app, live + poisonous)).status, 200)
   t.notOk('1' in {})
+})
+
+t.test('G08: no number of other headers hides one from the rules', async (t) => {
+  const { app, alice } = await listeningWithUser(t)
+  const padding = 'a:b\r\n'.repeat(2_005)
+  const me = `GET /api/auth/me HTTP/1.1\r\nHost: x\r\n`
+  const token = `Authorization: Bearer ${alice.token}\r\n`
+  const end = 'Connection: close\r\n\r\n'
+  t.equal((await exchange(app, me + token + padding + end)).status, 200, 'they alone refuse nothing')
+  assertProblem(
+    t,
+    await exchange(app, `${me}${token}${padding}Host: y\r\n${end}`),
+    400,
+    'invalid_request',
+    'host',
+  )
+  const second = await exchange(app, `${me}${token}${padding}Authorization: Bearer x\r\n${end}`)
+  t.equal(second.status, 400, 'a second token')
+  const coded = `${login}${padding}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`
+  assertProblem(t, await exchange(app, coded), 400, 'invalid_request', 'transfer coding')
+
+  const task = await alice.call('POST', alice.tasks, { title: 'mine' })
+  const body = '{"title":"overwritten"}'
+  const patch = `PATCH ${alice.tasks}/${task.json().id} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`
+  const stale = `${patch}Content-Length: ${body.length}\r\n${token}${padding}If-Match: "77"\r\n${end}${body}`
+  t.equal((await exchange(app, stale)).status, 412)
+
+  const pipelined = await exchange(app, `${live}\r\n${live}${padding}Host: y\r\n\r\n`)
+  t.match(pipelined.body, /HTTP\/1.1 400 /, 'of a second request on the connection')
+})
+
+t.test('an Expect that is not known is a problem', async (t) => {
+  const app = await listeningApp(t)
+  const asked = await exchange(app, `${live}Expect: x\r\n\r\n`)
+  assertProblem(t, asked, 417, 'expectation_failed', 'Expect: x')
+  const old = await exchange(app, 'GET /health/live HTTP/1.0\r\nExpect: x\r\n\r\n')
+  t.equal(old.status, 200, 'HTTP/1.0 has no Expect')
+  const body = `Content-Length: 2\r\nExpect: 100-Continue\r\nConnection: close\r\n\r\n{}`
+  const continued = await exchange(app, login + body)
+  t.equal(continued.status, 100)
+  t.match(continued.body, /"code":"validation_failed"/)
 })
 
 t.test('G04: a body is held against its limit by what it says and by what it is', async (t) => {
