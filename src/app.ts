@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import accessTokens from '../plugins/access-tokens.ts'
 import accountLimits from '../plugins/account-limits.ts'
 import addresses from '../plugins/addresses.ts'
+import allowedHosts from '../plugins/allowed-hosts.ts'
 import auth from '../plugins/auth.ts'
 import blocklist from '../plugins/blocklist.ts'
 import cleanUp from '../plugins/clean-up.ts'
@@ -103,6 +104,7 @@ export async function buildApp(
   await app.register(requestLog)
   await app.register(securityHeaders)
   if (config.mode === 'development')
+    await app.register(allowedHosts, { publicUrl: config.publicUrl, host: config.host })
   await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
   await app.register(cors, { origins: config.corsOrigins })
   await app.register(framing)

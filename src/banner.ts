@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import { isLoopback } from './loopback.ts'
 
 /** What a person who has just started the service wants to know. `address` is where it listens. */
 export function banner(config: Config, address: string): string {
@@ -29,8 +30,17 @@ function limitsOf({ budgets, redisUrl, mode }: Config): string {
   return mode === 'production' ? `${alone}: several instances need REDIS_URL to share them` : alone
 }
 
-function developmentNotes({ dataDir }: Config): string {
-  return `
+/** Whether development mode is open to other machines. */
+export function isExposed({ mode, host }: Pick<Config, 'mode' | 'host'>): boolean {
+  return mode !== 'production' && host !== 'localhost' && !isLoopback(host)
+}
+
+function developmentNotes({ dataDir, mode, host }: Config): string {
+  const warning = `
+  WARNING: ${mode} mode listens on HOST=${host}, which other machines can reach. It has no protection that production
+  asks for: set NODE_ENV=production, or HOST=127.0.0.1.
+`
+  return `${isExposed({ mode, host }) ? warning : ''}
   This is development mode: a secret generated in ${dataDir}/secret_key unless SECRET_KEY is set, one process
   on the embedded database, common passwords accepted.
   Production is NODE_ENV=production with DATABASE_URL, SECRET_KEY (32 bytes or more) and PUBLIC_URL; to send mail,

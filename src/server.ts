@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import closeWithGrace from 'close-with-grace'
 import { ImportStopped } from './accounts/import.ts'
-import { banner } from './banner.ts'
+import { banner, isExposed } from './banner.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { DataFolderInUse } from './db/data-folder-in-use.ts'
 import { EmbeddedDatabaseFailed } from './db/errors.ts'
@@ -70,6 +70,8 @@ async function serve(config: Config): Promise<void> {
   })
   const address = await app.listenOn(config)
   process.stdout.write(banner(config, address))
+  if (isExposed(config))
+    app.log.warn(`${config.mode} mode listens on HOST=${config.host}, beyond this machine`)
 }
 
 async function prepareSchema({ db, migrate }: OpenDatabase, { migrateOnStart }: Config): Promise<void> {

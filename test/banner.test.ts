@@ -26,3 +26,15 @@ t.test('the banner says what counts the limits, and no secret', async (t) => {
   t.match(bannerOf({ ...production, RATE_LIMITS: 'off' }), /limits +off \(RATE_LIMITS=off\)/)
   t.notMatch(shared, /hunter2|q6Yz/)
 })
+
+t.test('the banner warns where development mode is open to other machines', async (t) => {
+  const warning = /WARNING: development mode listens on HOST=\S+, which other machines can reach/
+  for (const HOST of ['0.0.0.0', '::', '192.0.2.1', 'dev.example.com', '::ffff:10.0.0.1']) {
+    t.match(bannerOf({ HOST }), warning, HOST)
+    t.match(bannerOf({ HOST, NODE_ENV: 'test' }), /WARNING: test mode/, HOST)
+    t.notMatch(bannerOf({ ...production, HOST }), /WARNING/, HOST)
+  }
+  for (const HOST of ['127.0.0.1', '127.0.0.2', 'localhost', '::1'])
+    t.notMatch(bannerOf({ HOST }), /WARNING/, HOST)
+  t.notMatch(bannerOf({}), /WARNING/)
+})

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply } from 'fastify'
+import { isLocal } from '../../plugins/allowed-hosts.ts'
 import type { RouteScope } from '../../plugins/contract/provider.ts'
 import type { MailStyle } from '../../src/mail/compose.ts'
 import { samples } from '../../src/mail/samples.ts'
@@ -20,6 +21,11 @@ export default async function devRoutes(
   app: RouteScope,
   { publicUrl, basePath, style }: DevOptions,
 ): Promise<void> {
+  // Links that set passwords: for who sits at this machine, even where the service is reached from others.
+  app.addHook('onRequest', async (request) => {
+    if (!isLocal(request)) throw new Problem('not_found', { reason: 'not_local' })
+  })
+
   const place = { path: `${basePath}/dev/mailbox`, publicUrl }
   const html = (reply: FastifyReply, policy: string) =>
     reply.header('content-security-policy', policy).type('text/html; charset=utf-8').code(200)

@@ -61,6 +61,37 @@ t.test('behind a prefix its links have it', async (t) => {
   t.match((await app.inject('/dev/mailbox')).body, 'href="/identity/dev/mailbox/samples"')
 })
 
+t.test('only this machine reads the mailbox, and not through a proxy', async (t) => {
+  const app = await testApp(t, { env: { ...development, HOST: '0.0.0.0', TRUST_PROXY: '10.0.0.0/8' } })
+  const pages = [
+    '/dev/mailbox',
+    '/dev/mailbox/1/html',
+    '/dev/mailbox/samples',
+    '/dev/mailbox/samples/verify_email/html',
+  ]
+  const notFound = { status: 404, code: 'not_found' }
+  await post(app, 'signup', { email: 'a@example.com', password, name: 'A' })
+  await tokenTo(app, 'a@example.com')
+  for (const url of pages) {
+    for (const remoteAddress of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
+      t.equal((await app.inject({ url, remoteAddress })).statusCode, 200, `${url} from ${remoteAddress}`)
+    }
+    for (const remoteAddress of ['192.0.2.1', '172.17.0.1', '10.0.0.1', '::2', '::ffff:192.0.2.1']) {
+      t.match(problemOf(await app.inject({ url, remoteAddress })), notFound, `${url} from ${remoteAddress}`)
+    }
+    for (const name of ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via', 'x-forwarded-host']) {
+      const answer = await app.inject({ url, headers: { [name]: '127.0.0.1' } })
+      t.match(problemOf(answer), notFound, `${url} with ${name}`)
+    }
+  }
+  const pretended = {
+    url: '/dev/mailbox',
+    remoteAddress: '10.0.0.1',
+    headers: { 'x-forwarded-for': '127.0.0.1' },
+  }
+  t.match(problemOf(await app.inject(pretended)), notFound)
+})
+
 t.test('in any other mode there is no such page', async (t) => {
   const production = { NODE_ENV: 'production', DATABASE_URL: 'postgres://unused' }
   for (const env of [{}, production]) {
