@@ -10,7 +10,8 @@ import { pendingMigrations } from './db/migrate.ts'
 import { type OpenDatabase, openDatabase } from './db/open.ts'
 import { importOptions, runImport } from './import-command.ts'
 import { runKeys } from './keys-command.ts'
-import { developmentSecret } from './tokens/secret.ts'
+import { DataFolderUnusable, madePrivate } from './private-folder.ts'
+import { developmentSecret, KeptSecretUnusable } from './tokens/secret.ts'
 import { SigningKeyError } from './tokens/signing-keys.ts'
 
 type Command = (config: Config) => Promise<void>
@@ -68,6 +69,10 @@ async function serve(config: Config): Promise<void> {
     await app.drain()
     await app.close()
   })
+  if (madePrivate.length > 0) {
+    const paths = { first: madePrivate[0], count: madePrivate.length }
+    app.log.info(paths, 'DATA_DIR was open to other users of this machine, and is not any more')
+  }
   const address = await app.listenOn(config)
   process.stdout.write(banner(config, address))
   if (isExposed(config))
@@ -98,7 +103,14 @@ async function runMigrations(config: Config): Promise<void> {
 
 /** One line for what the operator can mend; a stack only for what is a fault of this program. */
 function explain(error: unknown): string {
-  const mendable = [ConfigError, DataFolderInUse, ImportStopped, SigningKeyError]
+  const mendable = [
+    ConfigError,
+    DataFolderInUse,
+    DataFolderUnusable,
+    ImportStopped,
+    KeptSecretUnusable,
+    SigningKeyError,
+  ]
   if (mendable.some((kind) => error instanceof kind)) return (error as Error).message
   const { code, message, stack, port } = error as NodeJS.ErrnoException & { port?: number }
   if (code === 'EADDRINUSE') return `port ${port} is in use; set PORT to another one`

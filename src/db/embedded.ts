@@ -1,9 +1,11 @@
-import { existsSync, renameSync, rmSync, statfsSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Kysely, PGliteDialect } from 'kysely'
+import { DataFolderUnusable, ensurePrivate } from '../private-folder.ts'
 import { lockDataFolder } from './data-folder.ts'
 import { EmbeddedDatabaseFailed } from './errors.ts'
 import { GuardedPGlite, headroom, noRoom } from './guarded-pglite.ts'
+import { PrivateFiles } from './private-files.ts'
 import type { Database, Db } from './schema.ts'
 import { parsers } from './types.ts'
 
@@ -11,7 +13,7 @@ import { parsers } from './types.ts'
  * Opens the embedded database in `dataDir`, making it on the first start. PGlite lets two processes open one
  * folder and then loses rows that it acknowledged, so the folder is locked first.
  * @param onTrouble told of a full disk, and of a failure that ends it
- * @throws DataFolderInUse, EmbeddedDatabaseFailed
+ * @throws DataFolderInUse, DataFolderUnusable, EmbeddedDatabaseFailed
  */
 export async function openEmbedded(dataDir: string, onTrouble: (error: Error) => void): Promise<Db> {
   const unlock = lockDataFolder(dataDir)
@@ -21,12 +23,14 @@ export async function openEmbedded(dataDir: string, onTrouble: (error: Error) =>
     return bavail * bsize
   }
   try {
-    if (!existsSync(folder)) await makeEmbedded(folder)
-    const pglite = new GuardedPGlite({ dataDir: folder, parsers, freeBytes, onTrouble })
+    if (existsSync(folder)) ensurePrivate(dataDir, folder)
+    else await makeEmbedded(folder)
+    const pglite = new GuardedPGlite({ fs: new PrivateFiles(folder), parsers, freeBytes, onTrouble })
     await pglite.waitReady
     return new EmbeddedKysely(pglite, unlock)
   } catch (cause) {
     unlock()
+    if (cause instanceof DataFolderUnusable) throw cause
     // PGlite throws what is no Error, too.
     const reason =
       cause instanceof Error ? cause.message.replace(/\n.*/s, '') : 'it cannot be read or written'
@@ -42,7 +46,8 @@ export async function openEmbedded(dataDir: string, onTrouble: (error: Error) =>
 export async function makeEmbedded(folder: string): Promise<void> {
   const unfinished = `${folder}.unfinished`
   rmSync(unfinished, { recursive: true, force: true })
-  const pglite = new GuardedPGlite({ dataDir: unfinished })
+  mkdirSync(unfinished, { mode: 0o700 })
+  const pglite = new GuardedPGlite({ fs: new PrivateFiles(unfinished) })
   await pglite.waitReady
   await pglite.close()
   renameSync(unfinished, folder)
