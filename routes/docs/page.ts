@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { RouteScope } from '../../plugins/contract/provider.ts'
 import { type FixedBody, fixedBody, once, type PageFile, pageFiles, readPageFile } from './files.ts'
@@ -17,6 +18,8 @@ const pagePolicy = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join('; ')
+
+const require = createRequire(import.meta.url)
 
 /** Seconds for which a file of the page is used without asking again. */
 const filesMaxAge = 3_600
@@ -99,7 +102,8 @@ export default async function docsPage(app: RouteScope, { basePath }: { basePath
       .send(await json()),
   )
   const yaml = once(async () => {
-    const { stringify } = await import('yaml')
+    // Only now: most processes are never asked for it.
+    const { stringify } = require('yaml') as typeof import('yaml')
     return Buffer.from(stringify(JSON.parse(String(await json())), { lineWidth: 100, compat: 'yaml-1.1' }))
   })
   app.get('/docs/yaml', { config, schema }, async (_request, reply) =>

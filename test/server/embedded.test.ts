@@ -21,6 +21,20 @@ t.test('on the embedded database', async (t) => {
     }
   })
 
+  await t.test('the page at /docs has its files beside the bundle', async (t) => {
+    const paths = [
+      '',
+      '/json',
+      '/yaml',
+      '/static/swagger-ui-bundle.js',
+      '/static/swagger-ui.css',
+      '/static/index.css',
+    ]
+    for (const path of [...paths, '/static/swagger-initializer.js', '/static/favicon-32x32.png']) {
+      t.equal((await fetch(`${first.url}/docs${path}`)).status, 200, path)
+    }
+  })
+
   const signup = await post(`${first.url}/api/auth/signup`, user)
   t.equal(signup.status, 201)
   const { token, user: account } = (await signup.json()) as { token: string; user: { id: string } }
