@@ -1,6 +1,7 @@
 import AjvCompiler, { type BuildCompilerFromPool } from '@fastify/ajv-compiler'
 import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import fp from 'fastify-plugin'
+import { storable, storableUnchanged } from '../src/db/storable.ts'
 import { Problem } from '../src/problem.ts'
 import { parseStrictJson } from '../src/strict-json.ts'
 
@@ -22,7 +23,8 @@ export default fp(
       // Holding our own schemas against JSON Schema's costs more at the start than all else that is done with them;
       // unknown keywords are still refused.
       validateSchema: false,
-    } as const
+      code: { regExp: patternInForce },
+    }
 
     const buildValidator: BuildCompilerFromPool = (externalSchemas) => {
       const compile = compilers(externalSchemas, { customOptions })
@@ -62,6 +64,13 @@ export default fp(
     })
   },
   { name: 'latchkey-validation', fastify: '5.x' },
+)
+
+/** Compiles a pattern of the contract; the stricter one where the contract keeps to what all engines read. */
+const patternInForce = Object.assign(
+  (pattern: string, flags: string) => new RegExp(pattern === storable ? storableUnchanged : pattern, flags),
+  // For Ajv's standalone code, which is not used here.
+  { code: 'new RegExp' },
 )
 
 interface TextSchema {
