@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import accessTokens from '../plugins/access-tokens.ts'
 import accountLimits from '../plugins/account-limits.ts'
@@ -30,6 +31,7 @@ import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import healthRoutes from '../routes/health/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
+import { basePathOf, withoutBasePath } from './base-path.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Listen } from './db/listen.ts'
@@ -59,6 +61,10 @@ export async function buildApp(
   config: Config,
   { db, prepare, listen, clock = systemClock, logStream }: Surroundings,
 ): Promise<FastifyInstance> {
+  const basePath = basePathOf(config.publicUrl)
+  function rewriteUrl(this: FastifyInstance, { url = '' }: IncomingMessage): string {
+    return withoutBasePath(basePath, url, (target) => this.hasPath(target))
+  }
   const app = Fastify({
     logger: {
       level: config.logLevel,
@@ -85,6 +91,7 @@ export async function buildApp(
     // While it drains, a request that is already on its connection is served like any other; /health/ready says no.
     return503OnClosing: false,
     bodyLimit: 16 * 1024,
+    ...(basePath === '' ? {} : { rewriteUrl }),
     routerOptions: { maxParamLength: 255 },
     frameworkErrors: sendFrameworkProblem,
     clientErrorHandler: refuseUnparsable,
@@ -100,7 +107,7 @@ export async function buildApp(
   await app.register(framing)
   await app.register(validation)
   await app.register(idempotency, { keys: macKeys(config.secretKey, config.previousSecretKey) })
-  await app.register(contract)
+  await app.register(contract, { basePath })
   await app.register(pressure, { maxDelay: config.maxEventLoopDelay })
   await app.register(notFound)
   await app.register(database, { db, prepare })
@@ -170,7 +177,6 @@ export async function buildApp(
   })
   await app.register(accessTokens, { policy, clock })
 
-  const basePath = new URL(config.publicUrl).pathname.replace(/\/$/, '')
   await app.register(authRoutes, { prefix: '/api/auth' })
   await app.register(taskRoutes, { prefix: '/api/:user_id/tasks', basePath })
   await app.register(wellKnownRoutes, { prefix: '/.well-known' })

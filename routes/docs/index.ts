@@ -62,9 +62,8 @@ export default async function docsRoutes(app: RouteScope, { basePath, page }: Do
     scope.accessOfScope = 'public'
     await scope.register(swaggerUi, {
       routePrefix: '/docs',
-      // Behind a gateway that adds a prefix, the page finds its files and the service there.
+      // Behind a gateway that adds a prefix, the page finds its files there.
       indexPrefix: basePath,
-      transformSpecification: (document) => ({ ...document, servers: [{ url: basePath || '/' }] }),
       staticCSP: pagePolicy,
       theme: { title: 'Latchkey' },
       // Without the top bar: its logo brings a style element, which the policy refuses.
