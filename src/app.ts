@@ -14,6 +14,7 @@ import errors from '../plugins/errors.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
 import framing from '../plugins/framing.ts'
 import idempotency from '../plugins/idempotency.ts'
+import keepAlive from '../plugins/keep-alive.ts'
 import mail from '../plugins/mail.ts'
 import notFound from '../plugins/not-found.ts'
 import passwords from '../plugins/passwords.ts'
@@ -80,8 +81,7 @@ export async function buildApp(
     trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
     // For a whole request to arrive, and in `http` for its head: who sends a byte a second holds no connection.
     requestTimeout: 25_000,
-    // Longer than a gateway keeps an idle connection (60 s is usual), so that it is never cut under a request.
-    keepAliveTimeout: 70_000,
+    keepAliveTimeout: config.keepAliveSeconds * 1000,
     http: {
       headersTimeout: 5_000,
       connectionsCheckingInterval: 1_000,
@@ -94,14 +94,17 @@ export async function buildApp(
     ...(basePath === '' ? {} : { rewriteUrl }),
     routerOptions: { maxParamLength: 255 },
     frameworkErrors: sendFrameworkProblem,
-    clientErrorHandler: refuseUnparsable,
+    clientErrorHandler(error, socket) {
+      refuseUnparsable(app, error, socket)
+    },
   })
 
   // Before any route, and the library of plugins/cors.ts has one: a route keeps the error handler that it found.
   await app.register(errors)
   await app.register(connections)
+  await app.register(keepAlive)
   await app.register(requestLog)
-  await app.register(securityHeaders)
+  await app.register(securityHeaders, { hsts: config.hsts })
   await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
   await app.register(cors, { origins: config.corsOrigins })
   await app.register(framing)
@@ -190,5 +193,5 @@ export async function buildApp(
 
 /** A gateway's request id is taken over only if it cannot forge a log line or a header. */
 function foreignRequestId(header: string | string[] | undefined): string | undefined {
-  return typeof header === 'string' && /^[A-Za-z0-9-]{1,64}$/.test(header) ? header : undefined
+  return typeof header === 'string' && /^[A-Za-z0-9._:@/=+-]{1,128}$/.test(header) ? header : undefined
 }
