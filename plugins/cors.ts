@@ -21,8 +21,21 @@ export default fp<{ readonly origins: readonly string[] }>(
       // A page may ask; what is not a preflight goes on to its route, or to the answer that there is none.
       strictPreflight: false,
       methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-      allowedHeaders: ['authorization', 'content-type', 'if-match', 'idempotency-key', 'x-request-id'],
-      exposedHeaders: ['etag', 'link', 'location', 'retry-after', 'www-authenticate', 'x-request-id'],
+      // No list of request headers: a page that may call at all may send what its libraries add (traceparent, baggage),
+      // and the preflight is answered with those that it asks for. None of them has a meaning here that a program
+      // outside a browser could not give it.
+      exposedHeaders: [
+        'allow',
+        'etag',
+        'link',
+        'location',
+        'ratelimit-limit',
+        'ratelimit-remaining',
+        'ratelimit-reset',
+        'retry-after',
+        'www-authenticate',
+        'x-request-id',
+      ],
       maxAge: 600,
     })
   },

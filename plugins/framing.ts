@@ -35,10 +35,10 @@ export default fp(
     // Node gives a CONNECT to no request handler, and its socket has no error listener any more.
     app.server.on('connect', (_request: IncomingMessage, socket: Socket) => {
       socket.on('error', () => socket.destroy())
-      endWith(socket, new Problem('method_not_allowed', { headers: { allow: '' } }))
+      endWith(app, socket, new Problem('method_not_allowed', { headers: { allow: '' } }), 'CONNECT')
     })
   },
-  { name: 'latchkey-framing', fastify: '5.x' },
+  { name: 'latchkey-framing', fastify: '5.x', dependencies: ['latchkey-security-headers'] },
 )
 
 function ambiguityOf({ httpVersion, rawHeaders, headers, url }: IncomingMessage): string | undefined {

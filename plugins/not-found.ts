@@ -2,6 +2,13 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../src/problem.ts'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Whether a route has the path of a request target, whatever its methods. */
+    hasPath(target: string): boolean
+  }
+}
+
 /** A route's pattern by segments, and the methods that it takes. */
 interface Resource {
   readonly pattern: readonly string[]
@@ -26,6 +33,8 @@ export default fp(
       const found = [...resources.values()].filter(({ pattern }) => matches(pattern, path))
       return [...new Set(found.flatMap(({ methods }) => [...methods]))].sort()
     }
+
+    app.decorate('hasPath', (target) => methodsAt(target).length > 0)
 
     function problemAt({ method, url }: FastifyRequest): Problem {
       const methods = methodsAt(url)

@@ -1,7 +1,7 @@
 import rateLimit, { type FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import type { FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { logEvents } from '../src/audit.ts'
+import { logEvents, naming } from '../src/audit.ts'
 import { clientKey } from '../src/limits/address.ts'
 import type { Counter, Counters } from '../src/limits/counters.ts'
 import { type BudgetName, type Budgets, type LimitName, routeBudgets } from '../src/limits.ts'
@@ -45,10 +45,11 @@ export default fp<RateLimitOptions>(
       ...budgets.everything,
       keyGenerator: keyFor('everything'),
       store: storeOn(app.counters),
-      onExceeded(_request, text) {
+      onExceeded({ id }, text) {
         const counter = counterOf(text)
         if (!app.firstTimes.isFirst(counter)) return
-        logEvents(app.log, [{ event: 'rate_limit_reached', ip: counter.key, limit: counter.limit }])
+        const event = { event: 'rate_limit_reached', ip: counter.key, limit: counter.limit } as const
+        logEvents(naming(id, app.log), [event])
       },
       enableDraftSpec: true,
       errorResponseBuilder: () => new Problem('rate_limited'),

@@ -1,11 +1,12 @@
+import type { Readable } from 'node:stream'
 import AjvCompiler, { type BuildCompilerFromPool } from '@fastify/ajv-compiler'
 import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { storable, storableUnchanged } from '../src/db/storable.ts'
+import { isJsonInUtf8 } from '../src/json-media-type.ts'
 import { Problem } from '../src/problem.ts'
 import { parseStrictJson } from '../src/strict-json.ts'
-
-/** `application/json`, in UTF-8 if it says anything: every other spelling is for another parser to argue about. */
-const jsonMediaType = /^application\/json(; ?charset="?utf-8"?)?$/i
 
 /**
  * What a request must be before a handler sees it. Bodies: strict JSON, nothing coerced, nothing stripped. Path
@@ -22,7 +23,8 @@ export default fp(
       // Holding our own schemas against JSON Schema's costs more at the start than all else that is done with them;
       // unknown keywords are still refused.
       validateSchema: false,
-    } as const
+      code: { regExp: patternInForce },
+    }
 
     const buildValidator: BuildCompilerFromPool = (externalSchemas) => {
       const compile = compilers(externalSchemas, { customOptions })
@@ -45,25 +47,60 @@ export default fp(
       },
     })
 
+    // The framework asks for the type first; one that is not JSON may be that of no content (RFC 9110 section 8.3).
+    app.addHook('preParsing', (request, _reply, payload, done) => {
+      const { headers } = request
+      const type = headers['content-type']
+      if (type !== undefined) {
+        if (isJsonInUtf8(type)) headers['content-type'] = 'application/json'
+        else delete headers['content-type']
+      }
+      done(null, payload)
+    })
+
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-      if (!jsonMediaType.test(request.headers['content-type'] ?? '')) {
-        return done(new Problem('unsupported_media_type'))
-      }
+      // Where a body is needed, validation asks for it.
+      if (body.length === 0) return done(null, undefined)
       // `identity` is no coding (RFC 9110 section 8.4).
       if ((request.headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity')
         return done(new Problem('unsupported_media_type'))
-      // Clients send the header on a DELETE without a body too; where a body is needed, validation asks for it.
-      if (body.length === 0) return done(null, undefined)
       try {
         done(null, parseStrictJson(body as Buffer))
       } catch (error) {
         done(new Problem('invalid_request', { reason: (error as Error).message }))
       }
     })
+    app.addContentTypeParser('*', ({ headers }: FastifyRequest, payload: Readable) =>
+      // Not read to find out what is announced: the sender may be waiting for the answer.
+      Number(headers['content-length']) > 0
+        ? Promise.reject(new Problem('unsupported_media_type'))
+        : assertEmpty(payload),
+    )
   },
   { name: 'latchkey-validation', fastify: '5.x' },
 )
+
+/** Compiles a pattern of the contract; the stricter one where the contract keeps to what all engines read. */
+const patternInForce = Object.assign(
+  (pattern: string, flags: string) => new RegExp(pattern === storable ? storableUnchanged : pattern, flags),
+  // For Ajv's standalone code, which is not used here.
+  { code: 'new RegExp' },
+)
+
+/** @throws Problem unsupported_media_type at the first byte */
+function assertEmpty(payload: Readable): Promise<void> {
+  return new Promise((resolve, reject) => {
+    payload.once('data', () => {
+      payload.pause()
+      reject(new Problem('unsupported_media_type'))
+    })
+    payload.once('end', resolve)
+    payload.once('error', (cause) =>
+      reject(new Problem('invalid_request', { reason: 'body_incomplete', cause })),
+    )
+  })
+}
 
 interface TextSchema {
   readonly properties?: Readonly<Record<string, { readonly type?: string }>>

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import accessTokens from '../plugins/access-tokens.ts'
 import accountLimits from '../plugins/account-limits.ts'
@@ -15,6 +16,7 @@ import errors from '../plugins/errors.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
 import framing from '../plugins/framing.ts'
 import idempotency from '../plugins/idempotency.ts'
+import keepAlive from '../plugins/keep-alive.ts'
 import lingeringClose from '../plugins/lingering-close.ts'
 import mail from '../plugins/mail.ts'
 import notFound from '../plugins/not-found.ts'
@@ -33,6 +35,7 @@ import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import healthRoutes from '../routes/health/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
+import { basePathOf, withoutBasePath } from './base-path.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import type { Listen } from './db/listen.ts'
@@ -65,6 +68,10 @@ export async function buildApp(
   config: Config,
   { db, prepare, listen, clock = systemClock, logStream }: Surroundings,
 ): Promise<FastifyInstance> {
+  const basePath = basePathOf(config.publicUrl)
+  function rewriteUrl(this: FastifyInstance, { url = '' }: IncomingMessage): string {
+    return withoutBasePath(basePath, url, (target) => this.hasPath(target))
+  }
   const app = Fastify({
     logger: {
       level: config.logLevel,
@@ -80,8 +87,7 @@ export async function buildApp(
     trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
     // For a whole request to arrive, and in `http` for its head: who sends a byte a second holds no connection.
     requestTimeout: 25_000,
-    // Longer than a gateway keeps an idle connection (60 s is usual), so that it is never cut under a request.
-    keepAliveTimeout: 70_000,
+    keepAliveTimeout: config.keepAliveSeconds * 1000,
     http: {
       headersTimeout: 5_000,
       connectionsCheckingInterval: 1_000,
@@ -91,9 +97,12 @@ export async function buildApp(
     // While it drains, a request that is already on its connection is served like any other; /health/ready says no.
     return503OnClosing: false,
     bodyLimit,
+    ...(basePath === '' ? {} : { rewriteUrl }),
     routerOptions: { maxParamLength: 255 },
     frameworkErrors: sendFrameworkProblem,
-    clientErrorHandler: refuseUnparsable,
+    clientErrorHandler(error, socket) {
+      refuseUnparsable(app, error, socket)
+    },
   })
 
   // Before any route, and the library of plugins/cors.ts has one: a route keeps the error handler that it found.
@@ -101,8 +110,9 @@ export async function buildApp(
   await app.register(connections)
   await app.register(addresses)
   await app.register(lingeringClose, { bodyLimit })
+  await app.register(keepAlive)
   await app.register(requestLog)
-  await app.register(securityHeaders)
+  await app.register(securityHeaders, { hsts: config.hsts })
   if (config.mode === 'development')
     await app.register(allowedHosts, { publicUrl: config.publicUrl, host: config.host })
   await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
@@ -110,7 +120,7 @@ export async function buildApp(
   await app.register(framing)
   await app.register(validation)
   await app.register(idempotency, { keys: macKeys(config.secretKey, config.previousSecretKey) })
-  await app.register(contract)
+  await app.register(contract, { basePath })
   await app.register(pressure, { maxDelay: config.maxEventLoopDelay })
   await app.register(notFound)
   await app.register(database, { db, prepare })
@@ -180,7 +190,6 @@ export async function buildApp(
   })
   await app.register(accessTokens, { policy, clock })
 
-  const basePath = new URL(config.publicUrl).pathname.replace(/\/$/, '')
   await app.register(authRoutes, { prefix: '/api/auth' })
   await app.register(taskRoutes, { prefix: '/api/:user_id/tasks', basePath })
   await app.register(wellKnownRoutes, { prefix: '/.well-known' })
@@ -194,5 +203,5 @@ export async function buildApp(
 
 /** A gateway's request id is taken over only if it cannot forge a log line or a header. */
 function foreignRequestId(header: string | string[] | undefined): string | undefined {
-  return typeof header === 'string' && /^[A-Za-z0-9-]{1,64}$/.test(header) ? header : undefined
+  return typeof header === 'string' && /^[A-Za-z0-9._:@/=+-]{1,128}$/.test(header) ? header : undefined
 }

@@ -33,6 +33,14 @@ export interface SecurityLog {
   info(fields: object, message: string): void
 }
 
+/** The same log, in which each line names the request that caused it. */
+export function naming(requestId: string, log: SecurityLog): SecurityLog {
+  return {
+    warn: (fields, message) => log.warn({ ...fields, request_id: requestId }, message),
+    info: (fields, message) => log.info({ ...fields, request_id: requestId }, message),
+  }
+}
+
 /** What an operator should look at, rather than only be able to look up. */
 const alarming: ReadonlySet<SecurityEventName> = new Set(['refresh_token_reused', 'rate_limit_reached'])
 
@@ -77,8 +85,8 @@ export class LaterEvents {
     this.#log = log
   }
 
-  note(event: SecurityEvent): void {
-    logEvents(this.#log, [event])
+  note(event: SecurityEvent, log = this.#log): void {
+    logEvents(log, [event])
     if (event.userId === undefined || this.#pending.length >= most) return
     this.#pending.push(event)
     this.#timer ??= setTimeout(() => this.flush(), delay).unref()

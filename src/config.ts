@@ -11,6 +11,9 @@ import { readTrustedIssuers } from './trusted-issuers.ts'
 
 const OnOff = Type.Union([Type.Literal('on'), Type.Literal('off')])
 
+/** `off`, or what the header says (RFC 6797 section 6.1); a number alone is a max-age. */
+const hstsPattern = '^(off|(max-age=)?[0-9]{1,10}(; ?includeSubDomains)?(; ?preload)?)$'
+
 /** A budget of src/limits.ts, which has the default. */
 const BudgetOf = (name: LimitName) =>
   Type.String({
@@ -64,6 +67,13 @@ export const Environment = Type.Object({
   RATE_LIMIT_PAIR: BudgetOf('pair'),
   DOCS: Type.Union([OnOff], { default: 'on' }),
   TRUST_PROXY: Type.Optional(Type.String()),
+  // Longer than a gateway keeps an idle connection: 60 seconds is usual, Envoy's hour the longest.
+  KEEP_ALIVE_SECONDS: Type.Integer({ minimum: 1, maximum: 7200, default: 70 }),
+  HSTS: Type.String({
+    pattern: hstsPattern,
+    default: 'max-age=31536000',
+    takes: 'off, or max-age=<seconds>, with ; includeSubDomains and ; preload behind it if wanted',
+  }),
   CORS_ORIGINS: Type.Optional(Type.String()),
   MAX_EVENT_LOOP_DELAY_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
   APP_URL: Type.Optional(Type.String()),
@@ -120,6 +130,10 @@ export interface Config {
   readonly docs: boolean
   /** CIDRs and names that proxy-addr takes; false ignores every forwarding header. */
   readonly trustProxy: readonly string[] | false
+  /** How long a connection may be idle. */
+  readonly keepAliveSeconds: number
+  /** The value of Strict-Transport-Security, if it is sent. */
+  readonly hsts: string | undefined
   /** Whose pages may read answers. */
   readonly corsOrigins: readonly string[]
   /** Milliseconds from which on requests are refused; 0 is never. */
@@ -201,6 +215,8 @@ export function loadConfig(
     redisUrl: variables.REDIS_URL,
     docs: variables.DOCS === 'on',
     trustProxy: variables.TRUST_PROXY ? list(variables.TRUST_PROXY) : false,
+    keepAliveSeconds: variables.KEEP_ALIVE_SECONDS,
+    hsts: variables.HSTS === 'off' ? undefined : variables.HSTS.replace(/^(?=\d)/, 'max-age='),
     corsOrigins: list(variables.CORS_ORIGINS ?? ''),
     maxEventLoopDelay: variables.MAX_EVENT_LOOP_DELAY_MS,
     mail: mailConfig(variables, publicUrl),
@@ -317,12 +333,10 @@ function urlFaults(variables: Variables): string[] {
       'DATABASE_URL must be a postgres:// or postgresql:// URL; in a password, / is %2F, ? is %3F, # is %23, % is %25',
     )
   }
-  if (
-    list(variables.CORS_ORIGINS ?? '').some(
-      (origin) => !isUrl(origin, ['http:', 'https:']) || new URL(origin).origin !== origin,
+  if (!list(variables.CORS_ORIGINS ?? '').every(isOrigin)) {
+    faults.push(
+      'CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com or capacitor://localhost',
     )
-  ) {
-    faults.push('CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com')
   }
   if (variables.REDIS_URL !== undefined && !isRedisUrl(variables.REDIS_URL)) {
     faults.push('REDIS_URL must be a redis:// or rediss:// URL, with a database number as its path if any')
@@ -334,6 +348,17 @@ function isUrl(text: string, protocols: string[]): boolean {
   if (!URL.canParse(text)) return false
   const url = new URL(text)
   return protocols.includes(url.protocol) && !url.search && !url.hash && !url.username && !url.password
+}
+
+/**
+ * An origin as a browser sends it (RFC 6454 section 6.2): scheme, host and port and nothing else. Those of web views
+ * and extensions have a scheme of their own, for which the URL standard has no origin; `file:` has none anywhere.
+ */
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { origin, protocol } = new URL(text)
+  if (origin !== 'null') return origin === text && !text.includes('*')
+  return protocol !== 'file:' && /^[a-z][a-z0-9+.-]*:\/\/[A-Za-z0-9._~-]+(:[1-9][0-9]{0,4})?$/.test(text)
 }
 
 /**

@@ -114,6 +114,8 @@ t.test('every wrong value is told by name, and none by value', async (t) => {
     RATE_LIMIT_LOGIN: ['30', '0/1m', '30/m', '30/0m', '30/1w', '-1/1m', '30 / 1m', '1e3/1m', '10000000/1m'],
     RATE_LIMIT_ACCOUNT: ['off', '10/100m'],
     TRUST_PROXY: ['true', '*', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.0/8/9', '10.0.0.0/8,gateway'],
+    KEEP_ALIVE_SECONDS: ['0', '7201', '70s', '-1'],
+    HSTS: ['on', 'max-age', 'max-age=-1', 'max-age=1y', 'max-age=1; preload; x', 'max-age=1\r\nX: y', 'OFF'],
     LOG_LEVEL: ['loud'],
     DATABASE_POOL_SIZE: ['0'],
     APP_URL: ['app.example.com', 'javascript:alert(1)', 'https://x.example/#a', 'https://user:pw@x.example'],
@@ -129,6 +131,52 @@ t.test('every wrong value is told by name, and none by value', async (t) => {
   }
   t.equal(refusal({ PORT: 'x', LOG_LEVEL: 'y' }).split('\n').length, 2, 'one line each')
   t.equal(refusal({ PORT: '', TRUST_PROXY: '' }), 'accepted', 'an empty variable is one that is not set')
+})
+
+t.test('CORS_ORIGINS takes origins of any scheme, and nothing that is not one', async (t) => {
+  const origins = [
+    'https://app.example.com',
+    'http://localhost:3000',
+    'http://[::1]:3000',
+    'capacitor://localhost',
+    'ionic://localhost',
+    'tauri://localhost',
+    'app://obsidian.md',
+    'chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai',
+    'moz-extension://5e1c3a0e-6f0b-4a2d-9d0e-2f1f6f1f0a11',
+    'vscode-webview://0abc:8080',
+  ]
+  t.same(load({ CORS_ORIGINS: origins.join(' , ') }).corsOrigins, origins)
+  const wrong = [
+    'null',
+    '*',
+    'file://',
+    'file://host',
+    'capacitor://',
+    'capacitor:localhost',
+    'capacitor://localhost/',
+    'capacitor://localhost/path',
+    'capacitor://user@localhost',
+    'capacitor://localhost:0',
+    'capacitor://*',
+    'Capacitor://localhost',
+    'chrome-extension://*',
+    'https://app.example.com/',
+    'https://APP.example.com',
+    'https://app.example.com:443',
+    'https://*.example.com',
+    'app.example.com',
+    'data:text/html,x',
+  ]
+  for (const origin of wrong) t.match(refusal({ CORS_ORIGINS: origin }), /^CORS_ORIGINS must [^\n]*$/, origin)
+})
+
+t.test('HSTS is a year of this host by default, and what it is set to otherwise', async (t) => {
+  t.equal(load({}).hsts, 'max-age=31536000')
+  t.equal(load({ HSTS: 'off' }).hsts, undefined)
+  t.equal(load({ HSTS: '300' }).hsts, 'max-age=300')
+  const whole = 'max-age=63072000; includeSubDomains; preload'
+  t.equal(load({ HSTS: whole }).hsts, whole)
 })
 
 t.test('DATABASE_URL takes what pg can read, a socket too, and nothing else', async (t) => {

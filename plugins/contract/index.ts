@@ -20,9 +20,12 @@ declare module 'fastify' {
 const require = createRequire(import.meta.url)
 const { version } = require(packageFile()) as { version: string }
 
-/** Derives the OpenAPI document from the routes: what a hook or the validation can answer, no route repeats. */
-export default fp(
-  async (app) => {
+/**
+ * Derives the OpenAPI document from the routes: what a hook or the validation can answer, no route repeats.
+ * `basePath` is where clients find them behind a gateway, OpenAPI 3.1 section 4.8.5.
+ */
+export default fp<{ readonly basePath?: string }>(
+  async (app, { basePath }) => {
     app.addSchema(ProblemSchema)
     await app.register(swagger, {
       openapi: {
@@ -33,7 +36,7 @@ export default fp(
           description: 'Accounts, sessions, tokens, and resources that only their owner can reach.',
           license: { name: 'MIT', identifier: 'MIT' },
         },
-        servers: [{ url: '/', description: 'This service' }],
+        servers: [{ url: basePath || '/', description: 'This service' }],
         tags: [
           { name: 'auth', description: 'Accounts, sessions and tokens' },
           { name: 'tasks', description: 'The per-user resource' },

@@ -93,7 +93,7 @@ export default async function docsPage(app: RouteScope, { basePath }: { basePath
     once(() => fixedBody(Buffer.from(initializer(basePath)))),
   )
 
-  const document = () => ({ ...app.swagger(), servers: [{ url: basePath || '/' }] })
+  const document = () => app.swagger()
   const json = once(async () => Buffer.from(JSON.stringify(document())))
   app.get('/docs/json', { config, schema }, async (_request, reply) =>
     reply

@@ -1,6 +1,6 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { storable } from '../db/storable.ts'
+import { storableUnchanged } from '../db/storable.ts'
 import { parseStrictJson } from '../strict-json.ts'
 import { isUserId } from '../tokens/user-id.ts'
 import { canonicalEmail, emailPattern } from './email.ts'
@@ -14,7 +14,7 @@ const ImportLine = Type.Object(
   {
     id: Maybe(Type.Union([Type.String(), Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })])),
     email: Type.String({ maxLength: 254, pattern: emailPattern }),
-    name: Maybe(Type.String({ pattern: storable })),
+    name: Maybe(Type.String({ pattern: storableUnchanged })),
     password_hash: Maybe(Type.String()),
     created_at: Maybe(Type.String()),
     email_verified: Maybe(Type.Boolean()),

@@ -55,13 +55,15 @@ t.test(
     // Connections to the database are open before those of the slow clients come.
     for (let at = 0; at < 4; at++) await alice.call('GET', alice.tasks)
     const idle = connect(port, '127.0.0.1')
-    idle.resume().write('GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n')
+    const live = 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'
+    idle.resume().write(live)
     const slow = Array.from({ length: 1_000 }, () => drip(port, 'GET /health/live HTTP/1.1\r\nX-'))
     await Promise.all([
       Promise.all(slow.map(secondsUntilClosed)).then((seconds) =>
         t.ok(Math.max(...seconds) <= 10, `1,000 slow heads: ${Math.max(...seconds).toFixed(1)} s`),
       ),
       within(drip(port, `${post}Content-Length: 10000\r\n\r\n`), 30, 'slow body'),
+      within(drip(port, `${live}GET /health/live HTTP/1.1\r\nX-`), 10, 'slow head behind an answer'),
       within(idle, 72, 'idle'),
       within(readerHere, 60, 'slow reader'),
       (async () => {

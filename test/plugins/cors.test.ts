@@ -85,6 +85,66 @@ t.test('G16: without CORS_ORIGINS nobody is allowed', async (t) => {
   }
 })
 
+const apps = ['capacitor://localhost', 'chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai']
+
+t.test('G16: an origin of another scheme is exact too', async (t) => {
+  const app = await testApp(t, { env: { CORS_ORIGINS: apps.join(',') } })
+  for (const allowed of apps) {
+    const { headers } = await app.inject({ url: '/nope', headers: { origin: allowed } })
+    t.equal(headers['access-control-allow-origin'], allowed)
+  }
+  const others = [
+    'null',
+    'file://',
+    'capacitor://localhost:80',
+    'capacitor://localhost.evil.example',
+    'capacitor://evil.localhost',
+    'capacitor://localhost/',
+    'CAPACITOR://localhost',
+    'ionic://localhost',
+    'https://localhost',
+    'chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjaj',
+  ]
+  for (const other of others) {
+    const { headers } = await app.inject({ url: '/nope', headers: { origin: other } })
+    t.same(corsHeaders(headers), [], other)
+    const asked = await app.inject({
+      method: 'OPTIONS',
+      url: '/health/live',
+      headers: { origin: other, ...preflight },
+    })
+    t.same([asked.statusCode, corsHeaders(asked.headers)], [405, []], other)
+  }
+})
+
+t.test('a page may send the headers that its libraries add, and read those that are answered', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, {
+    env: { CORS_ORIGINS: origin, RATE_LIMITS: 'on', RATE_LIMIT_EVERYTHING: '100/1m' },
+  })
+  const wanted =
+    'authorization,baggage,content-type,idempotency-key,if-match,if-none-match,sentry-trace,traceparent,x-request-id'
+  const asked = await app.inject({
+    method: 'OPTIONS',
+    url: alice.tasks,
+    headers: { origin, ...preflight, 'access-control-request-headers': wanted },
+  })
+  t.equal(asked.statusCode, 204)
+  t.equal(asked.headers['access-control-allow-headers'], wanted)
+  t.match(asked.headers['vary'], /access-control-request-headers/i)
+  t.equal(asked.headers['access-control-allow-credentials'], undefined)
+  for (const user of [alice, bob]) {
+    const answer = await user.call('POST', user.tasks, { title: 'x' }, { headers: { origin } })
+    const exposed = String(answer.headers['access-control-expose-headers']).split(', ')
+    const safelisted = ['cache-control', 'content-length', 'content-type']
+    const read = Object.keys(answer.headers).filter((name) =>
+      /^(ratelimit|etag|location|x-request)/.test(name),
+    )
+    t.equal(read.length, 6, `${read}`)
+    for (const name of read) t.ok(exposed.includes(name) || safelisted.includes(name), name)
+    t.notOk(exposed.includes('*'))
+  }
+})
+
 t.test('a preflight counts against its address, whatever its origin, and once', async (t) => {
   const max = 4
   const env = { CORS_ORIGINS: origin, RATE_LIMITS: 'on', RATE_LIMIT_EVERYTHING: `${max}/1m` }

@@ -68,7 +68,7 @@ const securityHeaders = {
   'content-security-policy': /frame-ancestors 'none'/,
   'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'no-referrer',
-  'strict-transport-security': /max-age=\d{8}/,
+  'strict-transport-security': 'max-age=31536000',
   'x-content-type-options': 'nosniff',
   'x-request-id': /^[0-9a-f-]{36}$/,
 }
@@ -100,4 +100,13 @@ t.test('G18: every answer carries the security headers and names no software', a
 t.test('G18: so does the answer to what is not HTTP', async (t) => {
   const { 'x-request-id': _, ...headers } = securityHeaders
   t.match((await exchange(await listeningApp(t), 'garbage\r\n\r\n')).headers, headers)
+})
+
+t.test('G18: HSTS=off sends no Strict-Transport-Security, whoever answers', async (t) => {
+  for (const [HSTS, sent] of Object.entries({ off: undefined, 'max-age=60': 'max-age=60' })) {
+    const app = await listeningApp(t, { env: { HSTS } })
+    const answers = [await app.inject('/health/live'), await app.inject('/%zz'), await app.inject('/nope')]
+    for (const { headers } of [...answers, await exchange(app, 'garbage\r\n\r\n')])
+      t.equal(headers['strict-transport-security'], sent)
+  }
 })

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { problemOf, type TestUser, twoUsers } from '../helper.ts'
+import { password, problemOf, signUp, type TestUser, twoUsers } from '../helper.ts'
 import { jsonVectors } from '../vectors.ts'
+import { exchange, listeningApp } from '../wire.ts'
 
 const json = { 'content-type': 'application/json' }
 const malformed = { status: 400, code: 'invalid_request', detail: 'The request is malformed' }
@@ -113,14 +114,21 @@ const otherMediaTypes = [
   'application/json\t',
   ' application/json',
   'application/json\u00a0',
-  'application/json;',
   'application/json;;',
   'application/json, text/plain',
   'application/json; charset=utf-16',
   'application/json; charset=utf8',
   "application/json; charset='utf-8'",
   'application/json; charset=utf-8; charset=utf-16',
-  'application/json; charset=utf-8; x=y',
+  'application/json; charset=utf-8; charset=utf-8',
+  'application/json; charset = utf-8',
+  'application/json; charset=',
+  'application/json; charset',
+  'application/json; charset="utf-8',
+  'application/json; x="',
+  'application/json;charset=utf-16;',
+  'application/json; x="a"; charset=latin1',
+  'application/ld+json',
 ]
 
 t.test('G05: a body is application/json in UTF-8, or it is not read', async (t) => {
@@ -138,6 +146,16 @@ t.test('G05: a body is application/json in UTF-8, or it is not read', async (t) 
     'application/json;charset=utf-8',
     'application/json; charset="UTF-8"',
     'APPLICATION/JSON',
+    'application/json ; charset=utf-8',
+    'application/json;  charset=utf-8',
+    'application/json;\tcharset=UTF-8',
+    'application/json;',
+    'application/json ; ',
+    'application/json; charset=utf-8;',
+    'application/json; version=1',
+    'application/json; charset=utf-8; x=y',
+    'application/json; x="a; charset=utf-16"; charset=utf-8',
+    'application/json; x="\\""; CharSet="utf-8"',
   ]
   for (const type of spellings) {
     for (const answer of await postRaw(alice, invalidTask, { 'content-type': type })) {
@@ -146,6 +164,62 @@ t.test('G05: a body is application/json in UTF-8, or it is not read', async (t) 
     const [, made] = await postRaw(alice, '{"title":"x"}', { 'content-type': type })
     t.equal(made?.statusCode, 201, type)
   }
+})
+
+const typesOfNothing = [...otherMediaTypes, 'application/json', 'text/plain;charset=UTF-8', 'nonsense']
+
+t.test('without a body, no content type and no content coding is looked at', async (t) => {
+  const { alice, bob } = await twoUsers(t)
+  for (const type of typesOfNothing) {
+    for (const encoding of [{}, { 'content-encoding': 'gzip' }]) {
+      for (const length of [{}, { 'content-length': '0' }]) {
+        const headers = { 'content-type': type, ...encoding, ...length }
+        const label = JSON.stringify(headers)
+        for (const method of ['DELETE', 'PATCH', 'PUT']) {
+          const answer = await bob.call(method, `${bob.tasks}/1`, undefined, { headers })
+          const needsBody = { status: 400, code: 'validation_failed' }
+          t.match(problemOf(answer), method === 'DELETE' ? { code: 'task_not_found' } : needsBody, label)
+        }
+        const login = await bob.call('POST', '/api/auth/login', undefined, { headers })
+        t.match(problemOf(login), invalid, label)
+      }
+    }
+  }
+  const headers = { 'content-type': 'text/plain', 'content-length': '0' }
+  t.equal((await alice.call('POST', '/api/auth/logout', undefined, { headers })).statusCode, 204)
+  t.equal((await alice.call('GET', '/api/auth/me')).statusCode, 401, 'the session is over')
+  t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 200, "and nobody else's")
+})
+
+const chunked = 'Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n'
+const endOfChunks = '0\r\n\r\n'
+
+t.test('a chunked body is one from its first byte on', async (t) => {
+  const app = await listeningApp(t)
+  const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
+  const logout = ({ token }: TestUser, header: string, body: string) =>
+    exchange(
+      app,
+      `POST /api/auth/logout HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n${header}${chunked}${body}`,
+    )
+  const headers = ['', 'Content-Type: text/plain\r\n', 'Content-Type: ;\r\nContent-Encoding: br\r\n']
+  for (const header of headers) {
+    t.equal((await logout(bob, header, `1\r\n{\r\n${endOfChunks}`)).status, 415, header)
+  }
+  t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 200)
+  for (const header of [...headers, 'Content-Type: application/json\r\n']) {
+    const { token } = (await alice.call('POST', '/api/auth/login', { email: alice.email, password })).json()
+    const answer = await logout({ ...alice, token }, header, endOfChunks)
+    t.equal(answer.status, 204, header)
+  }
+})
+
+t.test('a body of another type is refused as announced, without waiting for it', async (t) => {
+  const app = await listeningApp(t)
+  const { token } = await signUp(app, 'alice')
+  const head = `POST /api/auth/logout HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n`
+  const answer = await exchange(app, `${head}Content-Type: text/plain\r\nContent-Length: 20000\r\n\r\n`)
+  t.equal(answer.status, 415)
 })
 
 t.test('G06: a body is one object with each name once', async (t) => {

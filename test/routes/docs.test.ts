@@ -40,7 +40,25 @@ t.test('behind a gateway with a prefix, the page names its files and the service
   )
   t.not(sources.length, 0)
   for (const source of sources) t.match(source, /^\/identity\/docs\//)
-  t.same((await app.inject('/docs/json')).json().servers, [{ url: '/identity' }])
+})
+
+t.test('the contract names the path of PUBLIC_URL as its server, in each of its spellings', async (t) => {
+  const bases = {
+    'https://api.example.com/identity': '/identity',
+    'https://api.example.com/a/b/': '/a/b',
+    'https://api.example.com/': '/',
+    'https://api.example.com': '/',
+  }
+  for (const [PUBLIC_URL, url] of Object.entries(bases)) {
+    const app = await testApp(t, { env: { PUBLIC_URL } })
+    const documents = [
+      (await app.inject('/openapi.json')).json(),
+      parse((await app.inject('/openapi.yaml')).body),
+      (await app.inject('/docs/json')).json(),
+    ]
+    for (const { servers } of documents) t.match(servers, [{ url }], PUBLIC_URL)
+  }
+  t.match(contract().servers, [{ url: '/' }], 'the committed one is for every installation')
 })
 
 t.test('openapi.json and openapi.yaml are one document', async (t) => {

@@ -68,9 +68,11 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       if (!app.verificationRequired) {
-        return reply.code(201).send(answer(await signUp(app, request.body, clientOf(request), request.keyed)))
+        return reply
+          .code(201)
+          .send(answer(await signUp(request.services, request.body, clientOf(request), request.keyed)))
       }
-      await signUpUnverified(app, request.body, clientOf(request), request.keyed)
+      await signUpUnverified(request.services, request.body, clientOf(request), request.keyed)
       return reply.code(202).send(accepted.signup)
     },
   )
@@ -96,7 +98,8 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         response: { 200: { ...Ref(SessionSchema), description: 'The session was opened' } },
       },
     },
-    async (request, reply) => reply.code(200).send(answer(await logIn(app, request.body, clientOf(request)))),
+    async (request, reply) =>
+      reply.code(200).send(answer(await logIn(request.services, request.body, clientOf(request)))),
   )
 
   app.post(
@@ -115,7 +118,9 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) =>
-      reply.code(200).send(answer(await refreshSession(app, request.body.refresh_token, clientOf(request)))),
+      reply
+        .code(200)
+        .send(answer(await refreshSession(request.services, request.body.refresh_token, clientOf(request)))),
   )
 
   app.post(
@@ -140,7 +145,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
     async (request, reply) => {
       const { owner, caller } = request
       const from = { owner, sid: caller.sid, ip: clientAddress(request) }
-      await logOut(app, from, request.body.scope ?? 'current')
+      await logOut(request.services, from, request.body.scope ?? 'current')
       return reply.code(204).send(null)
     },
   )

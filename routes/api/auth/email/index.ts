@@ -30,7 +30,7 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await verifyEmail(app, { token: request.body.token, ip: clientAddress(request) })
+      await verifyEmail(request.services, { token: request.body.token, ip: clientAddress(request) })
       return reply.code(204).send(null)
     },
   )
@@ -77,7 +77,7 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { new_email: address, password } = request.body
-      await requestEmailChange(app, request.owner, { address, password }, askerOf(request))
+      await requestEmailChange(request.services, request.owner, { address, password }, askerOf(request))
       return reply.code(202).send(accepted.change)
     },
   )

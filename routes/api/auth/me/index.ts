@@ -76,7 +76,7 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await deleteAccount(app, request.owner, request.body.password, askerOf(request))
+      await deleteAccount(request.services, request.owner, request.body.password, askerOf(request))
       return reply.code(204).send(null)
     },
   )

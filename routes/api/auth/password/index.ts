@@ -33,7 +33,7 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { current_password: current, new_password: wanted } = request.body
-      await changePassword(app, request.owner, { current, wanted }, askerOf(request))
+      await changePassword(request.services, request.owner, { current, wanted }, askerOf(request))
       return reply.code(204).send(null)
     },
   )
@@ -79,7 +79,7 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { token, new_password: wanted } = request.body
-      await resetPassword(app, { token, wanted }, askerOf(request))
+      await resetPassword(request.services, { token, wanted }, askerOf(request))
       return reply.code(204).send(null)
     },
   )

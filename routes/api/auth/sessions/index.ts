@@ -43,7 +43,12 @@ export default async function sessionRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await endOwnedSession(app, request.owner, request.params.session_id, clientAddress(request))
+      await endOwnedSession(
+        request.services,
+        request.owner,
+        request.params.session_id,
+        clientAddress(request),
+      )
       return reply.code(204).send(null)
     },
   )

@@ -1,0 +1,67 @@
+import { RE2JS } from 're2js'
+import t from 'tap'
+import { contract } from '../contract-file.ts'
+import { twoUsers } from '../helper.ts'
+
+/** Every `pattern` in the document, wherever it is. */
+function patternsIn(part: unknown): string[] {
+  if (typeof part !== 'object' || part === null) return []
+  const { pattern } = part as { pattern?: unknown }
+  return [...(typeof pattern === 'string' ? [pattern] : []), ...Object.values(part).flatMap(patternsIn)]
+}
+
+const samples = [
+  '',
+  'a',
+  'Test User',
+  'a\0b',
+  '\0',
+  'line\nbreak',
+  '漢字 😀 \uff21',
+  'test@example.com',
+  'test@example',
+  '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
+  '8e03978e-40d5-43e8-bc93-6894a57f9324',
+  '"\\"\\\\"',
+  'a,b',
+  '20',
+  '020',
+  'x'.repeat(256),
+]
+
+t.test(
+  'every pattern is read alike by JavaScript and by RE2, and has no escape that PCRE2 lacks',
+  async (t) => {
+    const patterns = [...new Set(patternsIn(contract()))]
+    t.ok(patterns.length >= 4)
+    for (const pattern of patterns) {
+      t.notMatch(pattern, /\\[uUpPk]|\\x(?!00)|\(\?[^:]/, pattern)
+      const re2 = RE2JS.compile(pattern)
+      const matched = samples.filter((sample) => re2.matcher(sample).find())
+      t.same(
+        matched,
+        samples.filter((sample) => new RegExp(pattern, 'u').test(sample)),
+      )
+      t.not(matched.length, 0, 'a sample of what it lets through')
+    }
+  },
+)
+
+t.test('a byte order mark at the start of a text is refused, though no pattern says so', async (t) => {
+  const { alice, bob } = await twoUsers(t)
+  for (const { user, call } of [
+    { user: alice, call: ['POST', alice.tasks, { title: '\ufeffa' }] },
+    { user: bob, call: ['POST', bob.tasks, { title: 'a', description: '\ufeff' }] },
+    { user: bob, call: ['PATCH', '/api/auth/me', { name: '\ufeffbob' }] },
+  ] as const) {
+    const [method, url, body] = call
+    const answer = await user.call(method, url, body)
+    t.match(answer.json(), {
+      code: 'validation_failed',
+      errors: [{ message: 'has characters or a form that is not accepted' }],
+    })
+    t.equal(answer.json().errors.length, 1)
+  }
+  const within = await alice.call('POST', alice.tasks, { title: 'a\ufeff' })
+  t.match(within.json(), { title: 'a\ufeff' })
+})
