@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { Value, ValueErrorType } from '@sinclair/typebox/value'
 import { parseStrictJson } from './strict-json.ts'
 import { betterAuthIssuer } from './tokens/better-auth.ts'
-import type { JwksIssuer } from './tokens/foreign-token.ts'
+import { issuerWeakness, type JwksIssuer } from './tokens/foreign-token.ts'
 import { signatureAlgorithms } from './tokens/jwk.ts'
 
 const http = '^https?://[^\\s#@]+$'
@@ -10,7 +10,7 @@ const http = '^https?://[^\\s#@]+$'
 const TrustedIssuers = Type.Array(
   Type.Object(
     {
-      issuer: Type.String({ pattern: '^\\S+$', expected: 'the text that its tokens have in iss' }),
+      issuer: Type.String({ minLength: 1, expected: 'the text that its tokens have in iss' }),
       audience: Type.String({ minLength: 1, expected: 'the text that its tokens have in aud' }),
       jwks_url: Type.String({ pattern: http, expected: 'an http(s) URL without credentials' }),
       algorithms: Type.Optional(
@@ -54,7 +54,11 @@ export function readTrustedIssuers(
   }
   const parsed = parseList(list)
   if (Value.Check(TrustedIssuers, parsed)) {
-    for (const { jwks_url: jwksUrl, ...issuer } of parsed) issuers.push({ ...issuer, jwksUrl })
+    for (const [at, { jwks_url: jwksUrl, ...issuer }] of parsed.entries()) {
+      const weakness = issuerWeakness(issuer.issuer)
+      if (weakness) faults.push(`TRUSTED_ISSUERS[${at}].issuer ${weakness}`)
+      issuers.push({ ...issuer, jwksUrl })
+    }
   } else {
     const [first] = Value.Errors(TrustedIssuers, parsed)
     const place = first?.path.replace(/\/(\d+)/g, '[$1]').replaceAll('/', '.') ?? ''

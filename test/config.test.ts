@@ -219,6 +219,10 @@ t.test('whose tokens are accepted', async (t) => {
       'TRUSTED_ISSUERS[0].issuer must be the text that its tokens have in iss',
     ],
     [
+      list(entry, { ...entry, issuer: 'shared-secret' }),
+      'TRUSTED_ISSUERS[1].issuer must not be shared-secret: users of tokens without iss are stored under that name',
+    ],
+    [
       list({ ...entry, algorithms: ['HS256'] }),
       'TRUSTED_ISSUERS[0].algorithms[0] must be one of EdDSA, ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512',
     ],

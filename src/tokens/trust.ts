@@ -1,6 +1,6 @@
 import { latchkeyIssuer } from './access-token.ts'
 import { betterAuthAlgorithms, betterAuthIssuer } from './better-auth.ts'
-import { type JwksIssuer, sharedSecretTokens, trustedIssuer } from './foreign-token.ts'
+import { issuerWeakness, type JwksIssuer, sharedSecretTokens, trustedIssuer } from './foreign-token.ts'
 import type { Issuer } from './issuers.ts'
 import { signatureAlgorithms } from './jwk.ts'
 import type { KeySource } from './key-source.ts'
@@ -49,6 +49,10 @@ export function issuersOf(
     ...(betterAuthUrl ? [betterAuthIssuer(betterAuthUrl)] : []),
     ...(trust.trustedIssuers ?? []),
   ]
+  for (const { issuer } of foreign) {
+    const weakness = issuerWeakness(issuer)
+    if (weakness) throw new Error(`the issuer of a trusted issuer ${weakness}`)
+  }
   return [
     ...(own !== undefined && audience !== undefined
       ? [

@@ -147,11 +147,18 @@ t.test('what is trusted is what the options say', async (t) => {
     await t.rejects(trusting({ latchkeyUrl: url, secret }), { message: 'latchkeyUrl must be an http(s) URL' })
   }
   await t.rejects(trusting({ betterAuthUrl: 'app.example.com' }))
+  for (const issuer of ['shared-secret', '', 'a b']) {
+    const entry = { issuer, audience: 'things', jwksUrl: 'http://latchkey.test/jwks' }
+    await t.rejects(trusting({ trustedIssuers: [entry] }), {
+      message: /^the issuer of a trusted issuer must (not )?be /,
+    })
+  }
 
   // A Latchkey makes `iss` of its PUBLIC_URL without the slash.
   const { ask } = await trusting({ latchkeyUrl: `${latchkeyUrl}/`, audience: 'things', secret })
   t.same(problemOf(await ask('/me', mint())), unauthorized, 'another audience')
   t.equal((await ask('/me', mint({}, { aud: 'things' }))).statusCode, 200)
+  t.equal((await ask('/me', `  ${mint({}, { aud: 'things' })}`)).statusCode, 200, 'with more spaces')
 
   const shared = { sub: 'someone', exp: goodClaims()['exp'] }
   const bySecret = await trusting({ secret })
