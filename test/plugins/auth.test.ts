@@ -147,6 +147,17 @@ t.test('what is trusted is what the options say', async (t) => {
     await t.rejects(trusting({ latchkeyUrl: url, secret }), { message: 'latchkeyUrl must be an http(s) URL' })
   }
   await t.rejects(trusting({ betterAuthUrl: 'app.example.com' }))
+  const spaced: LatchkeyAuthOptions[] = [
+    { latchkeyUrl: `${latchkeyUrl}\n` },
+    { latchkeyUrl: 'HTTP://latchkey.test' },
+    { latchkeyUrl, audience: 'things\n' },
+    { latchkeyUrl, jwksUrl: 'http:latchkey.test' },
+    { betterAuthUrl: 'https://app.example.com\n' },
+    { secret: `${secret}\n` },
+  ]
+  for (const options of spaced) {
+    await t.rejects(trusting(options), { message: / must (not )?be/ }, JSON.stringify(options))
+  }
   for (const issuer of ['shared-secret', '', 'a b']) {
     const entry = { issuer, audience: 'things', jwksUrl: 'http://latchkey.test/jwks' }
     await t.rejects(trusting({ trustedIssuers: [entry] }), {
