@@ -8,6 +8,7 @@ import { bearerToken } from '../src/tokens/bearer.ts'
 import type { Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { parseToken, type UnverifiedToken } from '../src/tokens/jws.ts'
 import type { Principal } from '../src/tokens/owner.ts'
+import { TokenRefused } from '../src/tokens/refusal.ts'
 import { VerifiedTokens } from '../src/tokens/verified-tokens.ts'
 
 /** How access tokens are signed, by who issues some. */
@@ -106,7 +107,9 @@ export default fp<JwtOptions>(
         ignoreNotBefore: true,
         extractToken(request) {
           const token = parseToken(bearerTokenOf(request as FastifyRequest))
-          request[unverified] = { token, issuer: issuers.of(token) }
+          const issuer = issuers.of(token)
+          if (issuer.strict && token.looseClaims) throw new TokenRefused('malformed')
+          request[unverified] = { token, issuer }
           return token.compact
         },
       },

@@ -21,6 +21,8 @@ declare module 'fastify' {
 
 interface MailOptions {
   readonly smtp: SmtpServer | undefined
+  /** What to call ourselves to it. */
+  readonly helo?: string | undefined
   /** Keeps mail in the process where no mail server is named. */
   readonly local: boolean
   readonly tokens: TokenPolicy
@@ -33,9 +35,9 @@ const drainTimeout = 5_000
 
 /** `app.mail`, and the worker behind it while the app runs. */
 export default fp<MailOptions>(
-  async (app, { smtp, local, tokens, style, verificationRequired }) => {
+  async (app, { smtp, helo, local, tokens, style, verificationRequired }) => {
     const mailbox = !smtp && local ? new LocalMailbox(app.log) : null
-    const transport = smtp ? await smtpTransportTo(smtp) : mailbox
+    const transport = smtp ? await smtpTransportTo(smtp, helo) : mailbox
     const worker = transport && new MailWorker({ db: app.db, tokens, style, transport, log: app.log })
     app.decorate('mail', { available: worker !== null, tokens, wake: () => worker?.wake() })
     app.decorate('mailWorker', worker)
@@ -49,7 +51,7 @@ export default fp<MailOptions>(
 )
 
 /** Loads the package that speaks SMTP only where it is to speak. */
-async function smtpTransportTo(server: SmtpServer): Promise<Transport> {
+async function smtpTransportTo(server: SmtpServer, helo: string | undefined): Promise<Transport> {
   const { smtpTransport } = await import('../src/mail/smtp.ts')
-  return smtpTransport(server)
+  return smtpTransport(server, helo)
 }

@@ -132,6 +132,7 @@ export async function buildApp(
   const style = { from: config.mail.from, appUrl: config.mail.appUrl, texts: english }
   await app.register(mail, {
     smtp: config.mail.smtp,
+    helo: config.mail.helo,
     local: config.mode !== 'production',
     verificationRequired: config.mail.verificationRequired,
     style,

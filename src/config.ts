@@ -3,8 +3,16 @@ import { availableParallelism } from 'node:os'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { type Budgets, budgetPattern, budgets, formatBudget, type LimitName, parseBudget } from './limits.ts'
-import { type MailAddress, parseMailFrom, parseSmtpUrl, type SmtpServer } from './mail/settings.ts'
+import {
+  heloName,
+  isHeloName,
+  type MailAddress,
+  parseMailFrom,
+  parseSmtpUrl,
+  type SmtpServer,
+} from './mail/settings.ts'
 import type { JwksIssuer } from './tokens/foreign-token.ts'
+import { isHttpUrl } from './tokens/http-url.ts'
 import { secretWeakness } from './tokens/secret.ts'
 import type { TokenAlgorithm } from './tokens/signing-keys.ts'
 import { readTrustedIssuers } from './trusted-issuers.ts'
@@ -78,6 +86,7 @@ export const Environment = Type.Object({
   MAX_EVENT_LOOP_DELAY_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
   APP_URL: Type.Optional(Type.String()),
   SMTP_URL: Type.Optional(Type.String()),
+  SMTP_HELO: Type.Optional(Type.String()),
   MAIL_FROM: Type.Optional(Type.String()),
   REQUIRE_EMAIL_VERIFICATION: Type.Boolean({ default: false }),
   EMAIL_VERIFICATION_HOURS: Type.Integer({ minimum: 1, maximum: 168, default: 24 }),
@@ -89,6 +98,12 @@ export const Environment = Type.Object({
 })
 
 type Variables = Static<typeof Environment>
+
+/** What is read of the environment; the last one by Node.js too. */
+export const knownVariables: readonly string[] = [
+  ...Object.keys(Environment.properties),
+  'UV_THREADPOOL_SIZE',
+]
 
 /** What the rest of the service knows of its surroundings; frozen, made once by {@link loadConfig}. */
 export interface Config {
@@ -145,6 +160,8 @@ export interface Config {
 export interface MailConfig {
   /** Undefined where no mail server is named: development keeps mail to itself, production sends none. */
   readonly smtp: SmtpServer | undefined
+  /** What this service calls itself to the mail server; undefined where nothing in the configuration is such a name. */
+  readonly helo: string | undefined
   readonly from: MailAddress
   /** Where the frontend's pages are, without a trailing slash: the base of every link in a mail. */
   readonly appUrl: string
@@ -195,7 +212,7 @@ export function loadConfig(
       : { kind: 'embedded', dataDir: variables.DATA_DIR },
     dataDir: variables.DATA_DIR,
     migrateOnStart: variables.MIGRATE_ON_START,
-    secretKey: variables.SECRET_KEY ?? generateSecret(variables.DATA_DIR),
+    secretKey: variables.SECRET_KEY ?? generated(generateSecret, variables.DATA_DIR),
     previousSecretKey: variables.SECRET_KEY_PREVIOUS,
     algorithm: variables.ALGORITHM,
     keyRotationDays: variables.KEY_ROTATION_DAYS,
@@ -224,6 +241,17 @@ export function loadConfig(
   })
 }
 
+/** @throws ConfigError when the folder cannot be used */
+function generated(generateSecret: (dataDir: string) => string, dataDir: string): string {
+  try {
+    return generateSecret(dataDir)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new ConfigError(`DATA_DIR must be a folder that this process can write to (${code})`)
+  }
+}
+
 /** Threads that Node computes hashes on, looks names up and reads files, unless UV_THREADPOOL_SIZE says otherwise. */
 const nodeThreads = 4
 
@@ -240,16 +268,24 @@ function budgetsOf(variables: Variables): Budgets {
   return Object.fromEntries((Object.keys(budgets) as LimitName[]).map(read)) as Budgets
 }
 
+/** Lists and JSON, where a line break between two entries is none of the text. */
+const maySpanLines = ['TRUSTED_ISSUERS', 'CORS_ORIGINS', 'TRUST_PROXY']
+
 function parse(env: Readonly<Record<string, string | undefined>>): Variables {
   const known: Record<string, string> = {}
+  const faults = new Map<string, string>()
   for (const name of Object.keys(Environment.properties)) {
+    const isSecret = name.startsWith('SECRET_KEY')
+    // A secret is a key to the last byte, which others have too: src/tokens/secret.ts refuses white space around it.
+    const value = isSecret ? env[name] : env[name]?.trim()
     // `NAME=` in a compose file means "not set" for everything but a secret, where empty is a mistake.
-    const value = env[name]
-    if (value !== undefined && (value !== '' || name.startsWith('SECRET_KEY'))) known[name] = value
+    if (value !== undefined && (value !== '' || isSecret)) known[name] = value
+    if (value !== undefined && !isSecret && !maySpanLines.includes(name) && /\p{Cc}/u.test(value)) {
+      faults.set(name, `${name} must be one line of text without control characters`)
+    }
   }
   const variables = Value.Default(Environment, convert(known))
-  if (Value.Check(Environment, variables)) return variables
-  const faults = new Map<string, string>()
+  if (faults.size === 0 && Value.Check(Environment, variables)) return variables
   for (const { path, schema } of Value.Errors(Environment, variables)) {
     const name = path.slice(1)
     if (!faults.has(name)) faults.set(name, `${name} must be ${expectation(schema)}`)
@@ -298,10 +334,15 @@ function missingForMail(variables: Variables): string[] {
     : []
 }
 
-function mailFaults({ SMTP_URL: smtp, MAIL_FROM: from }: Variables): string[] {
+function mailFaults({ SMTP_URL: smtp, SMTP_HELO: helo, MAIL_FROM: from }: Variables): string[] {
   const faults: string[] = []
   if (smtp !== undefined && !parseSmtpUrl(smtp)) {
-    faults.push('SMTP_URL must be smtp:// or smtps:// with a host, and no path or query')
+    faults.push(
+      'SMTP_URL must be smtp:// or smtps:// with a host, and no path or query; in a user or password, white space and what a URL reserves are percent-encoded',
+    )
+  }
+  if (helo !== undefined && !isHeloName(helo)) {
+    faults.push('SMTP_HELO must be a host name, or an address in brackets, such as [192.0.2.1]')
   }
   if (from !== undefined && !parseMailFrom(from)) {
     faults.push('MAIL_FROM must be an address, or a name and an address: Name <address>')
@@ -311,10 +352,13 @@ function mailFaults({ SMTP_URL: smtp, MAIL_FROM: from }: Variables): string[] {
 
 function mailConfig(variables: Variables, publicUrl: string): MailConfig {
   const { SMTP_URL: smtp, MAIL_FROM: from = 'Latchkey <latchkey@localhost>' } = variables
+  const sender = parseMailFrom(from) as MailAddress
+  const appUrl = (variables.APP_URL ?? publicUrl).replace(/\/+$/, '')
   return {
     smtp: smtp === undefined ? undefined : parseSmtpUrl(smtp),
-    from: parseMailFrom(from) as MailAddress,
-    appUrl: (variables.APP_URL ?? publicUrl).replace(/\/+$/, ''),
+    helo: variables.SMTP_HELO ?? heloName([publicUrl, appUrl], sender),
+    from: sender,
+    appUrl,
     verificationRequired: variables.REQUIRE_EMAIL_VERIFICATION,
     verificationHours: variables.EMAIL_VERIFICATION_HOURS,
     resetMinutes: variables.PASSWORD_RESET_MINUTES,
@@ -324,8 +368,10 @@ function mailConfig(variables: Variables, publicUrl: string): MailConfig {
 function urlFaults(variables: Variables): string[] {
   const faults: string[] = []
   for (const name of ['PUBLIC_URL', 'APP_URL'] as const) {
-    if (variables[name] !== undefined && !isUrl(variables[name], ['http:', 'https:'])) {
-      faults.push(`${name} must be an http(s) URL without credentials, query or fragment`)
+    if (variables[name] !== undefined && !isHttpUrl(variables[name])) {
+      faults.push(
+        `${name} must be an http(s) URL without credentials, query or fragment, such as https://auth.example.com`,
+      )
     }
   }
   if (variables.DATABASE_URL && !isPostgresUrl(variables.DATABASE_URL)) {
@@ -403,9 +449,16 @@ function proxyFaults(variables: Variables): string[] {
 function isCidr(text: string): boolean {
   const [address = '', prefix, ...rest] = text.split('/')
   const bits = isIP(address) === 4 ? 32 : 128
-  const length = prefix === undefined ? bits : Number(prefix)
+  const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : 0
   // A prefix of 0 would believe anyone.
-  return rest.length === 0 && isIP(address) > 0 && Number.isInteger(length) && length > 0 && length <= bits
+  return (
+    rest.length === 0 &&
+    isIP(address) > 0 &&
+    !address.includes('%') &&
+    Number.isInteger(length) &&
+    length > 0 &&
+    length <= bits
+  )
 }
 
 function list(text: string): string[] {

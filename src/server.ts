@@ -1,13 +1,15 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
+import { resolve } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import { ImportStopped } from './accounts/import.ts'
 import { banner, isExposed } from './banner.ts'
-import { type Config, ConfigError, loadConfig } from './config.ts'
+import { type Config, ConfigError, knownVariables, loadConfig } from './config.ts'
 import { DataFolderInUse } from './db/data-folder-in-use.ts'
 import { EmbeddedDatabaseFailed } from './db/errors.ts'
 import { pendingMigrations } from './db/migrate.ts'
 import { type OpenDatabase, openDatabase } from './db/open.ts'
+import { readEnvFile } from './env-file.ts'
 import { importOptions, runImport } from './import-command.ts'
 import { runKeys } from './keys-command.ts'
 import { DataFolderUnusable, madePrivate } from './private-folder.ts'
@@ -45,10 +47,29 @@ const endAtOnce = (signal: NodeJS.Signals) => process.exit(128 + constants.signa
 
 async function main(): Promise<void> {
   process.on('SIGTERM', endAtOnce).on('SIGINT', endAtOnce)
-  if (existsSync('.env')) process.loadEnvFile('.env')
+  loadEnvFile()
   const command = commandOf(process.argv.slice(2))
   if (!command) throw new ConfigError(usage)
-  await command(loadConfig(process.env, developmentSecret))
+  const config = loadConfig(process.env, developmentSecret)
+  await command(config).catch((error: unknown) => {
+    throw dataDirFault(error, config)
+  })
+}
+
+/** The environment wins over the file. */
+function loadEnvFile(): void {
+  if (!existsSync('.env')) return
+  const { values, warnings } = readEnvFile(readBytes('.env'), knownVariables)
+  for (const warning of warnings) process.stderr.write(`latchkey: warning: ${warning}\n`)
+  for (const [name, value] of Object.entries(values)) process.env[name] ??= value
+}
+
+function readBytes(file: string): Uint8Array {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new ConfigError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+  }
 }
 
 async function serve(config: Config): Promise<void> {
@@ -73,7 +94,9 @@ async function serve(config: Config): Promise<void> {
     const paths = { first: madePrivate[0], count: madePrivate.length }
     app.log.info(paths, 'DATA_DIR was open to other users of this machine, and is not any more')
   }
-  const address = await app.listenOn(config)
+  const address = await app.listenOn(config).catch((error: unknown) => {
+    throw listenFault(error, config)
+  })
   process.stdout.write(banner(config, address))
   if (isExposed(config))
     app.log.warn(`${config.mode} mode listens on HOST=${config.host}, beyond this machine`)
@@ -99,6 +122,25 @@ async function runMigrations(config: Config): Promise<void> {
   } finally {
     await db.destroy()
   }
+}
+
+/** Names the variable behind a folder that the embedded database cannot be kept in. */
+function dataDirFault(error: unknown, { database, dataDir }: Config): unknown {
+  const { code, path } = error as NodeJS.ErrnoException
+  const isInside = path !== undefined && resolve(path).startsWith(resolve(dataDir))
+  if (database.kind !== 'embedded' || code === undefined || !isInside) return error
+  return new ConfigError(`DATA_DIR must be a folder that this process can write to (${code})`)
+}
+
+/** Names the variable behind an address that cannot be listened on. */
+function listenFault(error: unknown, { port }: Config): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'EACCES')
+    return new ConfigError(`PORT ${port} must be one that this user may listen on (EACCES)`)
+  if (code !== undefined && ['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EINVAL'].includes(code)) {
+    return new ConfigError(`HOST must be an address or a name of this machine (${code})`)
+  }
+  return error
 }
 
 /** One line for what the operator can mend; a stack only for what is a fault of this program. */

@@ -1,7 +1,7 @@
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Member names that reach an object's prototype where code copies members carelessly. */
-const poisonous = new Set(['__proto__', 'constructor', 'prototype'])
+const poisonous = new Set(['constructor', 'prototype'])
 
 /**
  * Parses JSON as RFC 8259 and I-JSON (RFC 7493 section 2) ask of an exchange between strangers: UTF-8 without
@@ -10,6 +10,23 @@ const poisonous = new Set(['__proto__', 'constructor', 'prototype'])
  * @throws SyntaxError whose message holds nothing of the input
  */
 export function parseStrictJson(bytes: Uint8Array): unknown {
+  const { value, fault } = parseUnambiguousJson(bytes)
+  if (fault !== undefined) throw new SyntaxError(fault)
+  return value
+}
+
+interface UnambiguousJson {
+  readonly value: unknown
+  /** Why the whole of it is not strict; undefined when it is. */
+  readonly fault: string | undefined
+}
+
+/**
+ * The same for a text whose sender may put anything beside the few members that are read: names that reach a prototype
+ * (`__proto__` excepted) and lone surrogates are reported, not refused.
+ * @throws SyntaxError whose message holds nothing of the input
+ */
+export function parseUnambiguousJson(bytes: Uint8Array): UnambiguousJson {
   let text: string
   let value: unknown
   try {
@@ -18,23 +35,30 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
   } catch {
     throw new SyntaxError('not JSON in UTF-8')
   }
-  assertUniqueNames(text)
+  const isPoisonous = assertUniqueNames(text)
   // Valid UTF-8 holds no surrogate, so a lone one can only come from an escape.
-  if (text.includes('\\u')) assertWellFormed(value)
-  return value
+  const isWellFormed = !text.includes('\\u') || hasOnlyWellFormedText(value)
+  if (isPoisonous) return { value, fault: 'forbidden member name' }
+  return { value, fault: isWellFormed ? undefined : 'lone surrogate' }
 }
 
-/** Walks a text already known to be JSON; iterative, since depth is the sender's choice. */
-function assertUniqueNames(text: string): void {
+/**
+ * Walks a text already known to be JSON; iterative, since depth is the sender's choice.
+ * @returns whether it has a poisonous name
+ */
+function assertUniqueNames(text: string): boolean {
   const scopes: (Set<string> | null)[] = []
   let expectName = false
+  let isPoisonous = false
   for (let at = 0; at < text.length; at++) {
     const character = text[at]
     if (character === '"') {
       const start = at++
       while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1
       if (expectName) {
-        addName(scopes.at(-1), JSON.parse(text.slice(start, at + 1)))
+        const name: string = JSON.parse(text.slice(start, at + 1))
+        addName(scopes.at(-1), name)
+        isPoisonous ||= poisonous.has(name)
         expectName = false
       }
     } else if (character === '{') {
@@ -50,22 +74,24 @@ function assertUniqueNames(text: string): void {
       expectName = scopes.at(-1) instanceof Set
     }
   }
+  return isPoisonous
 }
 
 function addName(names: Set<string> | null | undefined, name: string): void {
   if (names?.has(name)) throw new SyntaxError('duplicate member name')
-  if (poisonous.has(name)) throw new SyntaxError('forbidden member name')
+  if (name === '__proto__') throw new SyntaxError('forbidden member name')
   names?.add(name)
 }
 
-function assertWellFormed(root: unknown): void {
+function hasOnlyWellFormedText(root: unknown): boolean {
   const pending = [root]
   while (pending.length > 0) {
     const value = pending.pop()
     if (typeof value === 'string') {
-      if (!value.isWellFormed()) throw new SyntaxError('lone surrogate')
+      if (!value.isWellFormed()) return false
     } else if (typeof value === 'object' && value !== null) {
       for (const [name, member] of Object.entries(value)) pending.push(name, member)
     }
   }
+  return true
 }

@@ -2,17 +2,16 @@ import { Type } from '@sinclair/typebox'
 import { Value, ValueErrorType } from '@sinclair/typebox/value'
 import { parseStrictJson } from './strict-json.ts'
 import { betterAuthIssuer } from './tokens/better-auth.ts'
-import type { JwksIssuer } from './tokens/foreign-token.ts'
+import { issuerWeakness, type JwksIssuer, type TrustedIssuer } from './tokens/foreign-token.ts'
+import { isHttpUrl, isPlainText } from './tokens/http-url.ts'
 import { signatureAlgorithms } from './tokens/jwk.ts'
-
-const http = '^https?://[^\\s#@]+$'
 
 const TrustedIssuers = Type.Array(
   Type.Object(
     {
-      issuer: Type.String({ pattern: '^\\S+$', expected: 'the text that its tokens have in iss' }),
+      issuer: Type.String({ minLength: 1, expected: 'the text that its tokens have in iss' }),
       audience: Type.String({ minLength: 1, expected: 'the text that its tokens have in aud' }),
-      jwks_url: Type.String({ pattern: http, expected: 'an http(s) URL without credentials' }),
+      jwks_url: Type.String({ expected: 'an http(s) URL without credentials' }),
       algorithms: Type.Optional(
         Type.Array(
           Type.Union(
@@ -48,13 +47,16 @@ export function readTrustedIssuers(
   const faults: string[] = []
   const issuers: JwksIssuer[] = []
   if (betterAuth !== undefined) {
-    if (new RegExp(http).test(betterAuth) && URL.canParse(betterAuth))
-      issuers.push(betterAuthIssuer(betterAuth))
+    if (isHttpUrl(betterAuth, { query: true })) issuers.push(betterAuthIssuer(betterAuth))
     else faults.push('BETTER_AUTH_URL must be an http(s) URL without credentials')
   }
   const parsed = parseList(list)
   if (Value.Check(TrustedIssuers, parsed)) {
-    for (const { jwks_url: jwksUrl, ...issuer } of parsed) issuers.push({ ...issuer, jwksUrl })
+    for (const [at, { jwks_url: jwksUrl, ...issuer }] of parsed.entries()) {
+      const wrong = entryFaults(issuer, jwksUrl)
+      if (wrong.length === 0) issuers.push({ ...issuer, jwksUrl })
+      faults.push(...wrong.map((fault) => `TRUSTED_ISSUERS[${at}].${fault}`))
+    }
   } else {
     const [first] = Value.Errors(TrustedIssuers, parsed)
     const place = first?.path.replace(/\/(\d+)/g, '[$1]').replaceAll('/', '.') ?? ''
@@ -72,6 +74,15 @@ export function readTrustedIssuers(
     faults.push('TRUSTED_ISSUERS must not name an issuer twice, nor the one of BETTER_AUTH_URL')
   }
   return { issuers, faults }
+}
+
+function entryFaults({ issuer, audience }: TrustedIssuer, jwksUrl: string): string[] {
+  const faults: string[] = []
+  const weakness = issuerWeakness(issuer)
+  if (weakness) faults.push(`issuer ${weakness}`)
+  if (!isPlainText(audience)) faults.push('audience must be the text that its tokens have in aud')
+  if (!isHttpUrl(jwksUrl, { query: true })) faults.push('jwks_url must be an http(s) URL without credentials')
+  return faults
 }
 
 function parseList(text: string): unknown {

@@ -113,7 +113,19 @@ t.test('every wrong value is told by name, and none by value', async (t) => {
     RATE_LIMITS: ['true'],
     RATE_LIMIT_LOGIN: ['30', '0/1m', '30/m', '30/0m', '30/1w', '-1/1m', '30 / 1m', '1e3/1m', '10000000/1m'],
     RATE_LIMIT_ACCOUNT: ['off', '10/100m'],
-    TRUST_PROXY: ['true', '*', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.0/8/9', '10.0.0.0/8,gateway'],
+    TRUST_PROXY: [
+      'true',
+      '*',
+      '10.0.0.0/33',
+      '0.0.0.0/0',
+      '::/0',
+      '10.0.0.0/8/9',
+      '10.0.0.0/8,gateway',
+      '10.0.0.0/ 8',
+      '10.0.0.0/0x8',
+      '10.0.0.0/1e1',
+      'fe80::1%eth0',
+    ],
     KEEP_ALIVE_SECONDS: ['0', '7201', '70s', '-1'],
     HSTS: ['on', 'max-age', 'max-age=-1', 'max-age=1y', 'max-age=1; preload; x', 'max-age=1\r\nX: y', 'OFF'],
     LOG_LEVEL: ['loud'],
@@ -267,6 +279,10 @@ t.test('whose tokens are accepted', async (t) => {
       'TRUSTED_ISSUERS[0].issuer must be the text that its tokens have in iss',
     ],
     [
+      list(entry, { ...entry, issuer: 'shared-secret' }),
+      'TRUSTED_ISSUERS[1].issuer must not be shared-secret: users of tokens without iss are stored under that name',
+    ],
+    [
       list({ ...entry, algorithms: ['HS256'] }),
       'TRUSTED_ISSUERS[0].algorithms[0] must be one of EdDSA, ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512',
     ],
@@ -287,6 +303,167 @@ t.test('whose tokens are accepted', async (t) => {
     /^PUBLIC_URL must differ from BETTER_AUTH_URL/,
   )
 })
+
+t.test('white space around a value is not part of it', async (t) => {
+  const values = {
+    PUBLIC_URL: 'https://login.example.com',
+    APP_URL: 'https://app.example.com',
+    AUDIENCE: 'two words',
+    LOG_LEVEL: 'warn',
+    PORT: '8080',
+    SMTP_URL: 'smtp://smtp.example.com',
+    MAIL_FROM: 'no-reply@example.com',
+    BETTER_AUTH_URL: 'https://app.example.com',
+    TRUSTED_ISSUERS: '[]',
+    REDIS_URL: 'redis://redis',
+    DATA_DIR: './folder',
+    RATE_LIMIT_LOGIN: '5/1m',
+    TRUST_PROXY: 'loopback',
+    CORS_ORIGINS: 'https://app.example.com',
+  }
+  for (const around of [(x: string) => `${x}\n`, (x: string) => `${x}\r`, (x: string) => ` \t${x} `]) {
+    t.same(
+      load(Object.fromEntries(Object.entries(values).map(([name, x]) => [name, around(x)]))),
+      load(values),
+    )
+  }
+  t.same(load({ PUBLIC_URL: `\ufeff${values.PUBLIC_URL}\u00a0` }), load({ PUBLIC_URL: values.PUBLIC_URL }))
+  t.equal(
+    refusal({ PUBLIC_URL: ' \n' }),
+    'PUBLIC_URL must be set when NODE_ENV=production',
+    'nothing else is unset',
+  )
+})
+
+t.test('a secret with white space around it is refused: who shares it may not trim', async (t) => {
+  for (const secret of [
+    `${good.SECRET_KEY}\n`,
+    `${good.SECRET_KEY}\r`,
+    ` ${good.SECRET_KEY}`,
+    `\ufeff${good.SECRET_KEY}`,
+  ]) {
+    for (const name of ['SECRET_KEY', 'SECRET_KEY_PREVIOUS']) {
+      t.equal(
+        refusal({ [name]: secret }),
+        `${name} must not begin or end with white space, such as the line break of a file`,
+      )
+    }
+  }
+})
+
+t.test('control characters within a value are refused', async (t) => {
+  for (const name of [
+    'PUBLIC_URL',
+    'APP_URL',
+    'AUDIENCE',
+    'DATABASE_URL',
+    'REDIS_URL',
+    'SMTP_URL',
+    'HOST',
+    'DATA_DIR',
+  ]) {
+    for (const character of ['\n', '\t', '\r\n', '\u007f', '\u0085']) {
+      t.equal(
+        refusal({ [name]: `https://a${character}b` }),
+        `${name} must be one line of text without control characters`,
+      )
+    }
+  }
+  const issuers = JSON.stringify([
+    { issuer: 'https://id.example.com', audience: 'a', jwks_url: 'https://id.example.com/' },
+  ])
+  t.equal(refusal({ TRUSTED_ISSUERS: issuers.replaceAll(',', ',\n\t') }), 'accepted', 'JSON may have lines')
+  t.same(load({ CORS_ORIGINS: 'https://a.example,\nhttps://b.example' }).corsOrigins, [
+    'https://a.example',
+    'https://b.example',
+  ])
+})
+
+t.test('a URL is one as RFC 3986 has it, not as browsers forgive it', async (t) => {
+  const forgiven = [
+    'HTTPS://auth.example.com',
+    'https:auth.example.com',
+    'https:/auth.example.com',
+    'https:///auth.example.com',
+    'https:\\\\auth.example.com',
+    'https://auth.example.com\\path',
+    'https://auth.example.com/a b',
+    'https://auth.example.com/a\u00a0b',
+    'https://auth.example.com/%zz',
+    'https://auth.example.com/a/../b',
+    'https://auth.example.com/ä',
+    'https://bücher.example',
+    'https://auth%2eexample.com',
+    'https://１２７.0.0.1',
+    'http://127.1',
+    'http://0x7f000001',
+    'http://2130706433',
+    'https://auth.example.com:99999',
+    'https://@auth.example.com',
+    'https://auth.example.com?',
+    'https://auth.example.com#',
+  ]
+  const entry = { issuer: 'https://id.example.com', audience: 'tasks' }
+  for (const url of forgiven) {
+    for (const name of ['PUBLIC_URL', 'APP_URL'])
+      t.match(refusal({ [name]: url }), new RegExp(`^${name} must be an http`), url)
+    if (url.endsWith('?')) continue
+    t.match(refusal({ BETTER_AUTH_URL: url }), /^BETTER_AUTH_URL must be an http/, url)
+    t.match(
+      refusal({ TRUSTED_ISSUERS: JSON.stringify([{ ...entry, jwks_url: url }]) }),
+      /^TRUSTED_ISSUERS\[0\]\.jwks_url must be an http/,
+      url,
+    )
+  }
+  for (const url of [
+    'http://localhost:8000',
+    'http://my_service:8000',
+    'https://Auth.Example.com/latchkey',
+    'http://127.0.0.1',
+    'http://[::1]:8000/',
+    'https://xn--bcher-kva.example/a/%C3%A4/~x',
+  ]) {
+    t.equal(load({ PUBLIC_URL: url }).publicUrl, url.replace(/\/$/, ''), url)
+  }
+  const jwks_url = 'https://id.example.com/keys?p=policy'
+  t.equal(refusal({ TRUSTED_ISSUERS: JSON.stringify([{ ...entry, jwks_url }]) }), 'accepted')
+  for (const audience of [' tasks', 'tasks\n', 'ta\tsks', '']) {
+    t.match(
+      refusal({ TRUSTED_ISSUERS: JSON.stringify([{ ...entry, audience, jwks_url }]) }),
+      /^TRUSTED_ISSUERS\[0\]\.audience must be the text/,
+    )
+  }
+})
+
+t.test(
+  'SMTP_HELO is the first of PUBLIC_URL, APP_URL and MAIL_FROM that has a name on the network',
+  async (t) => {
+    const helo = (env: Record<string, string>) => load({ ...mail, ...env }).mail.helo
+    t.equal(helo({}), 'auth.example.com')
+    t.equal(helo({ PUBLIC_URL: 'http://latchkey:8000' }), 'app.example.com')
+    t.equal(helo({ PUBLIC_URL: 'http://10.0.0.5', APP_URL: 'http://[::1]:3000' }), 'example.com')
+    t.equal(
+      helo({ PUBLIC_URL: 'http://auth.localhost', APP_URL: 'http://localhost', MAIL_FROM: 'a@localhost' }),
+      undefined,
+    )
+    for (const name of ['mx.example.com', 'relay-client', '[192.0.2.1]', '[IPv6:2001:db8::1]']) {
+      t.equal(helo({ SMTP_HELO: name }), name)
+    }
+    for (const name of [
+      '192.0.2.1',
+      '[192.0.2]',
+      '[2001:db8::1]',
+      'mx example',
+      'mx.example.com.',
+      '-x',
+      'a..b',
+      'x\r\nMAIL',
+      'ä.example',
+    ]) {
+      t.match(refusal({ ...mail, SMTP_HELO: name }), /^SMTP_HELO must be [^\n]*$/, JSON.stringify(name))
+    }
+  },
+)
 
 const mail = {
   SMTP_URL: 'smtp://user:p%40ss@smtp.example.com',
@@ -330,6 +507,10 @@ t.test('SMTP_URL: forms, and what is refused without telling it', async (t) => {
     'smtp://s3cret:s3cret@mail.example.com?tls.rejectUnauthorized=false',
     'smtp://s3cret:s3cret@mail.example.com#x',
     'smtp://s3cret:100%@mail.example.com',
+    'SMTP://mail.example.com',
+    'smtp:mail.example.com',
+    'smtp://s3cret:a b@mail.example.com',
+    'smtp://mail%2eexample.com',
   ]) {
     const message = refusal({ ...mail, SMTP_URL: url })
     t.match(message, /^SMTP_URL must be [^\n]*$/, url)

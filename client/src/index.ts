@@ -61,7 +61,9 @@ export type Latchkey = Client<paths> & { readonly session: LatchkeySession }
  */
 export function createLatchkey(options: LatchkeyOptions): Latchkey {
   const { baseUrl, storage = memoryStorage(), onSessionEnd = () => {} } = options
-  const fetch = options.fetch ?? ((request: Request) => globalThis.fetch(request))
+  const plain = options.fetch ?? ((request: Request) => globalThis.fetch(request))
+  // The service redirects nobody, and a 307 or 308 would take a password or a refresh token along to another origin.
+  const fetch = (request: Request) => plain(new Request(request, { redirect: 'error' }))
   const keeper = createKeeper({
     storage,
     onSessionEnd,
@@ -77,20 +79,17 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
 }
 
 function sessionOf(client: Client<paths>, keeper: Keeper): LatchkeySession {
-  /** An answer without tokens is one that asks for something else first. */
-  async function keep(session: object | undefined): Promise<void> {
-    if (session && 'refresh_token' in session) await keeper.keep(session as KeptSession)
-  }
   return {
     async signUp(body, { idempotencyKey: key } = {}) {
       const header = key === undefined ? {} : { 'idempotency-key': key }
       const answer = await client.POST('/api/auth/signup', { body, params: { header } })
-      await keep(answer.data)
+      // Without a session where the address has to be verified first.
+      await keeper.keep(answer.data)
       return answer
     },
     async logIn(body) {
       const answer = await client.POST('/api/auth/login', { body })
-      await keep(answer.data)
+      await keeper.keep(answer.data)
       return answer
     },
     async logOut(scope = 'current') {
@@ -105,7 +104,8 @@ function sessionOf(client: Client<paths>, keeper: Keeper): LatchkeySession {
       const session = await keeper.current()
       if (!session) return null
       const renewal = await keeper.renew(session)
-      if (renewal.answer) throw new Error(`the refresh was answered ${renewal.answer.status}`)
+      if (renewal.answer)
+        throw new Error(`the refresh was answered ${renewal.answer.status}, without a session`)
       return renewal.session?.token ?? null
     },
   }
@@ -150,8 +150,8 @@ async function exchange(
   baseUrl: string,
   refreshToken: string,
 ): Promise<Response> {
-  const attempt = () =>
-    fetch(
+  const attempt = async () => {
+    const answer = await fetch(
       new Request(`${baseUrl.replace(/\/+$/, '')}/api/auth/refresh`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
@@ -159,6 +159,9 @@ async function exchange(
         signal: AbortSignal.timeout(attemptMs),
       }),
     )
+    await answer.clone().arrayBuffer()
+    return answer
+  }
   // The answer may have been lost after the token was used up.
   return attempt().catch(attempt)
 }

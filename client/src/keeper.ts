@@ -1,7 +1,7 @@
-import { codeOf } from './problem.ts'
-import type { KeptSession, SessionStorage } from './storage.ts'
+import { bodyOf, codeOf } from './problem.ts'
+import { type KeptSession, type SessionStorage, sessionIn } from './storage.ts'
 
-/** What came of a refresh: a session; or an answer that says to try later; or neither, and the session is over. */
+/** What came of a refresh: a session; or an answer that has none and ends none; or neither, and the session is over. */
 interface Renewal {
   readonly session?: KeptSession
   readonly answer?: Response
@@ -16,7 +16,8 @@ interface Surroundings {
 
 export interface Keeper {
   current(): Promise<KeptSession | null>
-  keep(session: KeptSession): Promise<void>
+  /** Stores the session of an answer, if it has one. */
+  keep(answer: unknown): Promise<void>
   forget(): Promise<void>
   /** A session in place of one whose access token was refused: one exchange, however many ask for it. */
   renew(refused: KeptSession): Promise<Renewal>
@@ -27,12 +28,38 @@ export interface Keeper {
 /** Keeps one session in a storage that other clients, and other tabs, may share. */
 export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings): Keeper {
   let open = false
-  let renewing: Promise<Renewal> | undefined
+  /** The refresh token that the service has refused: a storage may fail to delete it. */
+  let ended: string | undefined
+  /** By the access token that was refused. */
+  const renewing = new Map<string, Promise<Renewal>>()
+
+  function usable(value: unknown): KeptSession | null {
+    const session = sessionIn(value)
+    return session?.refresh_token === ended ? null : session
+  }
+
+  async function stored(): Promise<KeptSession | null> {
+    return usable(await storage.get())
+  }
 
   async function current(): Promise<KeptSession | null> {
-    const session = (await storage.get()) ?? null
+    const value = (await storage.get()) ?? null
+    const session = usable(value)
     if (session) open = true
+    else if (value !== null) await exclusively(storage, drop)
     return session
+  }
+
+  /** Deletes what is stored unless it is a session, perhaps another tab's new one. */
+  async function drop(): Promise<void> {
+    if (!(await stored())) await deleteStored()
+  }
+
+  /** Nothing depends on it: what is left there is not read as a session. */
+  async function deleteStored(): Promise<void> {
+    try {
+      await storage.delete()
+    } catch {}
   }
 
   function end(): void {
@@ -42,32 +69,37 @@ export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings):
   }
 
   async function replace(refused: KeptSession, looks: number): Promise<Renewal> {
-    let held = await storage.get()
+    let held = await stored()
     // What another tab has stored takes a moment to be seen here: browsers share localStorage without waiting.
     for (let look = 0; look < looks && held?.token === refused.token; look++) {
       await new Promise((resolve) => setTimeout(resolve, 20))
-      held = await storage.get()
+      held = await stored()
     }
     if (!held) return {}
     // Another call or another tab was first.
     if (held.token !== refused.token) return { session: held }
     const answer = await exchange(held.refresh_token)
     if (answer.ok) {
-      const session = keptOf((await answer.json()) as KeptSession)
+      const session = sessionIn(await bodyOf(answer))
+      // The refused token again is no new one.
+      if (!session || session.token === refused.token) return { answer }
       // Before anybody uses the new access token: the old refresh token is good for seconds only.
       await storage.set(session)
       return { session }
     }
     if ((await codeOf(answer)) !== 'invalid_grant') return { answer }
-    await storage.delete()
+    ended = held.refresh_token
+    await deleteStored()
     return {}
   }
 
   return {
     current,
     end,
-    async keep(session) {
-      await exclusively(storage, async () => storage.set(keptOf(session)))
+    async keep(value) {
+      const session = sessionIn(value)
+      if (!session) return
+      await exclusively(storage, async () => storage.set(session))
       open = true
     },
     async forget() {
@@ -75,22 +107,16 @@ export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings):
       await exclusively(storage, async () => storage.delete())
     },
     async renew(refused) {
-      for (;;) {
-        renewing ??= exclusively(storage, (looks) => replace(refused, looks)).finally(() => {
-          renewing = undefined
-        })
-        const renewal = await renewing
-        // The exchange that was under way may have been for an older token, and this one was refused since.
-        if (renewal.session?.token === refused.token) continue
-        if (!renewal.answer && renewal.session?.user.id !== refused.user.id) end()
-        return renewal
-      }
+      const { token, user } = refused
+      const shared =
+        renewing.get(token) ??
+        exclusively(storage, (looks) => replace(refused, looks)).finally(() => renewing.delete(token))
+      renewing.set(token, shared)
+      const renewal = await shared
+      if (!renewal.answer && renewal.session?.user.id !== user.id) end()
+      return renewal
     },
   }
-}
-
-function keptOf({ user, token, refresh_token }: KeptSession): KeptSession {
-  return { user, token, refresh_token }
 }
 
 /** Of the Web Locks API, what is used. */

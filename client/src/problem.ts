@@ -22,9 +22,14 @@ export function isProblem<Code extends ProblemCode = ProblemCode>(
 
 /** The code of an answer that is a problem; the answer can still be read. */
 export async function codeOf(answer: Response): Promise<ProblemCode | undefined> {
-  const body: unknown = await answer
+  const body = await bodyOf(answer)
+  return isProblem(body) ? body.code : undefined
+}
+
+/** The JSON of an answer that can still be read, or null. */
+export async function bodyOf(answer: Response): Promise<unknown> {
+  return answer
     .clone()
     .json()
     .catch(() => null)
-  return isProblem(body) ? body.code : undefined
 }

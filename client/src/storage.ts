@@ -11,6 +11,23 @@ export interface KeptSession {
 
 type MaybePromise<T> = T | Promise<T>
 
+/** What a header can carry: RFC 6750 section 2.1. */
+const tokenForm = /^[\w.~+/-]+=*$/
+
+/**
+ * The session in a value that came from a storage or from an answer, where anything may have been written; null when
+ * it is none.
+ */
+export function sessionIn(value: unknown): KeptSession | null {
+  if (typeof value !== 'object' || value === null) return null
+  const { user, token, refresh_token } = value as Partial<Record<keyof KeptSession, unknown>>
+  if (typeof token !== 'string' || !tokenForm.test(token)) return null
+  if (typeof refresh_token !== 'string' || refresh_token === '') return null
+  if (typeof user !== 'object' || user === null) return null
+  const { id } = user as Partial<Record<keyof User, unknown>>
+  return typeof id === 'string' && id !== '' ? { user: user as User, token, refresh_token } : null
+}
+
 /** Where the session is kept. Each of the three may answer at once or later. */
 export interface SessionStorage {
   get(): MaybePromise<KeptSession | null>
@@ -49,9 +66,12 @@ export function webStorage(storage: TextStorage, key = 'latchkey'): SessionStora
   return {
     lock: `latchkey:${key}`,
     get() {
+      let text: string | null = null
       try {
-        return JSON.parse(storage.getItem(key) ?? 'null') as KeptSession | null
+        text = storage.getItem(key)
+        return JSON.parse(text ?? 'null') as KeptSession | null
       } catch {
+        if (text !== null) storage.removeItem(key)
         return null
       }
     },

@@ -8,7 +8,9 @@ export function use(url: string, token?: string): void {
 
 /** What the generated functions call: here the base URL and the token come in. */
 export async function send<T>(path: string, options: RequestInit): Promise<T> {
-  const answer = await fetch(base + path, { ...options, headers: { ...options.headers, ...authorization } })
+  const headers = { ...options.headers, ...authorization }
+  // A redirect would take the body, and a password in it, to another origin.
+  const answer = await fetch(base + path, { ...options, headers, redirect: 'error' })
   const text = await answer.text()
   return { data: text ? JSON.parse(text) : undefined, status: answer.status, headers: answer.headers } as T
 }

@@ -38,6 +38,7 @@ async function welcome(db: Db, { userId, sub, issuer, profile }: Principal): Pro
 
 /** The issuer's word, as far as it fits into a name here; what a profile page shows should not be empty. */
 function nameOf(name: string | undefined, email: CanonicalEmail | null, sub: string): string {
-  const printable = (name ?? '').replace(/^\ufeff+|\0/g, '').trim()
+  // An issuer that cuts a name off may leave half of an emoji at its end.
+  const printable = (name ?? '').replace(/^\ufeff+|\0|\p{Surrogate}/gu, '').trim()
   return [...(printable || email?.split('@')[0] || sub)].slice(0, longestName).join('')
 }

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+
 /** A mail server, from SMTP_URL. */
 export interface SmtpServer {
   readonly host: string
@@ -13,14 +15,17 @@ export interface MailAddress {
   readonly address: string
 }
 
+const hostForm = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])$/
+
 const ports: Readonly<Record<string, number>> = { 'smtp:': 587, 'smtps:': 465 }
 
 /** Reads `smtp[s]://[user:password@]host[:port]`. A query is refused: it could turn off the check of certificates. */
 export function parseSmtpUrl(text: string): SmtpServer | undefined {
-  if (!URL.canParse(text)) return undefined
+  // The URL class drops tabs and line breaks, and encodes spaces.
+  if (!/^smtps?:\/\/[^\s\p{Cc}]+$/u.test(text) || !URL.canParse(text)) return undefined
   const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(text)
   const usual = ports[protocol]
-  if (usual === undefined || hostname === '' || !['', '/'].includes(pathname) || search || hash)
+  if (usual === undefined || !hostForm.test(hostname) || !['', '/'].includes(pathname) || search || hash)
     return undefined
   try {
     const auth = { user: decodeURIComponent(username), pass: decodeURIComponent(password) }
@@ -43,4 +48,25 @@ export function parseMailFrom(text: string): MailAddress | undefined {
   const [, name = '', named, bare] = form.exec(text.trim()) ?? []
   const found = named ?? bare
   return found === undefined ? undefined : { name: name.trim(), address: found }
+}
+
+const label = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+const hostName = new RegExp(`^(?=.{1,253}$)${label}(\\.${label})*$`)
+
+/** Whether a text is what RFC 5321 section 4.1.2 lets a client call itself in EHLO: a host name, or an address literal. */
+export function isHeloName(text: string): boolean {
+  const [, v6, literal] = /^\[(IPv6:)?(.+)\]$/.exec(text) ?? []
+  if (literal !== undefined) return isIP(literal) === (v6 === undefined ? 4 : 6)
+  return hostName.test(text) && isIP(text) === 0
+}
+
+/**
+ * The name for EHLO, where none is configured: mail servers refuse one without a dot, and a container's is such a one.
+ * @returns undefined where nothing is a name on the network: the library makes one up
+ */
+export function heloName(urls: readonly string[], { address }: MailAddress): string | undefined {
+  const hosts = urls.filter((url) => URL.canParse(url)).map((url) => new URL(url).hostname)
+  return [...hosts, address.split('@').at(-1) ?? ''].find(
+    (host) => isHeloName(host) && host.includes('.') && !host.endsWith('.localhost'),
+  )
 }

@@ -14,13 +14,17 @@ const isLoopback = (host: string) => host === 'localhost' || host === '::1' || h
 
 const addressForm = new RegExp(emailPattern)
 
-/** Hands mail to a mail server over SMTP (RFC 5321). Its certificate is verified wherever TLS is spoken. */
-export function smtpTransport({ host, port, secure, auth }: SmtpServer): Transport {
+/**
+ * Hands mail to a mail server over SMTP (RFC 5321). Its certificate is verified wherever TLS is spoken.
+ * @param helo what to call ourselves in EHLO; the host's name unless given
+ */
+export function smtpTransport({ host, port, secure, auth }: SmtpServer, helo?: string): Transport {
   const transporter = createTransport({
     pool: true,
     host,
     port,
     secure,
+    ...(helo === undefined ? {} : { name: helo }),
     // A password goes over TLS or not at all. Without one, STARTTLS where it is offered.
     requireTLS: auth !== undefined && !isLoopback(host),
     ...(auth ? { auth } : {}),

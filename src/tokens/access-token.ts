@@ -50,6 +50,7 @@ const sessionId = /^session_[0-7][0-9a-hjkmnp-tv-z]{25}$/
 export function latchkeyIssuer(policy: AccessTokenPolicy, keys: KeySource): Issuer {
   return {
     iss: policy.issuer,
+    strict: true,
     keys,
     check(header, { aud, sub, sid, exp, nbf, iat }, now) {
       if (!isType(header['typ'], accessTokenType)) throw new TokenRefused('type')

@@ -1,8 +1,8 @@
 import { Problem } from '../problem.ts'
 import { TokenRefused } from './refusal.ts'
 
-/** `b64token`, RFC 6750 section 2.1, behind a scheme of any case and one space. */
-const credentials = /^bearer ([A-Za-z0-9._~+/-]+=*)$/i
+/** `b64token`, RFC 6750 section 2.1, behind a scheme of any case and at least one space. */
+const credentials = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
 
 interface Carriers {
   /** Every `Authorization` header of the request, in order. */

@@ -8,6 +8,13 @@ import { looksMinted } from './user-id.ts'
 /** The issuer of users whose tokens name none: who holds the shared secret. */
 export const sharedSecretIssuer = 'shared-secret'
 
+/** Why a text cannot be the name of a trusted issuer: its users would be those of another one. */
+export function issuerWeakness(issuer: string): string | undefined {
+  if (!/^\S+$/.test(issuer)) return 'must be the text that its tokens have in iss'
+  if (issuer !== sharedSecretIssuer) return undefined
+  return `must not be ${sharedSecretIssuer}: users of tokens without iss are stored under that name`
+}
+
 /** What is asked of every foreign token. */
 export interface ForeignTokenPolicy {
   readonly audience: string

@@ -9,6 +9,8 @@ type Parameters = Readonly<Record<string, unknown>>
 export interface Issuer {
   /** The `iss` of its tokens; undefined for tokens that have none. */
   readonly iss: string | undefined
+  /** True where every claim is the issuer's own: then none may be what a request body may not have. */
+  readonly strict?: boolean
   readonly keys: KeySource
   /**
    * Holds a token against the issuer's rules; the signature is someone else's work.

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '../problem.ts'
 import { fetchJwks } from './fetch-jwks.ts'
-import { importJwk, JwkRefused, type VerificationKey } from './jwk.ts'
+import { type JwksKeys, keyName, keysOf } from './jwks-keys.ts'
 import type { UnverifiedToken } from './jws.ts'
 import type { KeySource } from './key-source.ts'
 import { TokenRefused } from './refusal.ts'
@@ -19,24 +19,29 @@ interface JwksOptions {
 /** Milliseconds for which keys are used without asking again; from half of it on, asking goes on behind requests. */
 const maxAge = 600_000
 
+/** Milliseconds for which older keys go on while the endpoint is down: an outage must not hide a withdrawal for good. */
+const maxStale = 3_600_000
+
 /** Milliseconds between two fetches. */
 const cooldown = 1_000
+
+const never = Number.NEGATIVE_INFINITY
 
 /** Kids in a row that a fetch did not find, after which one no longer waits for the next fetch. */
 const patience = 3
 
 /**
- * The keys of an issuer, by the kid that its JWKS gives them. A kid that is not known asks for one fetch, shared by
- * all who wait for it and a second after the last at the earliest, so a fresh key is found without a failed request
- * and made-up ones cost the issuer next to nothing. While the endpoint is down, the known keys go on.
+ * The keys of an issuer, by their kid and algorithm. One that is not known asks for one fetch, shared by all who wait
+ * for it and a second after the last at the earliest, so a fresh key is found without a failed request and made-up ones
+ * cost the issuer next to nothing. While the endpoint is down, the known keys go on, but not for ever.
  */
 export class JwksCache implements KeySource {
   readonly algorithms: readonly string[]
   readonly #options: JwksOptions
   readonly #now: () => number
-  #keys: ReadonlyMap<string, VerificationKey> = new Map()
-  #fetchedAt = Number.NEGATIVE_INFINITY
-  #triedAt = Number.NEGATIVE_INFINITY
+  #keys: JwksKeys = new Map()
+  #fetchedAt = never
+  #triedAt = never
   #failing = false
   #notFound = 0
   #running: Promise<void> = Promise.resolve()
@@ -60,22 +65,29 @@ export class JwksCache implements KeySource {
     const { alg, kid } = token.header
     if (typeof alg !== 'string' || !this.algorithms.includes(alg)) throw new TokenRefused('algorithm')
     if (typeof kid !== 'string' || kid === '' || kid.length > 256) throw new TokenRefused('key')
-    return this.#usable(kid) ? this.#pem(token, kid, alg) : this.#sought(token, kid, alg)
+    const name = keyName(kid, alg)
+    return this.#usable(name) ? this.#pem(token, name) : this.#sought(token, name)
   }
 
   stillVerifies(token: UnverifiedToken): boolean {
-    const kid = token.header['kid'] as string
-    return this.#usable(kid) && this.#keys.get(kid)?.pem === this.#verifiedWith.get(token)
+    const { alg, kid } = token.header
+    const name = keyName(kid as string, alg as string)
+    return this.#usable(name) && this.#keys.get(name) === this.#verifiedWith.get(token)
   }
 
   /** Whether a key is known and need not be asked for first; sees to it that it stays so. */
-  #usable(kid: string): boolean {
-    if (this.#age > maxAge / 2 && !this.#coolingDown && this.#keys.has(kid)) void this.#refresh()
-    return this.#trusted(kid)
+  #usable(name: string): boolean {
+    if (this.#age > maxAge / 2 && !this.#coolingDown && this.#keys.has(name)) void this.#refresh()
+    return this.#trusted(name)
   }
 
-  #trusted(kid: string): boolean {
-    return this.#keys.has(kid) && (this.#age <= maxAge || this.#failing)
+  #trusted(name: string): boolean {
+    return this.#keys.has(name) && (this.#age <= maxAge || (this.#failing && this.#informed))
+  }
+
+  /** Whether the issuer has answered lately enough to know its keys. */
+  get #informed(): boolean {
+    return this.#age <= maxAge + maxStale
   }
 
   get #age(): number {
@@ -91,23 +103,23 @@ export class JwksCache implements KeySource {
     return this.#coolingDown && (this.#failing || this.#notFound >= patience)
   }
 
-  #pem(token: UnverifiedToken, kid: string, alg: string): string {
-    const key = this.#keys.get(kid)
-    if (!key?.algorithms.includes(alg)) throw new TokenRefused('key')
-    this.#verifiedWith.set(token, key.pem)
-    return key.pem
+  #pem(token: UnverifiedToken, name: string): string {
+    const pem = this.#keys.get(name)
+    if (pem === undefined) throw new TokenRefused('key')
+    this.#verifiedWith.set(token, pem)
+    return pem
   }
 
-  async #sought(token: UnverifiedToken, kid: string, alg: string): Promise<string> {
-    // A fetch that is yet to start will tell; one that has started may.
+  async #sought(token: UnverifiedToken, name: string): Promise<string> {
+    // A queued fetch will see the key; one in flight may have missed it.
     const next = this.#next
     await (next ?? this.#running)
-    if (!next && !this.#trusted(kid) && !this.#hopeless) await this.#refresh()
-    if (this.#keys.size === 0) {
+    if (!next && !this.#trusted(name) && !this.#hopeless) await this.#refresh()
+    if (!this.#informed) {
       throw new Problem('service_unavailable', { reason: 'no_issuer_keys', headers: { 'retry-after': '2' } })
     }
-    this.#notFound = this.#keys.has(kid) ? 0 : this.#notFound + 1
-    return this.#pem(token, kid, alg)
+    this.#notFound = this.#keys.has(name) ? 0 : this.#notFound + 1
+    return this.#pem(token, name)
   }
 
   /** A fetch that is yet to start: one that has started may have missed the key that its caller asks for. */
@@ -126,36 +138,20 @@ export class JwksCache implements KeySource {
   async #fetch(): Promise<void> {
     const { url, warn } = this.#options
     try {
-      this.#keys = this.#import(await fetchJwks(url))
+      const keys = keysOf(await fetchJwks(url), this.algorithms, (kid, why) => this.#warnOnce(kid, why))
+      if (keys.size === 0 && this.#keys.size > 0) {
+        warn('a trusted issuer has withdrawn all its keys: its tokens are refused', { jwks_url: url })
+      }
+      // An issuer that has not made its first key yet has withdrawn none.
+      if (keys.size === 0 && this.#fetchedAt === never)
+        throw new Error('the JWKS has no key that can be used')
+      this.#keys = keys
       this.#fetchedAt = this.#now()
       this.#failing = false
     } catch (err) {
       if (!this.#failing) warn('the keys of a trusted issuer could not be fetched', { jwks_url: url, err })
       this.#failing = true
     }
-  }
-
-  /** @throws Error when no key of the set can be used */
-  #import(set: readonly unknown[]): ReadonlyMap<string, VerificationKey> {
-    const keys = new Map<string, VerificationKey>()
-    const twice = new Set<string>()
-    for (const jwk of set) {
-      try {
-        const key = importJwk(jwk, this.algorithms)
-        if (keys.has(key.kid)) twice.add(key.kid)
-        keys.set(key.kid, key)
-      } catch (error) {
-        if (!(error instanceof JwkRefused)) throw error
-        this.#warnOnce((jwk as { kid?: unknown } | null)?.kid, error.message)
-      }
-    }
-    // Which of them a token means cannot be told.
-    for (const kid of twice) {
-      keys.delete(kid)
-      this.#warnOnce(kid, 'shares its kid with another one')
-    }
-    if (keys.size === 0) throw new Error('the JWKS has no key that can be used')
-    return keys
   }
 
   #warnOnce(kid: unknown, why: string): void {

@@ -1,4 +1,4 @@
-import { parseStrictJson } from '../strict-json.ts'
+import { parseUnambiguousJson } from '../strict-json.ts'
 import { TokenRefused } from './refusal.ts'
 
 /** A token's parts as its sender wrote them; nothing here is verified yet. */
@@ -6,6 +6,8 @@ export interface UnverifiedToken {
   readonly compact: string
   readonly header: Readonly<Record<string, unknown>>
   readonly claims: Readonly<Record<string, unknown>>
+  /** Whether the claims hold anything that a request body may not. */
+  readonly looseClaims?: boolean
 }
 
 /** Longest token looked at. Ours have some 400 bytes; a frontend's may carry a whole user. */
@@ -23,9 +25,11 @@ export function parseToken(compact: string): UnverifiedToken {
   const segments = compact.length <= maxLength ? compact.split('.') : []
   const [header, claims, signature] = segments.map(decodeSegment)
   if (segments.length !== 3 || !header || !claims || !signature?.length) throw new TokenRefused('malformed')
-  const parsed = { compact, header: parseObject(header), claims: parseObject(claims) }
-  if (uncommonParameters.some((name) => name in parsed.header)) throw new TokenRefused('header')
-  return parsed
+  const { object: parameters, strict: isStrictHeader } = parseObject(header)
+  if (!isStrictHeader) throw new TokenRefused('malformed')
+  const { object, strict } = parseObject(claims)
+  if (uncommonParameters.some((name) => name in parameters)) throw new TokenRefused('header')
+  return { compact, header: parameters, claims: object, looseClaims: !strict }
 }
 
 /** base64url without padding and without stray bits in the last character, RFC 4648 section 3.5. */
@@ -34,13 +38,14 @@ function decodeSegment(segment: string): Buffer | undefined {
   return bytes.toString('base64url') === segment ? bytes : undefined
 }
 
-function parseObject(bytes: Buffer): Record<string, unknown> {
-  let value: unknown
+function parseObject(bytes: Buffer): { object: Record<string, unknown>; strict: boolean } {
+  let parsed: ReturnType<typeof parseUnambiguousJson>
   try {
-    value = parseStrictJson(bytes)
+    parsed = parseUnambiguousJson(bytes)
   } catch {
     throw new TokenRefused('malformed')
   }
+  const { value, fault } = parsed
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new TokenRefused('malformed')
-  return value as Record<string, unknown>
+  return { object: value as Record<string, unknown>, strict: fault === undefined }
 }

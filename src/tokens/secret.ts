@@ -49,6 +49,8 @@ export function secretWeakness(secret: string): string | undefined {
   if (published.has(trimmed) || placeholder.test(trimmed)) {
     return 'must not be a published example; `openssl rand -base64 32` makes one'
   }
+  // Trimmed here, it would no longer be the key of who shares it and does not trim.
+  if (trimmed !== secret) return 'must not begin or end with white space, such as the line break of a file'
   return undefined
 }
 

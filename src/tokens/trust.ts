@@ -1,6 +1,7 @@
 import { latchkeyIssuer } from './access-token.ts'
 import { betterAuthAlgorithms, betterAuthIssuer } from './better-auth.ts'
-import { type JwksIssuer, sharedSecretTokens, trustedIssuer } from './foreign-token.ts'
+import { issuerWeakness, type JwksIssuer, sharedSecretTokens, trustedIssuer } from './foreign-token.ts'
+import { isHttpUrl, isPlainText } from './http-url.ts'
 import type { Issuer } from './issuers.ts'
 import { signatureAlgorithms } from './jwk.ts'
 import type { KeySource } from './key-source.ts'
@@ -40,15 +41,27 @@ export function issuersOf(
 ): Issuer[] {
   const { betterAuthUrl, longestForeignLifetime = Number.POSITIVE_INFINITY } = trust
   const own = trust.latchkeyUrl?.replace(/\/+$/, '')
-  // With a secret it is only compared, and a text that is no URL would refuse every token.
-  if (own !== undefined && !/^https?:\/\/[^/]/.test(own))
-    throw new Error('latchkeyUrl must be an http(s) URL')
+  // What is only compared must be checked too: another spelling would refuse every token.
+  if (own !== undefined && !isHttpUrl(own)) throw new Error('latchkeyUrl must be an http(s) URL')
   const { audience = own } = trust
+  if (audience !== undefined && !isPlainText(audience)) {
+    throw new Error('audience must be a text without white space around it')
+  }
+  for (const name of ['jwksUrl', 'betterAuthUrl'] as const) {
+    if (trust[name] && !isHttpUrl(trust[name], { query: true }))
+      throw new Error(`${name} must be an http(s) URL`)
+  }
   const shared = sharedKeys(trust)
   const foreign = [
     ...(betterAuthUrl ? [betterAuthIssuer(betterAuthUrl)] : []),
     ...(trust.trustedIssuers ?? []),
   ]
+  for (const { issuer, jwksUrl } of foreign) {
+    const weakness = issuerWeakness(issuer)
+    if (weakness) throw new Error(`the issuer of a trusted issuer ${weakness}`)
+    if (!isHttpUrl(jwksUrl, { query: true }))
+      throw new Error('the jwksUrl of a trusted issuer must be an http(s) URL')
+  }
   return [
     ...(own !== undefined && audience !== undefined
       ? [

@@ -76,6 +76,33 @@ t.test('E05: one recipient, and no header but ours', async (t) => {
   t.notMatch(reset.html, /<script/)
 })
 
+t.test('a mail server that insists on a name in EHLO gets the configured one', async (t) => {
+  const names: string[] = []
+  const server = await mailServer(t, {
+    onMailFrom(_address, { hostNameAppearsAs }, done) {
+      names.push(String(hostNameAppearsAs))
+      // As Postfix does with reject_non_fqdn_helo_hostname.
+      done(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(String(hostNameAppearsAs)) ? null : refusal(550))
+    },
+  })
+  const env = { SMTP_URL: `smtp://127.0.0.1:${server.port}`, MAIL_FROM: 'no-reply@example.com' }
+  for (const [name, changes] of [
+    [
+      'auth.example.com',
+      { PUBLIC_URL: 'https://auth.example.com/latchkey', APP_URL: 'https://app.example.com' },
+    ],
+    ['mx.example.org', { PUBLIC_URL: 'https://auth.example.com', SMTP_HELO: 'mx.example.org' }],
+  ] as const) {
+    const app = await testApp(t, { env: { ...env, ...changes } })
+    await post(app, 'signup', { email: 'alice@example.org', password, name: 'Alice' })
+    await app.mailWorker?.settled()
+    t.equal(names.at(-1), name)
+    const { headers = [] } = server.mails.at(-1) ?? {}
+    t.match(headerOf(headers, 'message-id'), /@example\.com>$/, 'the domain of the sender')
+  }
+  t.equal(server.mails.length, 2)
+})
+
 t.test('an address with a line break in it is not sent to, wherever it came from', async (t) => {
   const server = await mailServer(t)
   const transport = smtpTransport(serverAt(server.port))

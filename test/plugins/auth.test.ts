@@ -147,11 +147,29 @@ t.test('what is trusted is what the options say', async (t) => {
     await t.rejects(trusting({ latchkeyUrl: url, secret }), { message: 'latchkeyUrl must be an http(s) URL' })
   }
   await t.rejects(trusting({ betterAuthUrl: 'app.example.com' }))
+  const spaced: LatchkeyAuthOptions[] = [
+    { latchkeyUrl: `${latchkeyUrl}\n` },
+    { latchkeyUrl: 'HTTP://latchkey.test' },
+    { latchkeyUrl, audience: 'things\n' },
+    { latchkeyUrl, jwksUrl: 'http:latchkey.test' },
+    { betterAuthUrl: 'https://app.example.com\n' },
+    { secret: `${secret}\n` },
+  ]
+  for (const options of spaced) {
+    await t.rejects(trusting(options), { message: / must (not )?be/ }, JSON.stringify(options))
+  }
+  for (const issuer of ['shared-secret', '', 'a b']) {
+    const entry = { issuer, audience: 'things', jwksUrl: 'http://latchkey.test/jwks' }
+    await t.rejects(trusting({ trustedIssuers: [entry] }), {
+      message: /^the issuer of a trusted issuer must (not )?be /,
+    })
+  }
 
   // A Latchkey makes `iss` of its PUBLIC_URL without the slash.
   const { ask } = await trusting({ latchkeyUrl: `${latchkeyUrl}/`, audience: 'things', secret })
   t.same(problemOf(await ask('/me', mint())), unauthorized, 'another audience')
   t.equal((await ask('/me', mint({}, { aud: 'things' }))).statusCode, 200)
+  t.equal((await ask('/me', `  ${mint({}, { aud: 'things' })}`)).statusCode, 200, 'with more spaces')
 
   const shared = { sub: 'someone', exp: goodClaims()['exp'] }
   const bySecret = await trusting({ secret })

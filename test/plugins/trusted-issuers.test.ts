@@ -175,6 +175,55 @@ t.test('A17, A20 to A24: what the token of a trusted issuer must say', async (t)
   await refuses(issuer.mint({}, { crit: ['x'] }), 'A14')
 })
 
+t.test('A24 to A26: claims that nobody reads may hold what a body may not', async (t) => {
+  const issuer = await startIssuer(t)
+  const { accepts, refuses, call } = await trusting(t, [issuer])
+  const signed = (payload: string) => signWith(issuer.privateKey, { alg: issuer.alg, kid: 'k1' }, payload)
+  const shared = (payload: string) => sign({ alg: 'HS256' }, payload)
+  const own = { sub: randomUUID(), exp: now() + 900 }
+  const makers: [string, (payload: string) => string, object][] = [
+    ['keys', signed, issuer.claims()],
+    ['secret', shared, own],
+  ]
+  for (const [label, make, claims] of makers) {
+    const beside = (text: string) => make(JSON.stringify(claims).replace('{', `{${text},`))
+    for (const ignored of [
+      '"https://x.example/meta":{"constructor":1}',
+      '"constructor":{"prototype":{"admin":true}}',
+      '"prototype":[]',
+      '"picture":"ab\\ud83d"',
+      '"ab\\ud83d":1',
+      '"meta":[{"x":"\\udc00\\ud800"}]',
+    ]) {
+      await accepts(beside(ignored), `${label} ${ignored}`)
+    }
+    for (const refused of [
+      '"x":{"a":1,"a":2}',
+      '"x":{"constructor":1,"constructor":2}',
+      '"__proto__":{"admin":true}',
+      '"x":{"__proto__":1}',
+      '"exp":9999999999',
+    ]) {
+      await refuses(beside(refused), `${label} ${refused}`)
+    }
+    for (const read of [
+      { sub: 'ab\ud83d' },
+      { aud: 'tasks\ud83d' },
+      { aud: ['x', 'tasks\ud83d'] },
+      { iss: 'x\ud83d' },
+    ]) {
+      await refuses(make(JSON.stringify({ ...claims, ...read })), `${label} ${JSON.stringify(read)}`)
+    }
+  }
+  const header = `{"alg":"${issuer.alg}","kid":"k1","x":{"constructor":1}}`
+  const [, claims = ''] = issuer.mint().split('.')
+  await refuses(`${encode(header)}.${claims}.AAAA`, 'a header is read as strictly as ever')
+  t.equal(({} as Record<string, unknown>)['admin'], undefined)
+
+  const cut = await call(issuer.mint({ sub: 'cut', name: 'ab\ud83d' }), 'GET', '/api/auth/me')
+  t.equal(cut.json().name, 'ab', 'a name that is cut inside an emoji loses that half')
+})
+
 t.test('two issuers that call a user the same cannot reach the data of each other', async (t) => {
   const [one, two] = [await startIssuer(t), await startIssuer(t, { alg: 'ES256' })]
   const { call, app } = await trusting(t, [one, two])

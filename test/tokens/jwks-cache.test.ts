@@ -16,7 +16,7 @@ const token = (kid: unknown, alg: unknown = 'EdDSA') =>
   ({ compact: '', header: { alg, kid }, claims: {} }) as UnverifiedToken
 
 /** A JWKS endpoint whose answer can change, and a cache on it whose clock is ours. */
-async function setUp(t: Test) {
+async function setUp(t: Test, algorithms = ['EdDSA']) {
   const endpoint = {
     fetches: 0,
     keys: [jwk('first')] as object[],
@@ -31,20 +31,26 @@ async function setUp(t: Test) {
   const warnings: string[] = []
   const cache = new JwksCache({
     url: `${server.origin}/jwks`,
-    algorithms: ['EdDSA'],
+    algorithms,
     warn: (message) => warnings.push(message),
     monotonic: () => time.now,
   })
-  /** `found`, or why there is no key. */
-  const outcome = async (kid: unknown, alg?: unknown) => {
+  /** A key, or why there is none. */
+  const pemOf = async (kid: unknown, alg?: unknown) => {
     try {
-      const pem = await cache.verifyingKey(token(kid, alg))
-      return createPublicKey(pem).asymmetricKeyType === 'ed25519' ? 'found' : pem
+      return await cache.verifyingKey(token(kid, alg))
     } catch (error) {
       return error instanceof Problem ? error.code : (error as Error).message
     }
   }
-  return { endpoint, server, time, warnings, cache, outcome }
+  /** `found`, or why there is no key. */
+  const outcome = async (kid: unknown, alg?: unknown) => {
+    const found = await pemOf(kid, alg)
+    return found.startsWith('-----') && createPublicKey(found).asymmetricKeyType === 'ed25519'
+      ? 'found'
+      : found
+  }
+  return { endpoint, server, time, warnings, cache, pemOf, outcome }
 }
 
 t.test('one fetch serves all who ask at the start, and none is made for a known kid', async (t) => {
@@ -118,12 +124,8 @@ t.test('A13: an endpoint that does not answer as it should', async (t) => {
     'not JSON': (_, response) =>
       response.writeHead(200, { 'content-type': 'application/json' }).end('<html>'),
     null: (_, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('null'),
-    'no keys': (_, response) =>
-      response.writeHead(200, { 'content-type': 'application/json' }).end('{"keys":[]}'),
-    'only a weak key': (_, response) =>
-      response
-        .writeHead(200, { 'content-type': 'application/json' })
-        .end('{"keys":[{"kty":"oct","kid":"a"}]}'),
+    'no list of keys': (_, response) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"keys":{}}'),
     '50 MB': (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' })
       const more = () => {
@@ -150,7 +152,7 @@ t.test('A13: an endpoint that does not answer as it should', async (t) => {
   t.equal(await outcome('first'), 'found', 'heals')
   for (const [label, answer] of Object.entries(answers)) {
     endpoint.answer = answer
-    time.now += 700_000
+    time.now += 600_001
     t.equal(await outcome('first'), 'found', `warm: ${label}`)
     t.equal(await outcome('unknown'), 'key', `warm, unknown kid: ${label}`)
   }
@@ -185,14 +187,87 @@ t.test(
   },
 )
 
-t.test('A08: of two keys with one kid none is used, and an ignored key is told of once', async (t) => {
-  const { endpoint, time, warnings, outcome } = await setUp(t)
-  endpoint.keys = [jwk('twin'), jwk('twin'), jwk('single'), { kty: 'oct', k: 'AAAA', kid: 'mac' }]
-  t.equal(await outcome('single'), 'found')
-  time.now += 2_000
-  for (const kid of ['twin', 'mac']) t.equal(await outcome(kid), 'key', 'refused')
-  t.same(warnings.sort(), [
-    'a key of a trusted issuer is not used: it is not a public key',
-    'a key of a trusted issuer is not used: it shares its kid with another one',
-  ])
+/** Each is an answer of the issuer: it has no key that a token could be verified with. */
+const withdrawals: Record<string, object[]> = {
+  'no key': [],
+  'no public key': [{ kty: 'oct', k: 'AAAA', kid: 'first' }],
+  'no key for signatures': [{ ...jwk('first'), use: 'enc' }],
+  'no key of a trusted algorithm': [
+    {
+      ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
+      kid: 'first',
+    },
+  ],
+}
+
+t.test('A13: keys that an issuer has withdrawn are refused, as soon as it is asked', async (t) => {
+  for (const [label, keys] of Object.entries(withdrawals)) {
+    const { endpoint, time, warnings, outcome } = await setUp(t)
+    const { keys: before } = endpoint
+    endpoint.keys = keys
+    t.equal(await outcome('first'), 'service_unavailable', `${label}: before there was ever one`)
+    endpoint.keys = before
+    time.now += 1_000
+    t.equal(await outcome('first'), 'found', label)
+
+    endpoint.keys = keys
+    time.now += 600_001
+    t.equal(await outcome('first'), 'key', label)
+    t.equal(warnings.filter((message) => /withdrawn all its keys/.test(message)).length, 1, label)
+    for (let minute = 0; minute < 12; minute++) {
+      time.now += 60_000
+      t.equal(await outcome('first'), 'key', label)
+    }
+    endpoint.keys = before
+    time.now += 1_000
+    t.equal(await outcome('first'), 'found', `${label}: and back again`)
+  }
 })
+
+t.test(
+  'A13: keys older than an hour and ten minutes are not used, however long the endpoint is down',
+  async (t) => {
+    const { endpoint, time, outcome, cache } = await setUp(t)
+    const used = token('first')
+    await cache.verifyingKey(used)
+    t.ok(cache.stillVerifies(used))
+    endpoint.answer = (_, response) => response.writeHead(500).end()
+    let minutes = 0
+    for (; minutes < 69; minutes++) {
+      time.now += 60_000
+      t.equal(await outcome('first'), 'found', `${minutes + 1} minutes`)
+      t.equal(await outcome('unknown'), 'key')
+    }
+    t.ok(cache.stillVerifies(used))
+    time.now += 60_001
+    t.notOk(cache.stillVerifies(used), 'nor for a token that verified before')
+    for (const kid of ['first', 'unknown']) t.equal(await outcome(kid), 'service_unavailable', kid)
+    endpoint.answer = undefined
+    time.now += 1_000
+    t.equal(await outcome('first'), 'found', 'heals')
+    t.equal(await outcome('unknown'), 'key')
+  },
+)
+
+t.test('A08: the algorithm of a token selects among the keys of its kid', async (t) => {
+  const { endpoint, pemOf } = await setUp(t, ['EdDSA', 'ES256'])
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey
+  endpoint.keys = [jwk('first'), { ...ec.export({ format: 'jwk' }), kid: 'first' }, ...endpoint.keys]
+  t.equal(await pemOf('first', 'ES256'), ec.export({ type: 'spki', format: 'pem' }))
+  t.equal(await pemOf('first', 'EdDSA'), 'key', 'two keys of this algorithm')
+})
+
+t.test(
+  'A08: of two keys with one kid and algorithm none is used, and an ignored key is told of once',
+  async (t) => {
+    const { endpoint, time, warnings, outcome } = await setUp(t)
+    endpoint.keys = [jwk('twin'), jwk('twin'), jwk('single'), { kty: 'oct', k: 'AAAA', kid: 'mac' }]
+    t.equal(await outcome('single'), 'found')
+    time.now += 2_000
+    for (const kid of ['twin', 'mac']) t.equal(await outcome(kid), 'key', 'refused')
+    t.same(warnings.sort(), [
+      'a key of a trusted issuer is not used: it is not a public key',
+      'a key of a trusted issuer is not used: it shares its kid and algorithm with another one',
+    ])
+  },
+)
