@@ -390,12 +390,6 @@ function urlFaults(variables: Variables): string[] {
   return faults
 }
 
-function isUrl(text: string, protocols: string[]): boolean {
-  if (!URL.canParse(text)) return false
-  const url = new URL(text)
-  return protocols.includes(url.protocol) && !url.search && !url.hash && !url.username && !url.password
-}
-
 /**
  * An origin as a browser sends it (RFC 6454 section 6.2): scheme, host and port and nothing else. Those of web views
  * and extensions have a scheme of their own, for which the URL standard has no origin; `file:` has none anywhere.
