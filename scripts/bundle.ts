@@ -1,14 +1,6 @@
 import { rmSync } from 'node:fs'
 import { build } from 'esbuild'
-
-/** What finds its own binary, or files, beside itself. */
-const unbundled = [
-  '@electric-sql/pglite',
-  '@zxcvbn-ts/language-common',
-  'argon2',
-  'bcrypt',
-  'fs-native-extensions',
-]
+import { unbundled } from './unbundled.ts'
 
 /**
  * Puts the service, and the packages that can be, into a few files: finding and loading some 1,200 modules one by one
