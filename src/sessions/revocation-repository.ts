@@ -51,7 +51,8 @@ export async function endSessionsWhere(
 
 /**
  * Revokes every token of a user that names no session and was issued until `issuedUntil`. However often, it leaves one
- * row: a trigger merges them, keeping the latest times.
+ * row: a trigger merges them, keeping the latest times. A repetition within the second writes nothing, since versions
+ * of one row that cannot be removed yet would make each later statement slower.
  */
 export async function revokeOwnedTokens(
   db: Db,
@@ -59,16 +60,34 @@ export async function revokeOwnedTokens(
   life: TokenLife,
   issuedUntil: number,
 ): Promise<Revocation[]> {
-  const rows = await db
+  const until = sql<string>`to_timestamp(${issuedUntil})`
+  const remembered = life.seconds + marginSeconds
+  await db
     .insertInto('revocations')
-    .values({
-      user_id: owner,
-      issued_until: sql<string>`to_timestamp(${issuedUntil})`,
-      ends_at: tokensEnd({ ...life, now: Math.max(life.now, issuedUntil) }),
-    })
-    .returning(columns)
+    .columns(['user_id', 'issued_until', 'ends_at'])
+    .expression(
+      db
+        .selectNoFrom([
+          sql<string>`${owner}::text`.as('user_id'),
+          until.as('issued_until'),
+          tokensEnd({ ...life, now: Math.max(life.now, issuedUntil) }).as('ends_at'),
+        ])
+        .where((eb) =>
+          eb.not(
+            eb.exists(
+              eb
+                .selectFrom('revocations')
+                .select('id')
+                .where('user_id', '=', owner)
+                .where('issued_until', '>=', until)
+                .where('ends_at', '>=', sql<string>`${until} + make_interval(secs => ${remembered})`),
+            ),
+          ),
+        ),
+    )
     .execute()
-  return rows.map(toRevocation)
+  // In any case: another instance may have written the row, and this one not have heard of it yet.
+  return [{ user: owner, at: issuedUntil, endsAt: Math.ceil(issuedUntil + remembered) }]
 }
 
 /**

@@ -76,7 +76,9 @@ export class Revocations {
    */
   issuedByNow(issuer: string, asking?: number): number {
     const now = this.#clock()
-    return Math.max(now + this.#issuerClocks.ahead(issuer, now) + restOfSecond, asking ?? 0)
+    // The database keeps milliseconds.
+    const asked = Math.ceil((asking ?? 0) * 1000) / 1000
+    return Math.max(now + this.#issuerClocks.ahead(issuer, now) + restOfSecond, asked)
   }
 
   /**

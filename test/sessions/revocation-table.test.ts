@@ -35,6 +35,29 @@ for (const algorithm of ['HS256', 'EdDSA']) {
   })
 }
 
+t.test('logouts within one second write once, and refuse what the last one has to', async (t) => {
+  let now = Math.floor(Date.now() / 1000)
+  const { app, alice } = await twoUsers(t, { clock: () => now })
+  const written = async () => {
+    await alice.call('POST', '/api/auth/logout', { scope: 'others' })
+    const { rows } = await sql<{ id: number }>`select id from revocations`.execute(app.db)
+    return rows.map(({ id }) => id)
+  }
+  const first = await written()
+  t.equal(first.length, 1)
+  t.same(await written(), first)
+  now += 1
+  const next = await written()
+  t.equal(next.length, 1)
+  t.not(next[0], first[0])
+  const token = mint(
+    { typ: 'JWT' },
+    { iss: undefined, sid: undefined, sub: alice.id, iat: now, exp: now + 60 },
+  )
+  const headers = { authorization: `Bearer ${token}` }
+  t.equal((await app.inject({ url: '/api/auth/me', headers })).statusCode, 401)
+})
+
 t.test('rows by hand are merged: the newest is left, with the latest times', async (t) => {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
@@ -90,7 +113,7 @@ t.test('a token that is ahead of the clock does not survive its own logout', asy
     mint({ typ: 'JWT' }, { iss: undefined, sid: undefined, sub, iat: now + ahead, exp: now + 900 })
   const ask = async (token: string, method: 'GET' | 'POST', url: string) =>
     (await app.inject({ method, url, headers: { authorization: `Bearer ${token}` } })).statusCode
-  for (const ahead of [0, 0.5, 5, 29]) {
+  for (const ahead of [0, 0.5, 5, 20.0004, 29]) {
     const [one, other] = [token(`alice-${ahead}`, ahead), token(`bob-${ahead}`, ahead)]
     t.equal(await ask(one, 'GET', '/api/auth/sessions'), 200, `${ahead}`)
     t.equal(await ask(one, 'POST', '/api/auth/logout'), 204)
