@@ -40,7 +40,7 @@ interface Rule {
 
 const rules: Record<Access, Rule> = {
   public: {},
-  optional: { onRequest: authenticateIfPossible },
+  optional: { onRequest: authenticateIfPossible, preHandler: forgetIfEnded },
   user: { onRequest: authenticate, preHandler: grantOwn },
   owner: { onRequest: authenticate, preHandler: grantOwned },
 }
@@ -121,11 +121,24 @@ async function authenticate(request: FastifyRequest): Promise<void> {
   try {
     await request.authenticateToken()
   } catch (error) {
-    if (error instanceof Problem) throw error
-    const reason = error instanceof TokenRefused ? error.reason : 'signature'
-    const challenge = reason === 'missing' ? 'Bearer' : 'Bearer error="invalid_token"'
-    throw new Problem('unauthorized', { reason, cause: error, headers: { 'www-authenticate': challenge } })
+    throw refusalOf(error)
   }
+}
+
+/** The same once the body is there, which its sender may have taken any time for. */
+function assertStillLive(request: FastifyRequest): void {
+  try {
+    request.assertTokenStillLive()
+  } catch (error) {
+    throw refusalOf(error)
+  }
+}
+
+function refusalOf(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  const reason = error instanceof TokenRefused ? error.reason : 'signature'
+  const challenge = reason === 'missing' ? 'Bearer' : 'Bearer error="invalid_token"'
+  return new Problem('unauthorized', { reason, cause: error, headers: { 'www-authenticate': challenge } })
 }
 
 async function authenticateIfPossible(request: FastifyRequest): Promise<void> {
@@ -134,11 +147,21 @@ async function authenticateIfPossible(request: FastifyRequest): Promise<void> {
   })
 }
 
+async function forgetIfEnded(request: FastifyRequest): Promise<void> {
+  try {
+    request.assertTokenStillLive()
+  } catch {
+    request.user = null
+  }
+}
+
 async function grantOwn(request: FastifyRequest): Promise<void> {
+  assertStillLive(request)
   request[granted] = ownerOf(verified(request))
 }
 
 async function grantOwned(request: FastifyRequest): Promise<void> {
+  assertStillLive(request)
   const { user_id: userId } = request.params as { user_id: string }
   request[granted] = assertOwned(verified(request), userId)
 }

@@ -5,6 +5,7 @@ import type { Clock } from '../src/clock.ts'
 import { headerValues } from '../src/raw-headers.ts'
 import { accessTokenType } from '../src/tokens/access-token.ts'
 import { bearerToken } from '../src/tokens/bearer.ts'
+import { checkExpiry } from '../src/tokens/claims.ts'
 import type { Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { parseToken, type UnverifiedToken } from '../src/tokens/jws.ts'
 import type { Principal } from '../src/tokens/owner.ts'
@@ -49,6 +50,11 @@ declare module 'fastify' {
      * verified before. For guards.
      */
     authenticateToken(): Promise<void>
+    /**
+     * Throws where the token of `request.user` has expired or been revoked since: a body can take longer to arrive
+     * than a session to end. For guards.
+     */
+    assertTokenStillLive(): void
     [unverified]: Claimed | null
   }
 }
@@ -128,6 +134,12 @@ export default fp<JwtOptions>(
       const issuer = token && issuers.of(token)
       if (token && issuer?.keys.stillVerifies(token)) this.user = admit({ token, issuer })
       else await this.jwtVerify()
+    })
+
+    app.decorateRequest('assertTokenStillLive', function (this: FastifyRequest) {
+      if (!this.user) return
+      checkExpiry(this.user.expiresAt, clock())
+      assertLive(this.user)
     })
   },
   { name: 'latchkey-jwt', fastify: '5.x' },

@@ -14,7 +14,7 @@ declare module 'fastify' {
 }
 
 interface SessionOptions {
-  readonly policy: SessionPolicy
+  readonly policy: Omit<SessionPolicy, 'clock'>
   readonly clock: Clock
   readonly listen: Listen | undefined
   readonly pollSeconds: number
@@ -24,7 +24,7 @@ interface SessionOptions {
 export default fp<SessionOptions>(
   async (app, { policy, clock, listen, pollSeconds }) => {
     const revocations = new Revocations(clock)
-    app.decorate('sessionPolicy', policy)
+    app.decorate('sessionPolicy', { ...policy, clock })
     app.decorate('revocations', revocations)
 
     const onError = (err: unknown) => app.log.warn({ err }, 'revocations could not be read; trying again')

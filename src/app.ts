@@ -147,6 +147,7 @@ export async function buildApp(
       ...config.sessions,
       accessTokenSeconds: config.accessTokenSeconds,
       foreignTokenSeconds: config.foreignTokenSeconds,
+      sharedSecret: config.algorithm === 'HS256',
       refreshKeys: refreshKeys(config.secretKey, config.previousSecretKey),
     },
     clock,

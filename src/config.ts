@@ -130,7 +130,7 @@ export interface Config {
   readonly audience: string
   /** Whose tokens are accepted besides our own, and those of who shares our secret. */
   readonly trustedIssuers: readonly JwksIssuer[]
-  /** To which a token that was not made here may live from now. */
+  /** Longest life, from `iat` to `exp`, of a token that was not made here. */
   readonly foreignTokenSeconds: number
   readonly accessTokenSeconds: number
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }

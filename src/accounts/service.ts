@@ -6,9 +6,8 @@ import { findKept, keep, tryLockKey } from '../idempotency/repository.ts'
 import { deleteTokens } from '../mail/one-time-token-repository.ts'
 import { Problem } from '../problem.ts'
 import { type Consequences, committing } from '../sessions/committing.ts'
-import { endOwnedSessionsIn, type WhichSessions } from '../sessions/ending.ts'
+import { endOwnedSessionsIn, revokeForeignTokensIn, type WhichSessions } from '../sessions/ending.ts'
 import { type Client, lockUser } from '../sessions/repository.ts'
-import { revokeOwnedTokens } from '../sessions/revocation-repository.ts'
 import { openSession, type SessionDeps, type SignedIn } from '../sessions/service.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { Blocklist } from './blocklist.ts'
@@ -215,12 +214,10 @@ export async function deleteAccount(
 /** Ends sessions, and every token of the owner's that was issued until now and belongs to no session. */
 export async function endAccess(
   trx: Trx,
-  { sessionPolicy }: AccountDeps,
+  deps: AccountDeps,
   ending: { owner: OwnerId; which: WhichSessions; ip: string },
   consequences: Consequences,
 ): Promise<void> {
-  await endOwnedSessionsIn(trx, sessionPolicy, ending, consequences)
-  consequences.revoked.push(
-    ...(await revokeOwnedTokens(trx, ending.owner, sessionPolicy.foreignTokenSeconds)),
-  )
+  await endOwnedSessionsIn(trx, deps.sessionPolicy, ending, consequences)
+  await revokeForeignTokensIn(trx, deps, ending, consequences)
 }

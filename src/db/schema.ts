@@ -41,7 +41,11 @@ export interface RevocationsTable {
   session_id: string | null
   user_id: string | null
   created_at: Timestamp
+  /** By the clock of the process that verifies tokens; created_at where null, as by hand. */
+  issued_until: ColumnType<string | null, string | null | undefined, never>
   ends_at: TimestampByExpression
+  /** Of the transaction that changed it last. */
+  xid: ColumnType<string, never, never>
 }
 
 export interface SecurityEventsTable {

@@ -1,9 +1,10 @@
 import type { Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
-import type { OwnerId } from '../tokens/owner.ts'
+import { sharedSecretIssuer } from '../tokens/foreign-token.ts'
+import { issuerOf, type OwnerId, type Principal } from '../tokens/owner.ts'
 import { type Consequences, committing } from './committing.ts'
-import { endSessionsWhere, revokeOwnedTokens } from './revocation-repository.ts'
-import type { Revocation } from './revocations.ts'
+import { accessTokenLife, endSessionsWhere, revokeOwnedTokens } from './revocation-repository.ts'
+import type { Revocation, Revocations } from './revocations.ts'
 import type { SessionDeps, SessionPolicy } from './service.ts'
 
 /** Which of an owner's sessions. An id that is none of them names none. */
@@ -44,15 +45,16 @@ export type LogOutScope = 'current' | 'others' | 'all'
  */
 export async function logOut(
   deps: SessionDeps,
-  { owner, sid, ip }: { owner: OwnerId; sid: string | undefined; ip: string },
+  { owner, caller, ip }: { owner: OwnerId; caller: Principal; ip: string },
   scope: LogOutScope,
 ): Promise<void> {
+  const { sid, issuedAt } = caller
   const which = { current: { only: sid ?? '' }, others: { except: sid ?? '' }, all: 'all' } as const
   await committing(deps, async (trx, consequences) => {
     await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which: which[scope], ip }, consequences)
     if (sid === undefined ? scope === 'others' : scope === 'current') return
-    const { foreignTokenSeconds } = deps.sessionPolicy
-    consequences.revoked.push(...(await revokeOwnedTokens(trx, owner, foreignTokenSeconds)))
+    const asking = sid === undefined ? issuedAt : undefined
+    await revokeForeignTokensIn(trx, deps, { owner, asking }, consequences)
     // Of a caller with a session it is not known whether there are such tokens at all.
     if (sid === undefined) consequences.events.push({ event: 'tokens_revoked', userId: owner, ip })
   })
@@ -61,11 +63,11 @@ export async function logOut(
 /** As part of a larger change. */
 export async function endOwnedSessionsIn(
   trx: Trx,
-  { accessTokenSeconds }: SessionPolicy,
+  policy: SessionPolicy,
   { owner, which, ip }: { owner: OwnerId; which: WhichSessions; ip: string },
   consequences: Consequences,
 ): Promise<void> {
-  const ended = await endSessionsWhere(trx, accessTokenSeconds, (eb) =>
+  const ended = await endSessionsWhere(trx, accessTokenLife(policy), (eb) =>
     eb.and([
       eb('user_id', '=', owner),
       ...(which !== 'all' && 'only' in which ? [eb('id', '=', which.only)] : []),
@@ -73,6 +75,25 @@ export async function endOwnedSessionsIn(
     ]),
   )
   noteEnded(consequences, ended, { userId: owner, ip })
+}
+
+/**
+ * Revokes every token of the owner's that was issued until now and names no session, as part of a larger change.
+ * Nothing is written where no such token is accepted: a user could fill the table with what refuses none.
+ */
+export async function revokeForeignTokensIn(
+  trx: Trx,
+  {
+    sessionPolicy: { sharedSecret, foreignTokenSeconds, clock },
+    revocations,
+  }: { readonly sessionPolicy: SessionPolicy; readonly revocations: Revocations },
+  { owner, asking }: { readonly owner: OwnerId; readonly asking?: number | undefined },
+  { revoked }: Consequences,
+): Promise<void> {
+  const issuer = issuerOf(owner) ?? (sharedSecret ? sharedSecretIssuer : undefined)
+  if (issuer === undefined) return
+  const life = { seconds: foreignTokenSeconds, now: clock() }
+  revoked.push(...(await revokeOwnedTokens(trx, owner, life, revocations.issuedByNow(issuer, asking))))
 }
 
 /** Leaves what is to be told of sessions that have ended. */

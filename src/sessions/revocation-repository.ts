@@ -2,86 +2,97 @@ import { type ExpressionBuilder, type RawBuilder, type Selectable, sql } from 'k
 import type { Database, Db, RevocationsTable } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { Revocation } from './revocations.ts'
+import type { SessionPolicy } from './service.ts'
 
-/** What PostgreSQL's NOTIFY carries revocations on. */
+/** What PostgreSQL's NOTIFY carries revocations on; a trigger on the table sends them. */
 export const revocationChannel = 'latchkey_revocations'
 
 /** Added to a token's lifetime: the skew that verification tolerates, and as much for the database's clock. */
 const marginSeconds = 60
 
-type RevocationRow = Pick<Selectable<RevocationsTable>, 'session_id' | 'user_id' | 'created_at' | 'ends_at'>
+type RevocationRow = Pick<
+  Selectable<RevocationsTable>,
+  'session_id' | 'user_id' | 'created_at' | 'issued_until' | 'ends_at'
+>
 
-const columns = ['session_id', 'user_id', 'created_at', 'ends_at'] as const
+const columns = ['session_id', 'user_id', 'created_at', 'issued_until', 'ends_at'] as const
 
-/** When the last token that lives for `seconds` and was issued until now will have expired. */
-function tokensEnd(seconds: number): RawBuilder<string> {
-  return sql<string>`now() + make_interval(secs => ${seconds + marginSeconds})`
+/** A token's life in seconds, and the time of the process that verifies it: the database's clock may be behind. */
+export interface TokenLife {
+  readonly seconds: number
+  /** Seconds since the epoch. */
+  readonly now: number
 }
 
-/** The message is the row, so that who hears it needs no query. */
-const announce = sql`pg_notify(${revocationChannel}, json_build_object(
-  'session_id', session_id, 'user_id', user_id, 'created_at', created_at, 'ends_at', ends_at)::text)`
+export function accessTokenLife({ accessTokenSeconds, clock }: SessionPolicy): TokenLife {
+  return { seconds: accessTokenSeconds, now: clock() }
+}
 
-/**
- * Ends sessions and revokes their access tokens, in one statement: neither happens without the other, and the
- * other instances hear of it when it commits.
- */
+/** When the last token of that life that was issued until now will have expired. */
+function tokensEnd({ seconds, now }: TokenLife): RawBuilder<string> {
+  return sql<string>`greatest(now(), to_timestamp(${now})) + make_interval(secs => ${seconds + marginSeconds})`
+}
+
+/** Ends sessions and revokes their access tokens, in one statement: neither happens without the other. */
 export async function endSessionsWhere(
   db: Db,
-  accessTokenSeconds: number,
+  life: TokenLife,
   which: (eb: ExpressionBuilder<Database, 'sessions'>) => ReturnType<typeof eb.and>,
 ): Promise<Revocation[]> {
   const rows = await db
     .with('ended', (qb) => qb.deleteFrom('sessions').where(which).returning('id'))
-    .with('revoked', (qb) =>
-      qb
-        .insertInto('revocations')
-        .columns(['session_id', 'ends_at'])
-        .expression(qb.selectFrom('ended').select(['id', tokensEnd(accessTokenSeconds).as('ends_at')]))
-        .returning(columns),
-    )
-    .selectFrom('revoked')
-    .select(columns)
-    .select(announce.as('announced'))
+    .insertInto('revocations')
+    .columns(['session_id', 'ends_at'])
+    .expression((eb) => eb.selectFrom('ended').select(['id', tokensEnd(life).as('ends_at')]))
+    .returning(columns)
     .execute()
   return rows.map(toRevocation)
 }
 
 /**
- * Revokes every token of a user that was issued until now and names no session: a trusted issuer's.
- * @param lifetime seconds to which such a token may live
+ * Revokes every token of a user that names no session and was issued until `issuedUntil`. However often, it leaves one
+ * row: a trigger merges them, keeping the latest times. A repetition within the second writes nothing, since versions
+ * of one row that cannot be removed yet would make each later statement slower.
  */
-export async function revokeOwnedTokens(db: Db, owner: OwnerId, lifetime: number): Promise<Revocation[]> {
-  const rows = await db
-    .with('revoked', (qb) =>
-      qb
-        .insertInto('revocations')
-        .values({ user_id: owner, ends_at: tokensEnd(lifetime) })
-        .returning(columns),
+export async function revokeOwnedTokens(
+  db: Db,
+  owner: OwnerId,
+  life: TokenLife,
+  issuedUntil: number,
+): Promise<Revocation[]> {
+  const until = sql<string>`to_timestamp(${issuedUntil})`
+  const remembered = life.seconds + marginSeconds
+  await db
+    .insertInto('revocations')
+    .columns(['user_id', 'issued_until', 'ends_at'])
+    .expression(
+      db
+        .selectNoFrom([
+          sql<string>`${owner}::text`.as('user_id'),
+          until.as('issued_until'),
+          tokensEnd({ ...life, now: Math.max(life.now, issuedUntil) }).as('ends_at'),
+        ])
+        .where((eb) =>
+          eb.not(
+            eb.exists(
+              eb
+                .selectFrom('revocations')
+                .select('id')
+                .where('user_id', '=', owner)
+                .where('issued_until', '>=', until)
+                .where('ends_at', '>=', sql<string>`${until} + make_interval(secs => ${remembered})`),
+            ),
+          ),
+        ),
     )
-    .selectFrom('revoked')
-    .select(columns)
-    .select(announce.as('announced'))
     .execute()
-  return rows.map(toRevocation)
-}
-
-/** Those that can still refuse a token; with `sinceSeconds`, only those made in that time. */
-export async function liveRevocations(db: Db, sinceSeconds?: number): Promise<Revocation[]> {
-  const rows = await db
-    .selectFrom('revocations')
-    .select(columns)
-    .where('ends_at', '>', sql<string>`now()`)
-    .$if(sinceSeconds !== undefined, (query) =>
-      query.where('created_at', '>', sql<string>`now() - make_interval(secs => ${sinceSeconds})`),
-    )
-    .execute()
-  return rows.map(toRevocation)
+  // In any case: another instance may have written the row, and this one not have heard of it yet.
+  return [{ user: owner, at: issuedUntil, endsAt: Math.ceil(issuedUntil + remembered) }]
 }
 
 /**
- * Reads what {@link announce} sent.
- * @returns undefined for anything else: every role of the database can send on the channel
+ * Reads a message of the channel.
+ * @returns undefined for anything but a row: the trigger's message of many, or what any role of the database sends
  */
 export function parseAnnouncement(payload: string): Revocation | undefined {
   try {
@@ -93,15 +104,18 @@ export function parseAnnouncement(payload: string): Revocation | undefined {
 }
 
 function isRow(value: unknown): value is RevocationRow {
-  const { session_id, user_id, created_at, ends_at } = (value ?? {}) as Record<string, unknown>
+  const { session_id, user_id, created_at, issued_until, ends_at } = (value ?? {}) as Record<string, unknown>
   const hasOneSubject = (session_id === null) !== (user_id === null)
-  return hasOneSubject && typeof (session_id ?? user_id) === 'string' && isTime(created_at) && isTime(ends_at)
+  const isDated = [created_at, issued_until ?? created_at, ends_at].every(isTime)
+  return hasOneSubject && typeof (session_id ?? user_id) === 'string' && isDated
 }
 
 const isTime = (value: unknown) => typeof value === 'string' && !Number.isNaN(Date.parse(value))
 
-function toRevocation({ session_id, user_id, created_at, ends_at }: RevocationRow): Revocation {
-  const endsAt = Math.ceil(Date.parse(ends_at) / 1000)
+const seconds = (time: string) => Date.parse(time) / 1000
+
+function toRevocation({ session_id, user_id, created_at, issued_until, ends_at }: RevocationRow): Revocation {
+  const endsAt = Math.ceil(seconds(ends_at))
   if (session_id !== null) return { session: session_id, endsAt }
-  return { user: user_id as string, at: Math.floor(Date.parse(created_at) / 1000), endsAt }
+  return { user: user_id as string, at: seconds(issued_until ?? created_at), endsAt }
 }

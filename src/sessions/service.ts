@@ -1,4 +1,5 @@
 import { findUser, type User } from '../accounts/users.ts'
+import type { Clock } from '../clock.ts'
 import type { Db, Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import { type CommitDeps, type Consequences, committing } from './committing.ts'
@@ -14,13 +15,17 @@ import {
   rotateSession,
   type Session,
 } from './repository.ts'
-import { endSessionsWhere } from './revocation-repository.ts'
+import { accessTokenLife, endSessionsWhere } from './revocation-repository.ts'
 
 /** How long sessions and what they give live, and the keys of their refresh tokens. */
 export interface SessionPolicy extends Lifetimes {
   readonly accessTokenSeconds: number
-  /** To which a token that names no session may live. */
+  /** Longest life of a token that names no session, from its issue. */
   readonly foreignTokenSeconds: number
+  /** Whether tokens under a shared secret are accepted, which may name any user. */
+  readonly sharedSecret: boolean
+  /** The one that tokens are verified by. */
+  readonly clock: Clock
   readonly refreshKeys: RefreshKeys
 }
 
@@ -62,7 +67,7 @@ export async function openSession(
   // Counting and inserting under the lock: of 50 logins at once, the cap still holds. And a login that was
   // verified while the password changed must not outlive the change.
   if ((await lockUser(trx, userId)) !== passwordHash) return undefined
-  const surplus = await endSessionsWhere(trx, policy.accessTokenSeconds, (eb) =>
+  const surplus = await endSessionsWhere(trx, accessTokenLife(policy), (eb) =>
     eb.and([
       eb('user_id', '=', userId),
       eb(
@@ -119,7 +124,7 @@ async function endStolenSession(
   ip: string,
 ): Promise<void> {
   await committing(deps, async (trx, { revoked, events, notices }) => {
-    const ended = await endSessionsWhere(trx, deps.sessionPolicy.accessTokenSeconds, (eb) =>
+    const ended = await endSessionsWhere(trx, accessTokenLife(deps.sessionPolicy), (eb) =>
       eb.and([eb('id', '=', id)]),
     )
     revoked.push(...ended)

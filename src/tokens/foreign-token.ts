@@ -18,7 +18,7 @@ export function issuerWeakness(issuer: string): string | undefined {
 /** What is asked of every foreign token. */
 export interface ForeignTokenPolicy {
   readonly audience: string
-  /** Seconds from now to which one may live: as long as its revocation has to be remembered. */
+  /** Seconds from `iat` to `exp` at most: as long as its revocation is remembered. */
   readonly longestLifetime: number
 }
 
@@ -90,9 +90,10 @@ function checkSubjectAndTimes(
   longestLifetime: number,
 ): string {
   if (typeof sub !== 'string' || !subject.test(sub)) throw new TokenRefused('subject')
-  if (checkExpiry(exp, now) > now + longestLifetime) throw new TokenRefused('expired')
+  const expiresAt = checkExpiry(exp, now)
   checkNotBefore(nbf, now)
-  if (iat !== undefined) checkIssuedAt(iat, now)
+  // By its whole life and not by what is left of it: a logout is forgotten while less than that is left.
+  if (expiresAt - checkIssuedAt(iat, now) > longestLifetime) throw new TokenRefused('lifetime')
   return sub
 }
 

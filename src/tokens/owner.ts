@@ -57,6 +57,12 @@ export function subjectOf(userId: string): string {
   return userId.slice(userId.indexOf(' ') + 1)
 }
 
+/** The trusted issuer that a user is of; undefined for one who is known by `sub` alone. */
+export function issuerOf(userId: string): string | undefined {
+  const space = userId.indexOf(' ')
+  return space === -1 ? undefined : userId.slice(0, space)
+}
+
 /** The owner to whom a one-time token was mailed, once it is used up. */
 export function ownerByMail(token: UsedToken): OwnerId {
   return token.user_id as OwnerId

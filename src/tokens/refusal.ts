@@ -13,6 +13,7 @@ export type RefusalReason =
   | 'expired'
   | 'not_yet_valid'
   | 'issued_at'
+  | 'lifetime'
   | 'revoked'
   | 'signature'
 

@@ -23,7 +23,7 @@ export interface Trust {
   /** Origin of a Better Auth server with its JWT plugin. */
   readonly betterAuthUrl?: string
   readonly trustedIssuers?: readonly JwksIssuer[]
-  /** Seconds from now to which a token may live that is not a Latchkey's; unbounded unless said. */
+  /** Seconds from `iat` to `exp` that a token may live that is not a Latchkey's; unbounded unless said. */
   readonly longestForeignLifetime?: number
 }
 

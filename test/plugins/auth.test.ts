@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { type LatchkeyAuthOptions, latchkeyAuth } from '../../plugins/auth.ts'
@@ -20,8 +21,15 @@ async function foreignApp(
   app.get('/', { config: { access: 'public' } }, async () => ({ hello: 'world' }))
   app.get('/me', { config: { access: 'user' } }, async ({ user, caller, owner }) => ({ user, caller, owner }))
   app.get('/api/:user_id/things', { config: { access: 'owner' } }, async ({ owner }) => [owner])
-  const ask = (url: string, token?: string) =>
-    app.inject({ url, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } })
+  const ask = (url: string, token?: string, payload?: Readable) =>
+    app.inject({
+      url,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(payload ? { 'content-type': 'application/json' } : {}),
+      },
+      ...(payload ? { method: 'POST' as const, payload } : {}),
+    })
   return { app, ask }
 }
 
@@ -139,6 +147,26 @@ t.test('assertLive has the last word', async (t) => {
   t.same(reasons, [undefined, 'revoked'])
 })
 
+t.test('what assertLive says once the body has come counts too', async (t) => {
+  let ended = false
+  const { app, ask } = await foreignApp(t, () => {}, {
+    latchkeyUrl,
+    secret,
+    assertLive() {
+      if (ended) throw new Error('over')
+    },
+  })
+  app.post('/things', { config: { access: 'user' } }, async () => ({ done: true }))
+  async function* body(end: boolean) {
+    yield '{'
+    ended = end
+    yield '}'
+  }
+  const send = (end: boolean) => ask('/things', mint(), Readable.from(body(end)))
+  t.equal((await send(false)).statusCode, 200)
+  t.same(problemOf(await send(true)), unauthorized)
+})
+
 t.test('what is trusted is what the options say', async (t) => {
   const trusting = async (options: LatchkeyAuthOptions) => foreignApp(t, () => {}, options)
   await t.rejects(trusting({}), { message: 'there is no issuer to trust' })
@@ -171,7 +199,8 @@ t.test('what is trusted is what the options say', async (t) => {
   t.equal((await ask('/me', mint({}, { aud: 'things' }))).statusCode, 200)
   t.equal((await ask('/me', `  ${mint({}, { aud: 'things' })}`)).statusCode, 200, 'with more spaces')
 
-  const shared = { sub: 'someone', exp: goodClaims()['exp'] }
+  const { iat, exp } = goodClaims()
+  const shared = { sub: 'someone', iat, exp }
   const bySecret = await trusting({ secret })
   const answer = await bySecret.ask('/me', sign({ alg: 'HS256' }, shared))
   t.match(answer.json(), { owner: 'someone', user: { issuer: 'shared-secret' } })

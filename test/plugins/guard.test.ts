@@ -1,4 +1,6 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import { Readable } from 'node:stream'
+import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
+import { sql } from 'kysely'
 import t from 'tap'
 import { type Access, latchkeyAuth } from '../../plugins/auth.ts'
 import { problemOf, registeredRoutes, secret, testApp, twoUsers, unauthorized } from '../helper.ts'
@@ -143,6 +145,70 @@ t.test('a route whose declaration is missing or wrong stops the start', async (t
   await t.resolves(guarded({ url: '/a', access: 'public' }))
   await t.resolves(guarded({ url: '/a/::user_id', access: 'user' }), 'a colon is not a parameter')
   await t.resolves(guarded({ url: '/a/:user_ids', access: 'user' }), 'another parameter is not an owner')
+})
+
+t.test('B10: a session that ends while a body arrives is refused, on every kind of route', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, {
+    extend: (app) => {
+      app.post('/greeting', { config: { access: 'optional' } }, async ({ user }) => ({
+        sub: user?.sub ?? null,
+      }))
+    },
+  })
+  /** Sends a request whose body, which is read once its token is verified, ends when `end` has been done. */
+  async function slowly(
+    user: typeof alice,
+    method: string,
+    url: string,
+    body: object,
+    end: () => Promise<unknown>,
+  ) {
+    const [first = '', rest = ''] = JSON.stringify(body).split(/(?<=^.)/)
+    async function* chunks() {
+      yield first
+      await end()
+      yield rest
+    }
+    return user.call(method, url, Readable.from(chunks()), {
+      headers: { 'content-type': 'application/json' },
+    })
+  }
+  const routes: [string, string, object, number][] = [
+    ['POST', alice.tasks, { title: 'x' }, 201],
+    ['PATCH', '/api/auth/me', { name: 'x' }, 200],
+    ['POST', '/greeting', {}, 200],
+  ]
+  for (const [method, url, body, status] of routes) {
+    const live = await slowly(alice, method, url, body, async () => {})
+    t.equal(live.statusCode, status, `${method} ${url}`)
+  }
+  const logOut = () => alice.call('POST', '/api/auth/logout')
+  const answers = await Promise.all(
+    routes.map(([method, url, body]) => slowly(alice, method, url, body, logOut)),
+  )
+  t.same(
+    answers.map(({ statusCode }) => statusCode),
+    [401, 401, 200],
+  )
+  t.same(problemOf(answers[0] as LightMyRequestResponse), unauthorized)
+  t.equal(answers[0]?.headers['www-authenticate'], 'Bearer error="invalid_token"')
+  t.same(answers[2]?.json(), { sub: null })
+  t.equal((await slowly(bob, 'PATCH', '/api/auth/me', { name: 'y' }, logOut)).statusCode, 200)
+  const { rows } = await sql`select title from tasks where user_id = ${alice.id}`.execute(app.db)
+  t.same(rows, [{ title: 'x' }], 'nothing was done but before the logout')
+})
+
+t.test('a token that expires while a body arrives is refused', async (t) => {
+  let now = Math.floor(Date.now() / 1000)
+  const { alice } = await twoUsers(t, { clock: () => now })
+  async function* body() {
+    yield '{"name":'
+    now += 15 * 60 + 31
+    yield '"x"}'
+  }
+  const headers = { 'content-type': 'application/json' }
+  const answer = await alice.call('PATCH', '/api/auth/me', Readable.from(body()), { headers })
+  t.same(problemOf(answer), unauthorized)
 })
 
 t.test('optional reads a good token and never fails', async (t) => {

@@ -136,9 +136,10 @@ t.test('A17, A20 to A24: what the token of a trusted issuer must say', async (t)
   const { accepts, refuses } = await trusting(t, [issuer])
   const good: Record<string, unknown>[] = [
     { aud: ['x', 'tasks'] },
-    { iat: undefined },
+    { iat: now() - 3600 },
     { nbf: now() + 20 },
-    { exp: now() + 30 * 86_400 },
+    { exp: now() + 31 * 86_400 },
+    { iat: now() - 30 * 86_400, exp: now() + 86_400 },
     { sub: 'x'.repeat(255) },
     { sub: 'user_2NNEqL2nrIRdJ194ndJqAHwEfxC' },
   ]
@@ -162,7 +163,8 @@ t.test('A17, A20 to A24: what the token of a trusted issuer must say', async (t)
       now() + 32 * 86_400,
     ],
     nbf: [now() + 60, String(now()), null],
-    iat: [null, String(now()), now() + 60, -1],
+    // The last would outlive the memory of its logout.
+    iat: [undefined, null, String(now()), now() + 60, -1, now() - 31 * 86_400],
   }
   for (const [claim, values] of Object.entries(bad)) {
     for (const value of values) {
@@ -229,7 +231,10 @@ t.test('two issuers that call a user the same cannot reach the data of each othe
   const { call, app } = await trusting(t, [one, two])
   const path = `/api/${encodeURIComponent('auth0|5f7c8ec7c33c6c004bbafe82')}/tasks`
   const [first, second] = [one.mint({ email: 'a@example.com' }), two.mint({ email: 'a@example.com' })]
-  const shared = sign({ alg: 'HS256' }, { sub: 'auth0|5f7c8ec7c33c6c004bbafe82', exp: now() + 60 })
+  const shared = sign(
+    { alg: 'HS256' },
+    { sub: 'auth0|5f7c8ec7c33c6c004bbafe82', iat: now(), exp: now() + 60 },
+  )
   const made = await call(first, 'POST', path, { title: 'of the first' })
   t.match(made.json(), { user_id: 'auth0|5f7c8ec7c33c6c004bbafe82', title: 'of the first' })
 
@@ -259,8 +264,8 @@ t.test('the shared secret: who holds it may name any user here', async (t) => {
   const token = (
     claims: Record<string, unknown>,
     header: Record<string, unknown> = { alg: 'HS256', typ: 'JWT' },
-  ) => sign(header, { sub: 'QZ8mFDoeYtPcL3vW1nXsKbR5hJ7aG2uE', exp: now() + 900, ...claims })
-  await accepts(token({}), 'sub and exp')
+  ) => sign(header, { sub: 'QZ8mFDoeYtPcL3vW1nXsKbR5hJ7aG2uE', iat: now(), exp: now() + 900, ...claims })
+  await accepts(token({}), 'sub, iat and exp')
   await accepts(token({}, { alg: 'HS256', kid: 'whatever' }), 'no typ, a kid')
   await accepts(token({ iat: now(), email: 'a@example.com', role: 'user' }), 'more claims')
   await accepts(token({ aud: 'http://latchkey.test' }), 'for us')
@@ -271,7 +276,9 @@ t.test('the shared secret: who holds it may name any user here', async (t) => {
   for (const exp of [undefined, null, 'soon', now() - 31]) await refuses(token({ exp }), `exp ${exp}`)
   await refuses(token({ iss: null }), 'iss null')
   await refuses(token({ iss: 'http://other.test' }), 'an issuer that nobody trusts')
+  await refuses(token({ iat: undefined }), 'no iat')
   await refuses(token({ iat: now() + 60 }), 'issued in the future')
+  await refuses(token({ iat: now() - 60 * 86_400 }), 'issued for longer than a logout is remembered')
   for (const typ of ['at+jwt', 'rt+jwt', 'id+jwt', 7])
     await refuses(token({}, { alg: 'HS256', typ }), `typ ${typ}`)
   await refuses(token({}, { alg: 'HS512' }), 'another algorithm')

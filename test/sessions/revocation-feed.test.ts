@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import type { Listener } from '../../src/db/listen.ts'
 import { RevocationFeed } from '../../src/sessions/revocation-feed.ts'
@@ -6,12 +7,15 @@ import { Revocations } from '../../src/sessions/revocations.ts'
 import { migratedDatabase } from '../helper.ts'
 
 /** A feed that a test announces to, and that polls too late to matter. */
-async function listeningFeed(t: Test) {
+async function stoppedFeed(t: Test) {
   let reads = 0
+  let failing = 0
+  let failures = 0
   const db = (await migratedDatabase(t)).withPlugin({
     transformQuery: ({ node }) => node,
     async transformResult({ result }) {
       reads++
+      if (reads === failing) throw new Error('canceling statement due to statement timeout')
       return result
     },
   })
@@ -25,15 +29,35 @@ async function listeningFeed(t: Test) {
       return async () => {}
     },
     pollSeconds: 60,
-    onError: (error) => t.error(error),
+    onError: (error) => {
+      if (failing === 0) t.error(error)
+      failures++
+    },
   })
-  await feed.start()
   t.teardown(async () => {
     await feed.stop()
     await db.destroy()
   })
-  const announce = (payload: string) => listener?.onMessage(payload)
-  return { db, revocations, announce, reads: () => reads }
+  return {
+    db,
+    revocations,
+    feed,
+    announce: (payload: string) => listener?.onMessage(payload),
+    reconnect: () => listener?.onConnect(),
+    reads: () => reads,
+    /** Has the read of that number from now fail. @returns failures so far */
+    failAt: (read: number) => {
+      failing = reads + read
+      return () => failures
+    },
+  }
+}
+
+async function listeningFeed(t: Test) {
+  const stopped = await stoppedFeed(t)
+  await stopped.feed.start()
+  stopped.reconnect()
+  return stopped
 }
 
 const hour = 3_600_000
@@ -92,4 +116,42 @@ t.test('a flood of what is no announcement is answered by one reading at a time'
   announce('x')
   while (revocations.size === 0) await setImmediate()
   t.ok(reads() - before <= 5, `${reads() - before}`)
+})
+
+t.test('a page that fails is read again, and none before it', async (t) => {
+  const { db, revocations, feed, announce, failAt, reads } = await stoppedFeed(t)
+  await sql`insert into revocations (session_id, ends_at)
+    select 's' || n, now() + interval '1 hour' from generate_series(1, 9000) n`.execute(db)
+  const failures = failAt(3)
+  await feed.start()
+  t.equal(failures(), 1)
+  t.equal(revocations.size, 4_000, 'what was read is kept')
+  t.equal(revocations.current, false)
+  const before = reads()
+  announce('read')
+  while (!revocations.current) await setImmediate()
+  t.equal(revocations.size, 9_000)
+  t.equal(revocations.current, true)
+  // Three pages that were left, and what is new since.
+  t.equal(reads() - before, 4)
+})
+
+t.test('after a reconnect everything is read again, and no request waits for it', async (t) => {
+  const { db, revocations, announce, reconnect, reads } = await listeningFeed(t)
+  await sql`insert into revocations (session_id, ends_at)
+    select 's' || n, now() + interval '1 hour' from generate_series(1, 5000) n`.execute(db)
+  announce('read')
+  while (revocations.size < 5_000) await setImmediate()
+  // As a server that is behind has it: changed under a number that was read already.
+  await sql`alter table revocations disable trigger latchkey_stamp`.execute(db)
+  await sql`insert into revocations (session_id, ends_at, xid) values ('late', now() + interval '1 hour', '5')`.execute(
+    db,
+  )
+  await sql`alter table revocations enable trigger latchkey_stamp`.execute(db)
+  announce('read')
+  const before = reads()
+  reconnect()
+  t.equal(revocations.current, true)
+  while (revocations.size < 5_001) await setImmediate()
+  t.ok(reads() - before >= 4)
 })

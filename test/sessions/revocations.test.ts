@@ -48,12 +48,13 @@ t.test('J14: a clock that leaps and is set back brings no revoked token back', a
   time.now = 4600
   revocations.sweep()
   time.now = 1050
-  revocations.sweep()
+  t.equal(revocations.checkClock(), true)
   t.equal(outcome({ sid: 's1' }), 'service_unavailable', 'until everything is read again')
   revocations.apply([{ session: 's1', endsAt: 1100 }])
   revocations.heard(0)
   t.equal(outcome({ sid: 's1' }), 'revoked')
   t.equal(outcome({ sid: 's2' }), 'live')
+  t.equal(revocations.checkClock(), false)
 })
 
 t.test('a user is revoked for tokens without a session that are not newer', async (t) => {
@@ -67,6 +68,41 @@ t.test('a user is revoked for tokens without a session that are not newer', asyn
   t.equal(outcome({ issuedAt: 999, userId: 'bob' }), 'live')
   revocations.apply([{ user: 'alice', at: 900, endsAt: 1200 }])
   t.equal(outcome({ issuedAt: 1000 }), 'revoked', 'an older one that arrives late takes nothing back')
+})
+
+t.test('of several revocations in any order the latest times count', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  revocations.apply([
+    { user: 'alice', at: 1000, endsAt: 1100 },
+    { user: 'alice', at: 900, endsAt: 1200 },
+    { session: 's1', endsAt: 1200 },
+    { session: 's1', endsAt: 1100 },
+  ])
+  time.now = 1150
+  revocations.sweep()
+  t.equal(outcome({ issuedAt: 1000 }), 'revoked')
+  t.equal(outcome({ sid: 's1' }), 'revoked')
+})
+
+t.test('all that was issued until now covers this second, and an issuer whose clock is ahead', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  const revoke = (asking?: number) =>
+    revocations.apply([{ user: 'alice', at: revocations.issuedByNow('a', asking), endsAt: 9999 }])
+  t.equal(outcome({ issuer: 'a', issuedAt: 1000.9 }), 'live')
+  revoke()
+  t.equal(outcome({ issuer: 'a', issuedAt: 1000.9 }), 'revoked', 'a time with a fraction')
+  t.equal(outcome({ issuer: 'a', issuedAt: 1002 }), 'live')
+
+  t.equal(outcome({ issuer: 'a', issuedAt: 1025 }), 'live', 'a token shows that the clock is ahead')
+  t.equal(revocations.issuedByNow('b'), 1000.999, 'of that issuer only')
+  time.now = 1010
+  t.equal(outcome({ issuer: 'a', issuedAt: 1030 }), 'live')
+  revoke()
+  t.equal(outcome({ issuer: 'a', issuedAt: 1034 }), 'revoked', 'issued before, on another device')
+  t.equal(outcome({ issuer: 'a', issuedAt: 1037 }), 'live', 'issued afterwards')
+  time.now = 9000
+  t.equal(revocations.issuedByNow('a'), 9000.999, 'a clock that has been set right')
+  t.equal(revocations.issuedByNow('a', 9020), 9020, 'the token that asks, in any case')
 })
 
 t.test('J09: what cannot be known is refused, and not as a bad token', async (t) => {

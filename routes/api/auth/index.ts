@@ -144,7 +144,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { owner, caller } = request
-      const from = { owner, sid: caller.sid, ip: clientAddress(request) }
+      const from = { owner, caller, ip: clientAddress(request) }
       await logOut(request.services, from, request.body.scope ?? 'current')
       return reply.code(204).send(null)
     },
