@@ -10,6 +10,7 @@ import contract from '../plugins/contract/index.ts'
 import cors from '../plugins/cors.ts'
 import database from '../plugins/database.ts'
 import errors from '../plugins/errors.ts'
+import forwarding from '../plugins/forwarding.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
 import framing from '../plugins/framing.ts'
 import idempotency from '../plugins/idempotency.ts'
@@ -92,6 +93,7 @@ export async function buildApp(
 
   // Before any route, and the library of plugins/cors.ts has one: a route keeps the error handler that it found.
   await app.register(errors)
+  await app.register(forwarding)
   await app.register(connections)
   await app.register(requestLog)
   await app.register(securityHeaders)
