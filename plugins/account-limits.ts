@@ -1,7 +1,6 @@
 import fp from 'fastify-plugin'
 import { type AccountLimits, createAccountLimits, noAccountLimits } from '../src/accounts/limits.ts'
 import type { Budgets } from '../src/limits.ts'
-import { knownAddresses } from '../src/sessions/known-addresses.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -23,7 +22,6 @@ export default fp<{ readonly budgets: Budgets | false; readonly secret: string }
         counters: app.counters,
         budgets,
         secret,
-        knownAddresses: (userId) => knownAddresses(app.db, userId),
         onReached(counter, guess) {
           // At most one for each window.
           if (!app.firstTimes.isFirst(counter)) return

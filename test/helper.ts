@@ -69,6 +69,8 @@ tap.teardown(() => Promise.all(idle.map((pglite) => pglite.close())))
 const tables = [
   'users',
   'sessions',
+  'ended_sessions',
+  'password_resets',
   'tasks',
   'revocations',
   'security_events',

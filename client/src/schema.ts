@@ -35,7 +35,7 @@ export interface paths {
         put?: never;
         /**
          * Open a session
-         * @description One answer for every reason why it cannot be opened: no such account, another password. Only the right password is told that the address has to be verified first, where the service requires it. A user has 20 sessions at the most; with one more, the oldest ends.
+         * @description One answer for every reason why it cannot be opened: no such account, another password. Only the right password is told that the address has to be verified first, where the service requires it. A user has 20 sessions at the most; with one more, the oldest ends. A `refresh_token` that the device has had gives it a budget of wrong passwords of its own, so that strangers cannot keep its user out.
          */
         post: operations["logIn"];
         delete?: never;
@@ -518,6 +518,11 @@ export interface components {
              * @example password123
              */
             password: string;
+            /**
+             * @description The last one that this device has had of the account, of a session that may have ended: it shows that the device has logged in before. It opens nothing and is not used up; one that is not good changes nothing
+             * @example AZq9LzB3fzyUVbH2c3p0aAAAAAF1c2VkIGFzIGFuIGV4YW1wbGUgb2YgYSB0b2tlbg
+             */
+            refresh_token?: string;
         };
         Refresh: {
             /**
