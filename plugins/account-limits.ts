@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { type AccountLimits, createAccountLimits, noAccountLimits } from '../src/accounts/limits.ts'
+import { type AccountLimits, createAccountLimits } from '../src/accounts/limits.ts'
 import type { Budgets } from '../src/limits.ts'
 
 declare module 'fastify' {
@@ -8,14 +8,9 @@ declare module 'fastify' {
   }
 }
 
-/** `app.accountLimits`; with `budgets: false` it lets everything through. */
-export default fp<{ readonly budgets: Budgets | false; readonly secret: string }>(
+/** `app.accountLimits`. */
+export default fp<{ readonly budgets: Budgets; readonly secret: string }>(
   async (app, { budgets, secret }) => {
-    if (!budgets) {
-      app.decorate('accountLimits', noAccountLimits)
-      return
-    }
-
     app.decorate(
       'accountLimits',
       createAccountLimits({

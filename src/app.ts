@@ -97,7 +97,8 @@ export async function buildApp(
   await app.register(connections)
   await app.register(requestLog)
   await app.register(securityHeaders)
-  await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
+  const { budgets, addressLimits, redisUrl } = config
+  await app.register(rateLimit, { budgets, byAddress: addressLimits, redisUrl })
   await app.register(cors, { origins: config.corsOrigins })
   await app.register(framing)
   await app.register(validation)
@@ -108,7 +109,7 @@ export async function buildApp(
   await app.register(database, { db, prepare })
   await app.register(cleanUp)
   await app.register(securityEvents)
-  await app.register(accountLimits, { budgets: config.budgets, secret: config.secretKey })
+  await app.register(accountLimits, { budgets, secret: config.secretKey })
   await app.register(passwords, config.hashing)
   await app.register(blocklist, { enabled: config.passwordBlocklist, publicUrl: config.publicUrl })
   const style = { from: config.mail.from, appUrl: config.mail.appUrl, texts: english }

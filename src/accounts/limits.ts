@@ -27,11 +27,6 @@ export interface AccountLimits {
   guess(guess: Guess, verify: () => Promise<boolean>): Promise<boolean>
 }
 
-/** For `RATE_LIMITS=off`. */
-export const noAccountLimits: AccountLimits = {
-  guess: (_guess, verify) => verify(),
-}
-
 interface Options {
   readonly counters: Counters
   readonly budgets: Budgets

@@ -354,9 +354,18 @@ t.test('a limit that is reached is told once, without the address that was asked
   t.same(await app.db.selectFrom('security_events').select('id').where('user_id', 'is', null).execute(), [])
 })
 
-t.test('RATE_LIMITS=off turns these off too', async (t) => {
-  const app = await testApp(t, { env: { ...env, RATE_LIMITS: 'off' } })
-  t.same(tally(await guesses(app, 'nobody@example.com', max + 2)), { 401: max + 2 })
+t.test('RATE_LIMITS=off leaves these on, since no gateway can count them', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env: { ...env, RATE_LIMITS: 'off' } })
+  for (const email of [alice.email, 'nobody@example.com']) {
+    t.same(tally(await guesses(app, email, max + 2)), { 401: max, 429: 2 }, email)
+  }
+  const refused = await logIn(app, alice.email)
+  t.match(refused.headers, { 'ratelimit-limit': String(max), 'ratelimit-remaining': '0' })
+  const change = { current_password: 'a wrong guess', new_password: 'another password' }
+  for (let at = 0; at < max; at++)
+    t.equal((await bob.call('PUT', '/api/auth/password', change)).statusCode, 401)
+  t.equal((await bob.call('PUT', '/api/auth/password', change)).statusCode, 429)
+  t.equal((await bob.call('GET', bob.tasks)).headers['ratelimit-limit'], undefined, 'an address has none')
 })
 
 function limits(changed: Partial<Budgets> = {}) {
