@@ -50,6 +50,9 @@ export async function startFleet(
     PUBLIC_URL: publicUrl,
     ALGORITHM: algorithm,
     RATE_LIMITS: 'off',
+    // Many clients log in to few accounts at once, with the right password.
+    RATE_LIMIT_ACCOUNT: '9999999/1m',
+    RATE_LIMIT_PAIR: '9999999/1m',
     ACCESS_TOKEN_EXPIRE_MINUTES: '120',
     HASH_CONCURRENCY: '1',
     ...(embedded

@@ -18,6 +18,7 @@ import requestLog from '../plugins/request-log.ts'
 import securityHeaders from '../plugins/security-headers.ts'
 import validation from '../plugins/validation.ts'
 import { ListQuery, OwnerParams, schemas, TaskSchema } from '../routes/api/tasks/schemas.ts'
+import { budgets } from '../src/limits.ts'
 import { issuer, reader } from './rungs.ts'
 import { secret } from './seed.ts'
 
@@ -51,7 +52,7 @@ const steps: Step[] = [
   (app) => app.register(validation),
   async (app) => {
     await app.register(contract)
-    await app.register(rateLimit, { budgets: false, redisUrl: undefined })
+    await app.register(rateLimit, { budgets, byAddress: false })
     await app.register(errors)
   },
   (app) => app.register(pressure, { maxDelay: 1_000 }),

@@ -1,6 +1,6 @@
 /**
- * Whether the time of an answer tells if an account exists: at login, at signup that asks for verification, and at
- * forgot. Needs PostgreSQL and a machine that does nothing else:
+ * Whether the time of an answer tells if an account exists: at login, also where the account's limit refuses it, at
+ * signup that asks for verification, and at forgot. Needs PostgreSQL and a machine that does nothing else:
  * `BENCH_DATABASE_URL=postgres://... npm run bench:timing -- [samples of each class, 5000] [connections, 1]`
  *
  * Each sample is a fresh address on one of the keep-alive connections, from the last byte written to the first byte
@@ -10,9 +10,12 @@
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { sql } from 'kysely'
+import { typeid } from 'typeid-js'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { openDatabase } from '../src/db/open.ts'
+import { newSalt, refreshKeys, refreshToken } from '../src/sessions/refresh-token.ts'
 import { freshDatabase, type Test } from '../test/postgres.ts'
 import { areaUnderCurve, ascending, bootstrapInterval, quantile, randomFrom, shuffled } from './statistics.ts'
 
@@ -71,7 +74,7 @@ async function open(port: number): Promise<Socket> {
 }
 
 /** Nanoseconds from the last byte written to the first byte read. */
-async function timed(socket: Socket, path: string, body: object): Promise<number> {
+async function timed(socket: Socket, path: string, body: object, expected: RegExp): Promise<number> {
   const text = JSON.stringify(body)
   const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n`
   return new Promise((resolve, reject) => {
@@ -85,7 +88,7 @@ async function timed(socket: Socket, path: string, body: object): Promise<number
       const length = Number(/content-length: (\d+)/i.exec(received)?.[1] ?? 0)
       if (end < 0 || received.length < end + 4 + length) return
       socket.off('data', read)
-      if (/^HTTP\/1.1 (5\d\d|429)/.test(received)) reject(new Error(received.slice(0, 40)))
+      if (!expected.test(received)) reject(new Error(received.slice(0, 40)))
       else resolve(Number(first - begun))
     }
     socket.on('data', read)
@@ -93,7 +96,9 @@ async function timed(socket: Socket, path: string, body: object): Promise<number
   })
 }
 
-async function measure(port: number, path: string, row: readonly Sample[]) {
+const answered = /^HTTP\/1.1 (2\d\d|401)/
+
+async function measure(port: number, path: string, row: readonly Sample[], expected = answered) {
   const sockets = await Promise.all(Array.from({ length: connections }, () => open(port)))
   const times = { known: [] as number[], unknown: [] as number[] }
   let next = 0
@@ -101,7 +106,7 @@ async function measure(port: number, path: string, row: readonly Sample[]) {
     sockets.map(async (socket) => {
       for (let at = next++; at < row.length; at = next++) {
         const { known, body } = row[at] as Sample
-        const time = await timed(socket, path, body)
+        const time = await timed(socket, path, body, expected)
         if (at >= warmUp) times[known ? 'known' : 'unknown'].push(time)
       }
       socket.destroy()
@@ -167,6 +172,54 @@ async function compare(
   return { area: report(label, times.known, times.unknown), ...times }
 }
 
+/** Accounts that are refused again and again; what is refused counts nothing. */
+const refusedAccounts = 40
+
+/**
+ * A login that the account's limit refuses: no hash hides the time of what is looked up.
+ * @param prepare what the known accounts have besides a password
+ */
+async function compareRefusals(
+  label: string,
+  {
+    body = wrong,
+    prepare,
+  }: { body?: (email: string) => object; prepare?: (service: Service) => Promise<void> },
+) {
+  const path = '/api/auth/login'
+  const service = await startService({
+    RATE_LIMITS: 'on',
+    RATE_LIMIT_LOGIN: '9999999/1m',
+    RATE_LIMIT_ACCOUNT: '1/12h',
+  })
+  const emails = (kind: string) =>
+    Array.from({ length: refusedAccounts }, (_, at) => `${kind}${at}@example.com`)
+  await addAccounts(service, emails('known'))
+  await prepare?.(service)
+  const all = [
+    ...emails('known').map((email) => ({ known: true, body: body(email) })),
+    ...emails('unknown').map((email) => ({ known: false, body: body(email) })),
+  ]
+  const socket = await open(service.port)
+  for (const { body } of all) await timed(socket, path, body, answered)
+  socket.destroy()
+  const row = Array.from({ length: 2 * samples + warmUp }, (_, at) => all[at % all.length] as Sample)
+  const times = await measure(service.port, path, shuffled(row, randomFrom(seed)), /^HTTP\/1.1 429/)
+  report(label, times.known, times.unknown)
+}
+
+/** What a user leaves behind who has been there for long. */
+async function addHistory({ app }: Service): Promise<void> {
+  const { db } = app
+  await sql`insert into sessions (id, user_id, salt, ip, user_agent, idle_expires_at, expires_at)
+    select id || ' ' || n, id, 'x', '', '', now() + interval '1 day', now() + interval '1 day'
+    from users, generate_series(1, 40) n`.execute(db)
+  await sql`delete from sessions where random() < 0.5`.execute(db)
+  await sql`insert into security_events (event, user_id, session_id, ip)
+    select 'session_ended', id, 'x', '192.0.2.1' from users, generate_series(1, 1000) n`.execute(db)
+  await sql`analyze`.execute(db)
+}
+
 const wrong = (email: string) => ({ email, password: 'not the password' })
 const mail = { SMTP_URL: 'smtp://127.0.0.1:9', MAIL_FROM: 'Latchkey <no-reply@example.com>' }
 
@@ -176,6 +229,14 @@ try {
   const half = Math.floor(login.known.length / 2)
   report('negative control: one class halved', login.known.slice(0, half), login.known.slice(half))
   await compare('positive control: 2 ms for unknown', '/api/auth/login', wrong, {}, 2)
+  await compareRefusals('login, limit reached', {})
+  await compareRefusals('login, limit reached, long history', { prepare: addHistory })
+  const keys = refreshKeys('q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u', undefined)
+  const token = refreshToken(keys, { sessionId: typeid('session').toString(), generation: 0 }, newSalt())
+  await compareRefusals('login, limit reached, with a token', {
+    prepare: addHistory,
+    body: (email) => ({ ...wrong(email), refresh_token: token }),
+  })
   await compare(
     'signup with verification',
     '/api/auth/signup',

@@ -1,7 +1,6 @@
 import fp from 'fastify-plugin'
-import { type AccountLimits, createAccountLimits, noAccountLimits } from '../src/accounts/limits.ts'
+import { type AccountLimits, createAccountLimits } from '../src/accounts/limits.ts'
 import type { Budgets } from '../src/limits.ts'
-import { knownAddresses } from '../src/sessions/known-addresses.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -9,21 +8,15 @@ declare module 'fastify' {
   }
 }
 
-/** `app.accountLimits`; with `budgets: false` it lets everything through. */
-export default fp<{ readonly budgets: Budgets | false; readonly secret: string }>(
+/** `app.accountLimits`. */
+export default fp<{ readonly budgets: Budgets; readonly secret: string }>(
   async (app, { budgets, secret }) => {
-    if (!budgets) {
-      app.decorate('accountLimits', noAccountLimits)
-      return
-    }
-
     app.decorate(
       'accountLimits',
       createAccountLimits({
         counters: app.counters,
         budgets,
         secret,
-        knownAddresses: (userId) => knownAddresses(app.db, userId),
         onReached(counter, guess) {
           // At most one for each window.
           if (!app.firstTimes.isFirst(counter)) return

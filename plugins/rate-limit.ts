@@ -17,22 +17,23 @@ declare module 'fastify' {
 }
 
 interface RateLimitOptions {
-  /** False turns all limits off. */
-  readonly budgets: Budgets | false
+  readonly budgets: Budgets
+  /** False where a gateway limits the requests of an address; limits of accounts need the counters all the same. */
+  readonly byAddress?: boolean
   readonly redisUrl?: string | undefined
 }
 
-/** Limits by client address. */
+/** `app.counters`, and the limits by client address. */
 export default fp<RateLimitOptions>(
-  async (app, { budgets, redisUrl }) => {
-    if (budgets) await app.register(counters, { budgets, redisUrl })
+  async (app, { budgets, byAddress = true, redisUrl }) => {
+    await app.register(counters, { budgets, redisUrl })
     const limiters = new Map<BudgetName, onRequestHookHandler>()
 
     // Before the library's own hook, which gives each route counters of its own.
     app.addHook('onRoute', (route) => {
       const budget = budgetOf(route)
       if (route.config?.health) route.config = { ...route.config, rateLimit: false }
-      if (!budgets || budget === undefined) return
+      if (!byAddress || budget === undefined) return
       const limiter =
         limiters.get(budget) ?? app.rateLimit({ ...budgets[budget], keyGenerator: keyFor(budget) })
       limiters.set(budget, limiter)
@@ -40,7 +41,7 @@ export default fp<RateLimitOptions>(
       route.onRequest = [limiter, ...[route.onRequest ?? []].flat()] as onRequestHookHandler[]
     })
 
-    if (!budgets) return
+    if (!byAddress) return
     await app.register(rateLimit, {
       ...budgets.everything,
       keyGenerator: keyFor('everything'),

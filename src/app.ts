@@ -13,6 +13,7 @@ import contract from '../plugins/contract/index.ts'
 import cors from '../plugins/cors.ts'
 import database from '../plugins/database.ts'
 import errors from '../plugins/errors.ts'
+import forwarding from '../plugins/forwarding.ts'
 import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
 import framing from '../plugins/framing.ts'
 import idempotency from '../plugins/idempotency.ts'
@@ -107,6 +108,7 @@ export async function buildApp(
 
   // Before any route, and the library of plugins/cors.ts has one: a route keeps the error handler that it found.
   await app.register(errors)
+  await app.register(forwarding)
   await app.register(connections)
   await app.register(addresses)
   await app.register(lingeringClose, { bodyLimit })
@@ -115,7 +117,8 @@ export async function buildApp(
   await app.register(securityHeaders, { hsts: config.hsts })
   if (config.mode === 'development')
     await app.register(allowedHosts, { publicUrl: config.publicUrl, host: config.host })
-  await app.register(rateLimit, { budgets: config.budgets, redisUrl: config.redisUrl })
+  const { budgets, addressLimits, redisUrl } = config
+  await app.register(rateLimit, { budgets, byAddress: addressLimits, redisUrl })
   await app.register(cors, { origins: config.corsOrigins })
   await app.register(framing)
   await app.register(validation)
@@ -126,7 +129,7 @@ export async function buildApp(
   await app.register(database, { db, prepare })
   await app.register(cleanUp)
   await app.register(securityEvents)
-  await app.register(accountLimits, { budgets: config.budgets, secret: config.secretKey })
+  await app.register(accountLimits, { budgets, secret: config.secretKey })
   await app.register(passwords, config.hashing)
   await app.register(blocklist, { enabled: config.passwordBlocklist, publicUrl: config.publicUrl })
   const style = { from: config.mail.from, appUrl: config.mail.appUrl, texts: english }

@@ -23,8 +23,14 @@ function mailNote({ mode, mail }: Config, address: string): string {
   return 'none, since SMTP_URL is not set: what needs it answers 503 mail_unavailable'
 }
 
-function limitsOf({ budgets, redisUrl, mode }: Config): string {
-  if (!budgets) return 'off (RATE_LIMITS=off): the gateway must limit'
+function limitsOf(config: Config): string {
+  const where = countersOf(config)
+  return config.addressLimits
+    ? where
+    : `of accounts only, ${where}\n${' '.repeat(12)}RATE_LIMITS=off: the gateway must limit the requests of an address`
+}
+
+function countersOf({ redisUrl, mode }: Config): string {
   if (redisUrl) return 'counted in Redis, for all instances together'
   const alone = 'counted in the memory of this process'
   return mode === 'production' ? `${alone}: several instances need REDIS_URL to share them` : alone

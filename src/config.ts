@@ -137,8 +137,9 @@ export interface Config {
   readonly revocationPollSeconds: number
   readonly hashing: { readonly concurrency: number; readonly queue: number }
   readonly passwordBlocklist: boolean
-  /** False when a gateway limits instead. */
-  readonly budgets: Budgets | false
+  readonly budgets: Budgets
+  /** False when a gateway limits the requests of an address instead. Wrong passwords of an account always count. */
+  readonly addressLimits: boolean
   /** Where instances share their counters; undefined leaves each to its own. */
   readonly redisUrl: string | undefined
   /** Whether there is a page at /docs; the contract is served in any case. */
@@ -228,7 +229,8 @@ export function loadConfig(
       queue: variables.HASH_QUEUE,
     },
     passwordBlocklist: (variables.PASSWORD_BLOCKLIST ?? (production ? 'on' : 'off')) === 'on',
-    budgets: variables.RATE_LIMITS === 'on' ? budgetsOf(variables) : false,
+    budgets: budgetsOf(variables),
+    addressLimits: variables.RATE_LIMITS === 'on',
     redisUrl: variables.REDIS_URL,
     docs: variables.DOCS === 'on',
     trustProxy: variables.TRUST_PROXY ? list(variables.TRUST_PROXY) : false,

@@ -23,7 +23,12 @@ t.test('the banner says what counts the limits, and no secret', async (t) => {
   )
   const shared = bannerOf({ ...production, REDIS_URL: 'redis://:hunter2@redis' })
   t.match(shared, /limits +counted in Redis, for all instances together\n/)
-  t.match(bannerOf({ ...production, RATE_LIMITS: 'off' }), /limits +off \(RATE_LIMITS=off\)/)
+  const off = bannerOf({ ...production, RATE_LIMITS: 'off' })
+  t.match(
+    off,
+    /limits +of accounts only, counted in the memory of this process: several instances need REDIS_URL/,
+  )
+  t.match(off, /RATE_LIMITS=off: the gateway must limit the requests of an address\n/)
   t.notMatch(shared, /hunter2|q6Yz/)
 })
 

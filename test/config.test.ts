@@ -559,5 +559,6 @@ t.test('a budget is a number and a window', async (t) => {
     forgot: { max: 7, timeWindow: 172_800_000 },
     signup: { max: 20, timeWindow: 60_000 },
   })
-  t.equal(load({ RATE_LIMITS: 'off' }).budgets, false)
+  t.equal(load({}).addressLimits, true)
+  t.match(load({ RATE_LIMITS: 'off' }), { addressLimits: false, budgets: { account: { max: 10 } } })
 })

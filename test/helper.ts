@@ -18,12 +18,15 @@ import { snapshotFile } from './snapshot.ts'
 export const secret = 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u'
 export const password = 'correct horse battery'
 
+/** Of a test whose one account is used by many requests at once. */
+const noLimits = { RATE_LIMITS: 'off', RATE_LIMIT_ACCOUNT: '9999999/1m', RATE_LIMIT_PAIR: '9999999/1m' }
+
 /** A configuration as an operator would set it; `off` limits, since a test's requests come from one address. */
 export function testConfig(env: Record<string, string> = {}): Config {
   const defaults = {
     NODE_ENV: 'test',
     LOG_LEVEL: 'silent',
-    RATE_LIMITS: 'off',
+    ...(env['RATE_LIMITS'] === 'on' ? {} : noLimits),
     PUBLIC_URL: 'http://latchkey.test',
     SECRET_KEY: secret,
     // The cost of a hash is the same everywhere; how many wait for it is not what most tests are about.
@@ -69,6 +72,8 @@ tap.teardown(() => Promise.all(idle.map((pglite) => pglite.close())))
 const tables = [
   'users',
   'sessions',
+  'ended_sessions',
+  'password_resets',
   'tasks',
   'revocations',
   'security_events',

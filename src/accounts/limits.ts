@@ -3,6 +3,7 @@ import { clientKey } from '../limits/address.ts'
 import type { Count, Counter, Counters } from '../limits/counters.ts'
 import type { Budgets } from '../limits.ts'
 import { Problem } from '../problem.ts'
+import type { PasswordReset } from './password-resets.ts'
 
 /** Who tries a password, and from where. */
 export interface Guess {
@@ -11,8 +12,10 @@ export interface Guess {
   /** Undefined where there is no such account, which is counted all the same. */
   readonly userId: string | undefined
   readonly ip: string
-  /** Of the token that the request came with: a device that has logged in before. */
-  readonly sessionId?: string | undefined
+  /** A session of the account that this device has shown to have been in: it has logged in before. */
+  readonly device?: string | undefined
+  /** The last reset of the account. */
+  readonly reset?: PasswordReset | null | undefined
 }
 
 /** Limits on what concerns one account, wherever it comes from. */
@@ -24,31 +27,30 @@ export interface AccountLimits {
   guess(guess: Guess, verify: () => Promise<boolean>): Promise<boolean>
 }
 
-/** For `RATE_LIMITS=off`. */
-export const noAccountLimits: AccountLimits = {
-  guess: (_guess, verify) => verify(),
-}
-
 interface Options {
   readonly counters: Counters
   readonly budgets: Budgets
   readonly secret: string
-  /** Asked only when strangers have used up an account's budget. */
-  readonly knownAddresses: (userId: string) => Promise<readonly string[]>
   readonly onReached: (counter: Counter, guess: Pick<Guess, 'userId' | 'ip'> | undefined) => void
 }
 
 export function createAccountLimits(options: Options): AccountLimits {
-  const { counters, budgets, knownAddresses, onReached } = options
+  const { counters, budgets, onReached } = options
   // Keyed, so that neither Redis nor a log has addresses, nor hashes that a list of addresses could be held against.
   const key = Buffer.from(hkdfSync('sha256', options.secret, '', 'latchkey rate limit', 32))
-  const nameOf = (email: string) => createHmac('sha256', key).update(email).digest('base64url').slice(0, 22)
+  // A reset begins all counters of the account anew, on every instance and in Redis, since it changes their name.
+  const nameOf = ({ email, reset }: Guess) =>
+    createHmac('sha256', key)
+      .update(reset ? `${email} ${reset.at}` : email)
+      .digest('base64url')
+      .slice(0, 22)
 
-  // For an account that is not there too: its answer must not come sooner.
-  async function isKnown({ userId, ip, sessionId }: Guess): Promise<boolean> {
-    if (sessionId) return true
-    const known = await knownAddresses(userId ?? '')
-    return known.some((address) => clientKey(address) === clientKey(ip))
+  // Nothing is looked up here: the time of a refusal must not depend on the account.
+  function isKnown({ device, reset, ip }: Guess): boolean {
+    if (device !== undefined) return true
+    // Of addresses only that of a reset, which proves the mailbox, and for one window.
+    const isRecent = reset && reset.ageSeconds * 1000 < budgets.account.timeWindow
+    return Boolean(isRecent) && clientKey(reset?.ip ?? '') === clientKey(ip)
   }
 
   function refuse(counter: Counter, count: Count, guess: Guess): never {
@@ -67,16 +69,16 @@ export function createAccountLimits(options: Options): AccountLimits {
 
   return {
     async guess(guess, verify) {
-      const name = nameOf(guess.email)
+      const name = nameOf(guess)
       const account: Counter = { limit: 'account', key: name }
-      const pair: Counter = { limit: 'pair', key: `${name} ${guess.sessionId ?? clientKey(guess.ip)}` }
+      const pair: Counter = { limit: 'pair', key: `${name} ${guess.device ?? clientKey(guess.ip)}` }
       // Counted before it is verified: of many at once, no more than the budget are.
       const [ofAccount, ofPair] = await counters.take([account, pair])
       if (!ofAccount || !ofPair) throw new Error('a counter without a count')
       const counted = [...(ofAccount.refused ? [] : [account]), ...(ofPair.refused ? [] : [pair])]
       try {
         if (ofPair.refused) refuse(pair, ofPair, guess)
-        if (ofAccount.refused && !(await isKnown(guess))) refuse(account, ofAccount, guess)
+        if (ofAccount.refused && !isKnown(guess)) refuse(account, ofAccount, guess)
         const matched = await verify()
         if (matched) counters.giveBack(counted)
         return matched

@@ -4,6 +4,7 @@ import { committing } from '../sessions/committing.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import { canonicalEmail } from './email.ts'
 import { assertAcceptable } from './new-password.ts'
+import { noteReset } from './password-resets.ts'
 import { type AccountDeps, type Asker, endAccess } from './service.ts'
 import { lockAccount, setOwnedPasswordHash, setOwnedVerifiedEmail } from './users.ts'
 
@@ -47,6 +48,7 @@ export async function resetPassword(
     await setOwnedPasswordHash(trx, owner, passwordHash)
     await setOwnedVerifiedEmail(trx, owner, used.email)
     await deleteTokens(trx, owner)
+    await noteReset(trx, owner, ip)
     consequences.events.push({ event: 'password_reset', userId: owner, ip })
     consequences.notices.push({ kind: 'password_reset', userId: owner, ip })
     await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)

@@ -7,6 +7,7 @@ import { deleteTokens } from '../mail/one-time-token-repository.ts'
 import { Problem } from '../problem.ts'
 import { type Consequences, committing } from '../sessions/committing.ts'
 import { endOwnedSessionsIn, revokeForeignTokensIn, type WhichSessions } from '../sessions/ending.ts'
+import { knownDevice } from '../sessions/known-devices.ts'
 import { type Client, lockUser } from '../sessions/repository.ts'
 import { openSession, type SessionDeps, type SignedIn } from '../sessions/service.ts'
 import type { OwnerId } from '../tokens/owner.ts'
@@ -121,28 +122,38 @@ async function makeAccount(
   })
 }
 
+export interface LogIn {
+  readonly email: string
+  readonly password: string
+  /** The last refresh token that the device has had: it proves that the device is known, and nothing else. */
+  readonly refreshToken?: string | undefined
+}
+
 /**
  * Opens a session for the right password. No account, wrong password and unreadable hash are one answer.
  * @throws Problem invalid_credentials, email_not_verified, rate_limited, service_unavailable
  */
 export async function logIn(
   deps: AccountDeps,
-  given: { readonly email: string; readonly password: string },
+  { refreshToken: token, ...given }: LogIn,
   client: Client,
 ): Promise<SignedIn> {
-  return openByPassword(deps, { ...given, email: canonicalEmail(given.email) }, client)
+  const email = canonicalEmail(given.email)
+  const { refreshKeys } = deps.sessionPolicy
+  const device = token === undefined ? undefined : await knownDevice(deps.db, refreshKeys, { email, token })
+  return openByPassword(deps, { ...given, email, device }, client)
 }
 
 async function openByPassword(
   deps: AccountDeps,
-  { email, password }: { readonly email: CanonicalEmail; readonly password: string },
+  { email, password, device }: { email: CanonicalEmail; password: string; device?: string | undefined },
   client: Client,
 ): Promise<SignedIn> {
   const { ip, left } = client
   const failure = 'login_failed' as const
-  const attempt = { failure, email, password, ip, left }
+  const attempt = { failure, email, password, ip, device, left }
   const find = () => findCredentials(deps.db, email)
-  return withPassword(deps, attempt, find, async ({ password_hash: _, ...user }, hash) => {
+  return withPassword(deps, attempt, find, async ({ password_hash: _, reset: __, ...user }, hash) => {
     if (deps.verificationRequired && !user.email_verified) {
       deps.securityEvents.note({ event: failure, userId: user.id, ip })
       throw new Problem('email_not_verified')

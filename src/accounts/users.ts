@@ -4,6 +4,7 @@ import { violatesUnique } from '../db/errors.ts'
 import type { Db, Trx, UsersTable } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { CanonicalEmail } from './email.ts'
+import { lastReset, type PasswordReset } from './password-resets.ts'
 
 /** An account as its owner sees it: what the wire calls `user`. */
 export type User = Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'created_at'>
@@ -51,17 +52,21 @@ export async function insertForeignUser(db: Db, { emailVerified, ...user }: Fore
     .execute()
 }
 
-/** The account of an address with its hash, for login only. A trusted issuer's user has no login here. */
+/**
+ * The account of an address with its hash, for login only. A trusted issuer's user has no login here. Reads one row
+ * whether there is an account or not: nothing hides this time where the answer computes no hash.
+ */
 export async function findCredentials(
   db: Db,
   email: CanonicalEmail,
-): Promise<(User & { password_hash: string | null }) | undefined> {
-  return db
-    .selectFrom('users')
-    .select([...visible, 'password_hash'])
-    .where('email', '=', email)
-    .where('issuer', 'is', null)
-    .executeTakeFirst()
+): Promise<(User & { password_hash: string | null; reset: PasswordReset | null }) | undefined> {
+  const { id, name, email_verified, created_at, ...rest } = await db
+    .selectFrom(sql<object>`(select)`.as('one'))
+    .leftJoin('users', (join) => join.on('users.email', '=', email).on('users.issuer', 'is', null))
+    .select([...visible, 'password_hash', lastReset])
+    .executeTakeFirstOrThrow()
+  if (name === null || email_verified === null || created_at === null) return undefined
+  return { id, name, email_verified, created_at, ...rest }
 }
 
 /** An account made here, which nobody else changes until the transaction ends. */
@@ -111,8 +116,14 @@ export async function findOwnedUser(db: Db, owner: OwnerId): Promise<User | unde
 export async function findOwnedPasswordHash(
   db: Db,
   owner: OwnerId,
-): Promise<Pick<Selectable<UsersTable>, 'email' | 'password_hash'> | undefined> {
-  return db.selectFrom('users').select(['email', 'password_hash']).where('id', '=', owner).executeTakeFirst()
+): Promise<
+  (Pick<Selectable<UsersTable>, 'email' | 'password_hash'> & { reset: PasswordReset | null }) | undefined
+> {
+  return db
+    .selectFrom('users')
+    .select(['email', 'password_hash', lastReset])
+    .where('id', '=', owner)
+    .executeTakeFirst()
 }
 
 export async function renameOwnedUser(db: Db, owner: OwnerId, name: string): Promise<User | undefined> {

@@ -3,6 +3,7 @@ import type { Db } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { AccountLimits } from './limits.ts'
+import type { PasswordReset } from './password-resets.ts'
 import type { Passwords } from './passwords.ts'
 import type { Asker } from './service.ts'
 import { findOwnedPasswordHash } from './users.ts'
@@ -16,6 +17,7 @@ interface Deps {
 interface Found {
   readonly id?: string
   readonly password_hash: string | null
+  readonly reset: PasswordReset | null
 }
 
 interface Attempt {
@@ -25,7 +27,10 @@ interface Attempt {
   /** Whose guesses are counted: the canonical address, whether it has an account or not. */
   readonly email: string
   readonly ip: string
+  /** Of the session that the password is asked for in. */
   readonly sessionId?: string | undefined
+  /** A session of the account that the device has proved to have been in. */
+  readonly device?: string | undefined
   /** Aborts when nobody waits for the answer any more. */
   readonly left?: AbortSignal | undefined
 }
@@ -45,7 +50,8 @@ export async function withPassword<Account extends Found, T>(
   let found: Account | undefined
   for (let attempt = 1; attempt <= 2; attempt++) {
     found = await find()
-    const matched = await accountLimits.guess({ ...from, userId: found?.id }, () =>
+    const guess = { ...from, userId: found?.id, reset: found?.reset, device: from.device ?? from.sessionId }
+    const matched = await accountLimits.guess(guess, () =>
       passwords.verify(found?.password_hash, password, left),
     )
     if (!found?.password_hash || !matched) break

@@ -2,10 +2,14 @@ import { type RawBuilder, sql } from 'kysely'
 import { keptHours } from '../idempotency/repository.ts'
 import { describeError } from '../log.ts'
 import { patienceHours } from '../mail/queue.ts'
+import { knownDays } from '../sessions/known-devices.ts'
 import type { Database, Db } from './schema.ts'
 
 /** Days that a security event is kept. */
 const eventDays = 90
+
+/** Days that the time and the address of a reset are kept: longer than any window of a limit. */
+const resetDays = 100
 
 /** Days that a mail is kept that was not sent, for its operator to look at. */
 const mailDays = 7
@@ -14,7 +18,8 @@ const mailDays = 7
 const batch = 5_000
 
 /**
- * What can matter to nobody any more: sessions that are over, revocations of expired tokens, old events, mail that has
+ * What can matter to nobody any more: sessions that are over and what recognises their
+ * devices, old resets, revocations of expired tokens, old events, mail that has
  * left and no longer counts, tokens that no mail will carry any more, idempotency keys that may be used anew.
  */
 const over: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
@@ -25,6 +30,8 @@ const over: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
     or created_at < now() - make_interval(days => ${mailDays})`,
   one_time_tokens: sql`expires_at < now() - make_interval(hours => ${patienceHours})`,
   idempotency_keys: sql`created_at <= now() - make_interval(hours => ${keptHours})`,
+  ended_sessions: sql`ended_at < now() - make_interval(days => ${knownDays})`,
+  password_resets: sql`at < now() - make_interval(days => ${resetDays})`,
 }
 
 /**

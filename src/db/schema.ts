@@ -36,6 +36,20 @@ export interface SessionsTable {
   expires_at: TimestampByExpression
 }
 
+/** Filled by a trigger on sessions. */
+export interface EndedSessionsTable {
+  id: string
+  user_id: string
+  salt: Uint8Array
+  ended_at: Timestamp
+}
+
+export interface PasswordResetsTable {
+  user_id: string
+  ip: string
+  at: TimestampByExpression
+}
+
 export interface RevocationsTable {
   id: GeneratedAlways<number>
   session_id: string | null
@@ -115,6 +129,8 @@ export interface IdempotencyKeysTable {
 export interface Database {
   users: UsersTable
   sessions: SessionsTable
+  ended_sessions: EndedSessionsTable
+  password_resets: PasswordResetsTable
   tasks: TasksTable
   revocations: RevocationsTable
   security_events: SecurityEventsTable

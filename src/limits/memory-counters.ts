@@ -10,8 +10,11 @@ interface Options {
   readonly capacity?: number
 }
 
-/** Counters of one limit that keys share when there is no room for one each. */
-const sharedCounters = 4096
+/**
+ * Counters of one limit that keys share when there is no room for one each. As many as make it improbable that wrong
+ * passwords for other accounts use up the one that an account gets: docs/limits.md has the figures.
+ */
+const sharedCounters = 65_536
 
 /** Counters in the memory of this process: bounded, and none is dropped before its window ends. */
 export class MemoryCounters implements Counters {
@@ -98,8 +101,12 @@ class Table {
   giveBack(key: string): void {
     const now = this.#now()
     this.#turn(now)
-    const window = this.#find(key, now)
-    if (window && window.used > 0) window.used--
+    const name = this.#live(key, now) ? key : this.#sharedKey(key)
+    const window = this.#live(name, now)
+    if (!window || --window.used > 0) return
+    // One that counts nothing would take a place for nothing: requests that were aborted could fill the table.
+    this.#young.delete(name)
+    this.#old.delete(name)
   }
 
   #turn(now: number): void {

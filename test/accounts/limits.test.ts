@@ -1,11 +1,13 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { sql } from 'kysely'
 import t from 'tap'
 import { createAccountLimits } from '../../src/accounts/limits.ts'
 import type { Counter } from '../../src/limits/counters.ts'
 import { MemoryCounters } from '../../src/limits/memory-counters.ts'
 import { type Budgets, budgets } from '../../src/limits.ts'
 import { Problem } from '../../src/problem.ts'
-import { eventsOf, password, problemOf, secret, signUp, testApp } from '../helper.ts'
+import { eventsOf, password, problemOf, secret, signUp, testApp, twoUsers } from '../helper.ts'
+import { post, tokenTo } from '../mailbox.ts'
 
 const limited = { status: 429, code: 'rate_limited', detail: 'Too many requests' }
 const wrong = { status: 401, code: 'invalid_credentials' }
@@ -128,68 +130,170 @@ t.test(
   },
 )
 
-t.test('H08: a thousand failures elsewhere do not lock a user out where they have logged in', async (t) => {
-  const app = await testApp(t, { env })
-  const email = 'victim@example.com'
-  const home = '2001:db8:1:2::1'
-  const office = '203.0.113.5'
-  await app.inject({
+/** A login on a device that has had a refresh token. */
+const onDevice = (app: FastifyInstance, email: string, refresh_token: string, using = password) =>
+  app.inject({
     method: 'POST',
-    url: '/api/auth/signup',
-    payload: { email, password, name: 'Victim' },
-    remoteAddress: home,
+    url: '/api/auth/login',
+    payload: { email, password: using, refresh_token },
+    remoteAddress: newAddress(),
   })
-  const { token } = (await logIn(app, email, { from: office, using: password })).json()
-  const authorization = `Bearer ${token}`
+
+t.test(
+  'H08: a thousand failures elsewhere do not lock a user out of a device that has logged in',
+  async (t) => {
+    const { app, alice: victim, bob } = await twoUsers(t, { env })
+    const second = (await logIn(app, victim.email, { using: password })).json()
+    const refreshed = (await post(app, 'refresh', { refresh_token: second.refresh_token })).json()
+    const loggedOut = (await logIn(app, victim.email, { using: password })).json()
+    await app.inject({
+      method: 'POST',
+      url: '/api/auth/logout',
+      headers: { authorization: `Bearer ${loggedOut.token}` },
+    })
+
+    // A hundred at a time: more than that wait longer for a connection than a request may.
+    const failures = []
+    for (let at = 0; at < 10; at++) failures.push(...(await guesses(app, victim.email, 100)))
+    t.same(tally(failures), { 401: max, 429: 1_000 - max })
+    const devices = {
+      'of a live session': victim.refreshToken,
+      'the newest of a session': refreshed.refresh_token,
+      'the one before it': second.refresh_token,
+      'of a session that has ended': loggedOut.refresh_token,
+    }
+    for (const [name, token] of Object.entries(devices)) {
+      t.equal((await onDevice(app, victim.email, token)).statusCode, 200, name)
+    }
+    t.equal(
+      (await post(app, 'refresh', { refresh_token: refreshed.refresh_token })).statusCode,
+      200,
+      'unused',
+    )
+
+    const tampered = `${victim.refreshToken.slice(0, -1)}${victim.refreshToken.endsWith('A') ? 'E' : 'A'}`
+    for (const token of [bob.refreshToken, tampered, victim.token, 'x', victim.refreshToken.slice(0, 40)]) {
+      t.match(problemOf(await onDevice(app, victim.email, token)), limited, token.slice(0, 10))
+    }
+    t.match(problemOf(await logIn(app, victim.email, { using: password, from: '127.0.0.1' })), limited)
+
+    // Knowing the device is not knowing the password.
+    const wrongs = []
+    for (let at = 0; at < 7; at++) {
+      wrongs.push(
+        await onDevice(app, victim.email, at % 2 ? refreshed.refresh_token : second.refresh_token, 'x'),
+      )
+    }
+    t.same(tally(wrongs), { 401: max, 429: 7 - max }, 'all tokens of one session are one device')
+    t.equal((await onDevice(app, victim.email, second.refresh_token)).statusCode, 429)
+    t.equal(
+      (await onDevice(app, victim.email, victim.refreshToken)).statusCode,
+      200,
+      'each has its own budget',
+    )
+  },
+)
+
+t.test('C05: no address makes a device known, so sharing one reveals no account', async (t) => {
+  const app = await testApp(t, { env })
+  const nat = '192.0.2.50'
+  const payload = { email: 'alice@example.com', password, name: 'Alice' }
+  await app.inject({ method: 'POST', url: '/api/auth/signup', payload, remoteAddress: nat })
+  const { token } = (await logIn(app, payload.email, { from: nat, using: password })).json()
   await app.inject({
     method: 'POST',
     url: '/api/auth/logout',
-    headers: { authorization },
-    remoteAddress: office,
+    headers: { authorization: `Bearer ${token}` },
+    remoteAddress: nat,
   })
-
-  // A hundred at a time: more than that wait longer for a connection than a request may.
-  const failures = []
-  for (let at = 0; at < 10; at++) failures.push(...(await guesses(app, email, 100)))
-  t.same(tally(failures), { 401: max, 429: 1_000 - max })
-  const right = (from: string) => logIn(app, email, { from, using: password })
-  t.equal((await right(home)).statusCode, 200)
-  t.equal((await right('2001:db8:1:2:ffff::9')).statusCode, 200, 'its /64 is one device')
-  t.equal((await right(office)).statusCode, 200, 'where the session was ended too')
-  for (const from of ['2001:db8:1:3::1', '203.0.113.6', newAddress()]) {
-    t.match(problemOf(await right(from)), limited, from)
+  const mine = (await signUp(app, 'mallory')).refreshToken
+  for (const email of [payload.email, 'nobody@example.com']) {
+    await guesses(app, email, max)
+    t.match(problemOf(await logIn(app, email, { from: nat })), limited, email)
+    t.match(problemOf(await onDevice(app, email, mine)), limited, 'nor does a device of another account')
   }
-
-  // Knowing the place is not knowing the password.
-  t.same(tally(await guesses(app, email, 15, home)), { 401: max, 429: 15 - max })
-  t.equal((await right(home)).statusCode, 429)
-  t.equal((await right(office)).statusCode, 200, 'and each place has its own budget')
 })
 
-t.test('H08: an address is not known for good, nor to a stranger', async (t) => {
-  const app = await testApp(t, { env })
-  const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
-  const at = (from: string, email: string) => logIn(app, email, { from, using: password })
-  const { token } = (await at('192.0.2.10', bob.email)).json()
-  await app.inject({
-    url: '/api/auth/logout',
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}` },
-    remoteAddress: '192.0.2.10',
-  })
-  for (const { email } of [alice, bob]) await guesses(app, email, max)
-  t.equal((await at('192.0.2.10', bob.email)).statusCode, 200)
-  t.equal((await at('192.0.2.10', alice.email)).statusCode, 429, "another user's is a stranger's")
+t.test('a token that proves no device changes nothing of the budgets', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env: { ...env, RATE_LIMIT_PAIR: '2/15m' } })
+  const from = newAddress()
+  const answers = []
+  for (const refresh_token of ['x', bob.refreshToken, bob.refreshToken.slice(1), 'y']) {
+    const payload = { email: alice.email, password: 'a wrong guess', refresh_token }
+    answers.push(await app.inject({ method: 'POST', url: '/api/auth/login', payload, remoteAddress: from }))
+  }
+  t.same(tally(answers), { 401: 2, 429: 2 }, 'the pair of account and address counts')
+  t.equal((await post(app, 'login', { email: bob.email, password, refresh_token: '' })).statusCode, 400)
+})
 
-  await app.db.deleteFrom('sessions').where('user_id', '=', bob.id).execute()
-  t.equal((await at('192.0.2.10', bob.email)).statusCode, 200, 'known by the logout')
-  await app.db.deleteFrom('sessions').where('user_id', '=', bob.id).execute()
-  const old = new Date(Date.now() - 31 * 86_400_000).toISOString()
-  await app.db
-    .updateTable('security_events')
-    .set({ at: old } as object)
-    .execute()
-  t.equal((await at('192.0.2.10', bob.email)).statusCode, 429, 'for 30 days')
+t.test('a device is known for 30 days after its session, and one account keeps 20 of them', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env })
+  const kept = (user: { id: string }) =>
+    app.db.selectFrom('ended_sessions').select('id').where('user_id', '=', user.id).execute()
+  const ids = Array.from({ length: 25 }, (_, at) => `session_${at}`)
+  for (const id of ids) {
+    await sql`insert into sessions (id, user_id, salt, ip, user_agent, idle_expires_at, expires_at)
+      values (${id}, ${bob.id}, 'x', '', '', now(), now())`.execute(app.db)
+  }
+  await alice.call('POST', '/api/auth/logout')
+  await app.db.deleteFrom('sessions').where('id', 'in', ids).execute()
+  t.equal((await kept(bob)).length, 20)
+  await bob.call('POST', '/api/auth/logout')
+  t.equal((await kept(bob)).length, 20)
+  t.equal((await kept(alice)).length, 1, 'whatever another account has')
+
+  await guesses(app, alice.email, max)
+  await guesses(app, bob.email, max)
+  t.equal((await onDevice(app, bob.email, bob.refreshToken)).statusCode, 200, 'the newest are kept')
+  await sql`update ended_sessions set ended_at = now() - interval '31 days'`.execute(app.db)
+  t.equal((await onDevice(app, alice.email, alice.refreshToken)).statusCode, 429)
+})
+
+t.test('nothing of an account recognises its devices once it is deleted', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env })
+  for (const { email } of [alice, bob]) await logIn(app, email, { using: password })
+  await bob.call('POST', '/api/auth/logout')
+  t.equal((await alice.call('POST', '/api/auth/me/delete', { password })).statusCode, 204)
+  const rows = await app.db.selectFrom('ended_sessions').select('user_id').execute()
+  t.same(rows, [{ user_id: bob.id }])
+  await app.db.deleteFrom('users').where('id', '=', bob.id).execute()
+  t.same(await app.db.selectFrom('ended_sessions').select('id').execute(), [], 'by SQL too')
+})
+
+/** Sets a new password by mail, from an address. */
+async function reset(app: FastifyInstance, email: string, from: string) {
+  await post(app, 'password/forgot', { email })
+  const payload = { token: await tokenTo(app, email), new_password: 'another battery staple' }
+  return app.inject({ method: 'POST', url: '/api/auth/password/reset', payload, remoteAddress: from })
+}
+
+t.test('a reset begins the counters of the account anew, and of no other', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env })
+  for (const { email } of [alice, bob]) await guesses(app, email, max + 1)
+  t.equal((await reset(app, alice.email, newAddress())).statusCode, 204)
+  const using = 'another battery staple'
+  t.equal((await logIn(app, alice.email, { using })).statusCode, 200, 'from anywhere')
+  t.equal((await logIn(app, bob.email, { using: password })).statusCode, 429)
+  t.same(tally(await guesses(app, alice.email, max + 2)), { 401: max, 429: 2 }, 'and they count as before')
+})
+
+t.test('the address of a reset is known for that account, and for one window', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env })
+  const [home, using] = ['2001:db8:1:2::1', 'another battery staple']
+  await reset(app, alice.email, home)
+  for (const { email } of [alice, bob]) await guesses(app, email, max)
+  t.equal((await logIn(app, alice.email, { from: '2001:db8:1:2:ffff::9', using })).statusCode, 200)
+  t.equal((await logIn(app, alice.email, { using })).statusCode, 429, 'no other address')
+  t.equal((await logIn(app, bob.email, { from: home, using: password })).statusCode, 429, 'no other account')
+  t.same(
+    tally(await guesses(app, alice.email, max + 2, home)),
+    { 401: max, 429: 2 },
+    'on a budget of its own',
+  )
+
+  await sql`update password_resets set at = at - interval '16 minutes'`.execute(app.db)
+  await guesses(app, alice.email, max)
+  t.equal((await logIn(app, alice.email, { from: home, using })).statusCode, 429, 'not for longer')
 })
 
 t.test('what is right does not count, and takes nothing back of what was wrong', async (t) => {
@@ -250,12 +354,21 @@ t.test('a limit that is reached is told once, without the address that was asked
   t.same(await app.db.selectFrom('security_events').select('id').where('user_id', 'is', null).execute(), [])
 })
 
-t.test('RATE_LIMITS=off turns these off too', async (t) => {
-  const app = await testApp(t, { env: { ...env, RATE_LIMITS: 'off' } })
-  t.same(tally(await guesses(app, 'nobody@example.com', max + 2)), { 401: max + 2 })
+t.test('RATE_LIMITS=off leaves these on, since no gateway can count them', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env: { ...env, RATE_LIMITS: 'off' } })
+  for (const email of [alice.email, 'nobody@example.com']) {
+    t.same(tally(await guesses(app, email, max + 2)), { 401: max, 429: 2 }, email)
+  }
+  const refused = await logIn(app, alice.email)
+  t.match(refused.headers, { 'ratelimit-limit': String(max), 'ratelimit-remaining': '0' })
+  const change = { current_password: 'a wrong guess', new_password: 'another password' }
+  for (let at = 0; at < max; at++)
+    t.equal((await bob.call('PUT', '/api/auth/password', change)).statusCode, 401)
+  t.equal((await bob.call('PUT', '/api/auth/password', change)).statusCode, 429)
+  t.equal((await bob.call('GET', bob.tasks)).headers['ratelimit-limit'], undefined, 'an address has none')
 })
 
-function limits(changed: Partial<Budgets> = {}, known: () => string[] = () => []) {
+function limits(changed: Partial<Budgets> = {}) {
   const taken: Counter[] = []
   const all = { ...budgets, ...changed }
   const memory = new MemoryCounters(all)
@@ -266,9 +379,7 @@ function limits(changed: Partial<Budgets> = {}, known: () => string[] = () => []
     },
     giveBack: (given: readonly Counter[]) => memory.giveBack(given),
   }
-  const knownAddresses = async () => known()
-  const rest = { budgets: all, secret, knownAddresses, onReached: () => {} }
-  return { taken, ...createAccountLimits({ counters, ...rest }) }
+  return { taken, ...createAccountLimits({ counters, budgets: all, secret, onReached: () => {} }) }
 }
 
 t.test('what could not be verified does not count', async (t) => {
@@ -303,25 +414,20 @@ t.test('what is refused for a device takes nothing of the account', async (t) =>
   t.equal(await refusedBy(guess(...wrongFrom('192.0.2.3'))), 'account')
 })
 
-t.test('what is refused for the account, or could not be decided, takes nothing of a device', async (t) => {
-  let known: () => string[] = () => []
-  const { guess } = limits(smaller, () => known())
+t.test('what is refused for the account takes nothing of a device', async (t) => {
+  const { guess } = limits(smaller)
   for (let at = 0; at < 4; at++) t.equal(await guess(...wrongFrom(`192.0.2.${at}`)), false)
   for (let at = 0; at < 5; at++) t.equal(await refusedBy(guess(...wrongFrom('198.51.100.1'))), 'account')
-  known = () => {
-    throw new Error('the database is away')
-  }
-  for (let at = 0; at < 5; at++) await t.rejects(guess(...wrongFrom('198.51.100.1')), { message: /away/ })
-  known = () => ['198.51.100.1']
-  for (let at = 0; at < 2; at++) t.equal(await guess(...wrongFrom('198.51.100.1')), false)
-  t.equal(await refusedBy(guess(...wrongFrom('198.51.100.1'))), 'pair')
+  const [who, verify] = wrongFrom('198.51.100.1')
+  for (let at = 0; at < 2; at++) t.equal(await guess({ ...who, device: 'session_1' }, verify), false)
+  t.equal(await refusedBy(guess({ ...who, device: 'session_1' }, verify)), 'pair')
 })
 
 t.test('no counter has an address of a person in its name', async (t) => {
   const { guess, taken } = limits()
   const email = 'somebody@example.com'
   await guess({ email, userId: 'user_1', ip: '192.0.2.1' }, async () => false)
-  await guess({ email, userId: 'user_1', ip: '192.0.2.1', sessionId: 'session_1' }, async () => false)
+  await guess({ email, userId: 'user_1', ip: '192.0.2.1', device: 'session_1' }, async () => false)
   t.equal(taken.length, 4)
   t.notMatch(JSON.stringify(taken), /somebody|example|@/)
 })

@@ -26,6 +26,24 @@ t.test('what is over goes, what is not stays', async (t) => {
   t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 401)
 })
 
+t.test('devices are forgotten after 30 days, resets after 100', async (t) => {
+  const { app, alice, bob } = await twoUsers(t)
+  for (const [user, days] of [
+    [alice, 29],
+    [bob, 31],
+  ] as const) {
+    await user.call('POST', '/api/auth/logout')
+    await sql`update ended_sessions set ended_at = now() - make_interval(days => ${days})
+      where user_id = ${user.id}`.execute(app.db)
+    await sql`insert into password_resets (user_id, ip, at)
+      values (${user.id}, '', now() - make_interval(days => ${70 + days}))`.execute(app.db)
+  }
+  await cleanUp(app.db)
+  for (const table of ['ended_sessions', 'password_resets'] as const) {
+    t.same(await app.db.selectFrom(table).select('user_id').execute(), [{ user_id: alice.id }], table)
+  }
+})
+
 t.test('mail goes when it no longer counts, tokens when no mail will carry them', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const { db } = app
@@ -95,5 +113,5 @@ t.test('a backlog goes in parts, none of which takes long', async (t) => {
     select n, now() - interval '1 second' from generate_series(1, 12000) n`.execute(db)
   parts.length = 0
   await cleanUp(db)
-  t.same(parts, [0, 5_000, 5_000, 2_000, 0, 0, 0, 0])
+  t.same(parts, [0, 5_000, 5_000, 2_000, 0, 0, 0, 0, 0, 0])
 })

@@ -202,7 +202,7 @@ t.test('a budget that does not exist stops the start', async (t) => {
   t.throws(route, { message: /^GET \/a: config\.budget must be/ })
 })
 
-t.test('RATE_LIMITS=off turns all of them off', async (t) => {
+t.test('RATE_LIMITS=off turns all limits of addresses off', async (t) => {
   const app = await testApp(t)
   await t.rejects(untilLimited(app, budgets.login.max * 2, login), /no limit/)
 })

@@ -93,13 +93,17 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         description:
           'One answer for every reason why it cannot be opened: no such account, another password. Only the ' +
           'right password is told that the address has to be verified first, where the service requires it. ' +
-          'A user has 20 sessions at the most; with one more, the oldest ends.',
+          'A user has 20 sessions at the most; with one more, the oldest ends. A `refresh_token` that the device ' +
+          'has had gives it a budget of wrong passwords of its own, so that strangers cannot keep its user out.',
         body: Ref(LogInBody),
         response: { 200: { ...Ref(SessionSchema), description: 'The session was opened' } },
       },
     },
-    async (request, reply) =>
-      reply.code(200).send(answer(await logIn(request.services, request.body, clientOf(request)))),
+    async (request, reply) => {
+      const { refresh_token: refreshToken, ...given } = request.body
+      const signedIn = await logIn(request.services, { ...given, refreshToken }, clientOf(request))
+      return reply.code(200).send(answer(signedIn))
+    },
   )
 
   app.post(

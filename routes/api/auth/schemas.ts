@@ -86,19 +86,31 @@ export const SignUpBody = Type.Object(
   { $id: 'SignUp', additionalProperties: false },
 )
 
+const refreshTokenText = {
+  minLength: 1,
+  maxLength: 512,
+  examples: ['AZq9LzB3fzyUVbH2c3p0aAAAAAF1c2VkIGFzIGFuIGV4YW1wbGUgb2YgYSB0b2tlbg'],
+}
+
 export const LogInBody = Type.Object(
-  { email: Email, password: Password },
+  {
+    email: Email,
+    password: Password,
+    refresh_token: Type.Optional(
+      Type.String({
+        ...refreshTokenText,
+        description:
+          'The last one that this device has had of the account, of a session that may have ended: it shows that ' +
+          'the device has logged in before. It opens nothing and is not used up; one that is not good changes nothing',
+      }),
+    ),
+  },
   { $id: 'LogIn', additionalProperties: false },
 )
 
 export const RefreshBody = Type.Object(
   {
-    refresh_token: Type.String({
-      minLength: 1,
-      maxLength: 512,
-      description: 'From the latest session answer',
-      examples: ['AZq9LzB3fzyUVbH2c3p0aAAAAAF1c2VkIGFzIGFuIGV4YW1wbGUgb2YgYSB0b2tlbg'],
-    }),
+    refresh_token: Type.String({ ...refreshTokenText, description: 'From the latest session answer' }),
   },
   { $id: 'Refresh', additionalProperties: false },
 )

@@ -1,0 +1,35 @@
+import { type ExpressionBuilder, sql } from 'kysely'
+import type { Database, Trx } from '../db/schema.ts'
+import type { OwnerId } from '../tokens/owner.ts'
+
+/** An account's last reset, as far as the limits on its passwords need it. */
+export interface PasswordReset {
+  /** Milliseconds since 1970, by the database's clock; differs from that of any other reset of the account. */
+  readonly at: number
+  readonly ip: string
+  readonly ageSeconds: number
+}
+
+/** Keeps the time and the address of an account's last reset. */
+export async function noteReset(trx: Trx, owner: OwnerId, ip: string): Promise<void> {
+  const at = sql<string>`clock_timestamp()`
+  await trx
+    .insertInto('password_resets')
+    .values({ user_id: owner, ip, at })
+    .onConflict((conflict) => conflict.column('user_id').doUpdateSet({ ip, at }))
+    .execute()
+}
+
+/** The last reset as a column of a query on users; null where there was none. */
+export function lastReset(eb: ExpressionBuilder<Database, 'users'>) {
+  return eb
+    .selectFrom('password_resets')
+    .whereRef('password_resets.user_id', '=', 'users.id')
+    .select(
+      sql<PasswordReset>`json_build_object('at', floor(extract(epoch from password_resets.at) * 1000),
+        'ageSeconds', floor(extract(epoch from now() - password_resets.at)), 'ip', password_resets.ip)`.as(
+        'reset',
+      ),
+    )
+    .as('reset')
+}
