@@ -83,7 +83,7 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
       'Wait as many seconds as `Retry-After` says, then send the same again: it gets the outcome of the other.',
   },
   precondition_failed: {
-    when: 'The task is no longer at the version that `If-Match` named. Nothing was changed.',
+    when: 'The task is not at a version that `If-Match` names, or it is at one that `If-None-Match` names. Nothing was changed.',
     client: 'Read the task again, apply the change to what it is now, and send it with the new `ETag`.',
   },
   payload_too_large: {

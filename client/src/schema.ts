@@ -2597,7 +2597,7 @@ export interface operations {
             /** @description The task was made */
             201: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` */
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     /** @description The path of the task */
                     Location?: string;
@@ -2752,7 +2752,18 @@ export interface operations {
     getTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The `ETag` that the task must still have, RFC 9110 section 13.1.1
+                 * @example "1"
+                 */
+                "if-match"?: string;
+                /**
+                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @example "1"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 /**
                  * @description The owner: the token's subject
@@ -2769,13 +2780,22 @@ export interface operations {
             /** @description The task */
             200: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` */
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Task"];
                 };
+            };
+            /** @description The task is at a version that `If-None-Match` names */
+            304: {
+                headers: {
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
             400: {
@@ -2824,6 +2844,18 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         code?: "task_not_found";
+                    };
+                };
+            };
+            /** @description `precondition_failed`: The resource has changed since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "precondition_failed";
                     };
                 };
             };
@@ -2890,6 +2922,11 @@ export interface operations {
                  * @example "1"
                  */
                 "if-match"?: string;
+                /**
+                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @example "1"
+                 */
+                "if-none-match"?: string;
             };
             path: {
                 /**
@@ -2911,7 +2948,7 @@ export interface operations {
             /** @description The task as it is now */
             200: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` */
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -3068,6 +3105,11 @@ export interface operations {
                  * @example "1"
                  */
                 "if-match"?: string;
+                /**
+                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @example "1"
+                 */
+                "if-none-match"?: string;
             };
             path: {
                 /**
@@ -3238,6 +3280,11 @@ export interface operations {
                  * @example "1"
                  */
                 "if-match"?: string;
+                /**
+                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @example "1"
+                 */
+                "if-none-match"?: string;
             };
             path: {
                 /**
@@ -3259,7 +3306,7 @@ export interface operations {
             /** @description The task as it is now */
             200: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` */
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };

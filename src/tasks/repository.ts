@@ -1,7 +1,8 @@
-import type { Selectable } from 'kysely'
+import { type RawBuilder, type Selectable, sql } from 'kysely'
 import { compiledOnce } from '../db/compiled.ts'
 import type { Db, TasksTable } from '../db/schema.ts'
 import { type OwnerId, subjectOf } from '../tokens/owner.ts'
+import type { Preconditions } from './etag.ts'
 
 /** As its owner sees it: `user_id` is what the owner is called in paths. */
 export type Task = Omit<Selectable<TasksTable>, 'version'>
@@ -104,37 +105,46 @@ export async function findOwnedTask(db: Db, owner: OwnerId, id: number): Promise
   return row && versioned(row)
 }
 
-/** Changes the fields given, if the task is at one of `versions` (undefined: at any). */
+/** The part of a WHERE that lets a write through only while its preconditions hold, in the same statement. */
+function holds({ ifMatch, ifNoneMatch }: Preconditions): RawBuilder<boolean>[] {
+  const conditions: RawBuilder<boolean>[] = []
+  if (ifMatch !== undefined && ifMatch !== '*') conditions.push(sql`version = any(${ifMatch}::int[])`)
+  if (ifNoneMatch === '*') conditions.push(sql`false`)
+  else if (ifNoneMatch !== undefined) conditions.push(sql`version <> all(${ifNoneMatch}::int[])`)
+  return conditions
+}
+
+/** Changes the fields given, if the preconditions hold. */
 export async function updateOwnedTask(
   db: Db,
   owner: OwnerId,
   id: number,
   changes: Partial<NewTask>,
-  versions: readonly number[] | undefined,
+  preconditions: Preconditions,
 ): Promise<VersionedTask | undefined> {
   const row = await db
     .updateTable('tasks')
     .set((eb) => ({ ...changes, version: eb('version', '+', 1), updated_at: eb.fn<string>('now') }))
     .where('user_id', '=', owner)
     .where('id', '=', id)
-    .$if(versions !== undefined, (query) => query.where('version', 'in', versions as number[]))
+    .where((eb) => eb.and(holds(preconditions)))
     .returningAll()
     .executeTakeFirst()
   return row && versioned(row)
 }
 
-/** Deletes a task, if it is at one of `versions` (undefined: at any). */
+/** Deletes a task, if the preconditions hold. */
 export async function deleteOwnedTask(
   db: Db,
   owner: OwnerId,
   id: number,
-  versions: readonly number[] | undefined,
+  preconditions: Preconditions,
 ): Promise<boolean> {
   const { numDeletedRows } = await db
     .deleteFrom('tasks')
     .where('user_id', '=', owner)
     .where('id', '=', id)
-    .$if(versions !== undefined, (query) => query.where('version', 'in', versions as number[]))
+    .where((eb) => eb.and(holds(preconditions)))
     .executeTakeFirst()
   return numDeletedRows > 0n
 }

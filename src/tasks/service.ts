@@ -6,6 +6,7 @@ import type { KeyedRequest } from '../idempotency/keyed-request.ts'
 import { once } from '../idempotency/once.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId, Principal } from '../tokens/owner.ts'
+import type { Preconditions } from './etag.ts'
 import {
   deleteOwnedTask,
   findOwnedTask,
@@ -59,7 +60,7 @@ async function unlessUnknown<T>(insert: () => Promise<T>): Promise<T | undefined
 }
 
 /**
- * Changes a task unless it has moved on from every version that the client named.
+ * Changes a task if the preconditions hold.
  * @throws Problem task_not_found, precondition_failed
  */
 export async function changeTask(
@@ -67,26 +68,26 @@ export async function changeTask(
   owner: OwnerId,
   id: number,
   changes: Partial<NewTask>,
-  versions: readonly number[] | undefined,
+  preconditions: Preconditions,
 ): Promise<VersionedTask> {
-  const changed = await updateOwnedTask(db, owner, id, changes, versions)
+  const changed = await updateOwnedTask(db, owner, id, changes, preconditions)
   return changed ?? (await refuse(db, owner, id))
 }
 
 /**
- * Deletes a task unless it has moved on from every version that the client named.
+ * Deletes a task if the preconditions hold.
  * @throws Problem task_not_found, precondition_failed
  */
 export async function removeTask(
   db: Db,
   owner: OwnerId,
   id: number,
-  versions: readonly number[] | undefined,
+  preconditions: Preconditions,
 ): Promise<void> {
-  if (!(await deleteOwnedTask(db, owner, id, versions))) await refuse(db, owner, id)
+  if (!(await deleteOwnedTask(db, owner, id, preconditions))) await refuse(db, owner, id)
 }
 
-/** No row was touched: the task is not there, or it is and has changed. */
+/** No row was touched: the task is not there, or a precondition failed. */
 async function refuse(db: Db, owner: OwnerId, id: number): Promise<never> {
   throw new Problem((await findOwnedTask(db, owner, id)) ? 'precondition_failed' : 'task_not_found')
 }
