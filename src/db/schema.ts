@@ -64,6 +64,12 @@ export interface TasksTable {
   updated_at: TimestampByDefault
 }
 
+/** How many tasks a user had when they were last counted: an estimate, which a trigger on `tasks` keeps. */
+export interface TaskCountsTable {
+  user_id: string
+  counted: number
+}
+
 export interface SigningKeysTable {
   kid: string
   algorithm: KeyAlgorithm
@@ -112,6 +118,7 @@ export interface Database {
   users: UsersTable
   sessions: SessionsTable
   tasks: TasksTable
+  task_counts: TaskCountsTable
   revocations: RevocationsTable
   security_events: SecurityEventsTable
   signing_keys: SigningKeysTable

@@ -7,29 +7,36 @@ import { once } from '../idempotency/once.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId, Principal } from '../tokens/owner.ts'
 import type { Preconditions } from './etag.ts'
+import { insertWithinQuota } from './quota.ts'
 import {
   deleteOwnedTask,
   findOwnedTask,
-  insertOwnedTask,
   type NewTask,
   newTaskAgain,
   updateOwnedTask,
   type VersionedTask,
 } from './repository.ts'
 
+interface Creation {
+  readonly user: Principal
+  /** Of a request that may come again, and then gets the task as it was made. */
+  readonly keyed: KeyedRequest | null
+  /** Tasks that a user may have. */
+  readonly max: number
+}
+
 /**
- * @param keyed of a request that may come again, and then gets the task as it was made
- * @throws Problem unauthorized when the account is gone, though its token has not ended yet; idempotency_in_progress,
- * idempotency_key_reused
+ * @throws Problem unauthorized when the account is gone, though its token has not ended yet; task_limit_reached,
+ * idempotency_in_progress, idempotency_key_reused
  */
 export async function createTask(
   db: Db,
   owner: OwnerId,
   task: NewTask,
-  user: Principal,
-  keyed: KeyedRequest | null,
+  { user, keyed, max }: Creation,
 ): Promise<VersionedTask> {
-  const insert = () => (keyed ? insertOnce(db, owner, task, keyed) : insertOwnedTask(db, owner, task))
+  const insert = () =>
+    keyed ? insertOnce(db, owner, task, keyed, max) : insertWithinQuota(db, owner, task, max)
   const made = await withRow(db, user, () => unlessUnknown(insert))
   if (!made) throw new Problem('unauthorized', { reason: 'user_deleted' })
   return made
@@ -40,10 +47,11 @@ async function insertOnce(
   owner: OwnerId,
   task: NewTask,
   keyed: KeyedRequest,
+  max: number,
 ): Promise<VersionedTask> {
   return inTransaction(db, (trx) =>
     once(trx, owner, keyed, {
-      run: () => insertOwnedTask(trx, owner, task),
+      run: () => insertWithinQuota(trx, owner, task, max),
       outcomeOf: ({ task: { id, created_at } }) => ({ id, created_at }),
       recall: (made) => newTaskAgain(owner, task, made),
     }),

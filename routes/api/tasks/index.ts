@@ -19,7 +19,16 @@ import {
 
 const tags = ['tasks']
 
-export default async function taskRoutes(app: RouteScope, { basePath }: { basePath: string }): Promise<void> {
+interface TaskOptions {
+  readonly basePath: string
+  /** Tasks that a user may have. */
+  readonly maxTasks: number
+}
+
+export default async function taskRoutes(
+  app: RouteScope,
+  { basePath, maxTasks }: TaskOptions,
+): Promise<void> {
   for (const schema of schemas) app.addSchema(schema)
 
   app.get(
@@ -60,7 +69,7 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
   app.post(
     '',
     {
-      config: { access: 'owner', idempotent: true },
+      config: { access: 'owner', idempotent: true, problems: ['task_limit_reached'] },
       schema: {
         operationId: 'createTask',
         tags,
@@ -79,7 +88,11 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
     async (request, reply) => {
       const { title, description = null, completed = false } = request.body
       const wanted = { title, description, completed }
-      const { task, version } = await createTask(app.db, request.owner, wanted, request.caller, request.keyed)
+      const { task, version } = await createTask(app.db, request.owner, wanted, {
+        user: request.caller,
+        keyed: request.keyed,
+        max: maxTasks,
+      })
       reply.header('location', pathOf(request.params.user_id, task.id)).header('etag', etagOf(version))
       return reply.code(201).send(task)
     },
