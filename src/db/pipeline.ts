@@ -50,7 +50,7 @@ export class Pipeline {
     if (this.#waiting++ === 0) this.#movedAt = performance.now()
     if (onHeldUp) {
       this.#onHeldUp.add(onHeldUp)
-      this.#check ??= setTimeout(() => this.#checkAgain(), patience).unref()
+      this.#check ??= this.#scheduleCheck()
     }
     try {
       const client = this.#client ?? (await this.#connect())
@@ -74,7 +74,12 @@ export class Pipeline {
     await client.end().finally(() => clearTimeout(cut))
   }
 
-  #checkAgain(): void {
+  /** Checks once what has arrived is read: this process may have been late itself. */
+  #scheduleCheck(): NodeJS.Timeout {
+    return setTimeout(() => setImmediate(() => this.#checkProgress()), patience).unref()
+  }
+
+  #checkProgress(): void {
     this.#check = undefined
     if (this.isHeldUp) {
       const [first, ...behind] = this.#onHeldUp
@@ -83,7 +88,7 @@ export class Pipeline {
       if (first) this.#onHeldUp.add(first)
       for (const callback of behind) callback()
     }
-    if (this.#onHeldUp.size > 0) this.#check = setTimeout(() => this.#checkAgain(), patience).unref()
+    if (this.#onHeldUp.size > 0) this.#check = this.#scheduleCheck()
   }
 
   /** One for all who need it meanwhile. */

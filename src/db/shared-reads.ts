@@ -1,9 +1,10 @@
+import { setImmediate } from 'node:timers/promises'
 import type { CompiledQuery, PostgresDriver, QueryResult } from 'kysely'
 import { freest, type Pipeline } from './pipeline.ts'
 import { Turns } from './turns.ts'
 
-/** Milliseconds that a read waits for earlier ones of its owner: as long as for a connection of the pool. */
-const turnTimeoutMs = 1_000
+/** Milliseconds that a read waits for earlier ones of its owner: as long as a statement may run. */
+const turnTimeoutMs = 2_000
 
 /**
  * Reads on the connections that all requests share. A slow one must not hold up everybody's: those behind it are sent
@@ -21,16 +22,20 @@ export class SharedReads {
   }
 
   async run<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
-    const pipeline = freest(this.#pipelines)
+    let pipeline = freest(this.#pipelines)
+    // Answers may have arrived that this process had no time to read.
+    if (!pipeline) await setImmediate()
+    pipeline ??= freest(this.#pipelines)
     if (pipeline) return this.#runOn(pipeline, compiled)
     const owner = ownerIn(compiled)
     await this.#turns.take(owner)
     try {
-      const free = freest(this.#pipelines)
-      return free ? await this.#runOn(free, compiled) : await this.#runAlone(compiled)
+      pipeline = freest(this.#pipelines)
+      if (!pipeline) return await this.#runAlone(compiled)
     } finally {
       this.#turns.give(owner)
     }
+    return this.#runOn(pipeline, compiled)
   }
 
   #runOn<R>(pipeline: Pipeline, compiled: CompiledQuery): Promise<QueryResult<R>> {
