@@ -55,6 +55,8 @@ export async function startFleet(
     RATE_LIMIT_PAIR: '9999999/1m',
     ACCESS_TOKEN_EXPIRE_MINUTES: '120',
     HASH_CONCURRENCY: '1',
+    // All tasks that are created belong to one user.
+    MAX_TASKS_PER_USER: '1000000',
     ...(embedded
       ? { DATA_DIR: folder(bench) }
       : { DATABASE_URL: (await freshDatabase(bench, postgres)).url }),

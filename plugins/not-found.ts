@@ -45,9 +45,15 @@ export default fp(
     // Absent when RATE_LIMITS=off.
     const limit = app.hasDecorator('rateLimit') ? app.rateLimit() : undefined
     app.addHook('onRequest', async (request, reply) => {
-      if (!request.is404) return
+      if (request.is404) {
+        await limit?.call(app, request, reply)
+        throw problemAt(request)
+      }
+      if (!hasEmptyParameter(request)) return
+      // The router takes an empty segment for a parameter; no resource has an empty name.
       await limit?.call(app, request, reply)
-      throw problemAt(request)
+      reply.callNotFound()
+      return reply
     })
     // For a route that finds only in its handler that there is nothing.
     app.setNotFoundHandler(async (request) => {
@@ -56,6 +62,13 @@ export default fp(
   },
   { name: 'latchkey-not-found', fastify: '5.x', dependencies: ['latchkey-errors', 'latchkey-rate-limit'] },
 )
+
+function hasEmptyParameter({ params }: FastifyRequest): boolean {
+  for (const name in params as Record<string, string>) {
+    if ((params as Record<string, string>)[name] === '' && name !== '*') return true
+  }
+  return false
+}
 
 /** Patterns have `:name` segments, and `*` as the last one. */
 function matches(pattern: readonly string[], path: readonly string[]): boolean {

@@ -196,7 +196,11 @@ export async function buildApp(
   await app.register(accessTokens, { policy, clock })
 
   await app.register(authRoutes, { prefix: '/api/auth' })
-  await app.register(taskRoutes, { prefix: '/api/:user_id/tasks', basePath })
+  await app.register(taskRoutes, {
+    prefix: '/api/:user_id/tasks',
+    basePath,
+    maxTasks: config.maxTasksPerUser,
+  })
   await app.register(wellKnownRoutes, { prefix: '/.well-known' })
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(docsRoutes, { basePath, page: config.docs })

@@ -59,6 +59,8 @@ export const Environment = Type.Object({
   SESSION_ABSOLUTE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 30 }),
   // Well below the time after which a process without news refuses: src/sessions/revocations.ts.
   REVOCATION_POLL_SECONDS: Type.Integer({ minimum: 1, maximum: 5, default: 2 }),
+  // Up to what src/db/migrations/0011_task_counts.ts counts.
+  MAX_TASKS_PER_USER: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 10_000 }),
   // By default what hashesAtOnce says.
   HASH_CONCURRENCY: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
   HASH_QUEUE: Type.Integer({ minimum: 1, maximum: 10_000, default: 100 }),
@@ -135,6 +137,7 @@ export interface Config {
   readonly accessTokenSeconds: number
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
   readonly revocationPollSeconds: number
+  readonly maxTasksPerUser: number
   readonly hashing: { readonly concurrency: number; readonly queue: number }
   readonly passwordBlocklist: boolean
   readonly budgets: Budgets
@@ -223,6 +226,7 @@ export function loadConfig(
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },
     revocationPollSeconds: variables.REVOCATION_POLL_SECONDS,
+    maxTasksPerUser: variables.MAX_TASKS_PER_USER,
     hashing: {
       concurrency:
         variables.HASH_CONCURRENCY ?? hashesAtOnce(availableParallelism(), env['UV_THREADPOOL_SIZE']),

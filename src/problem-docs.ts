@@ -86,8 +86,12 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client:
       'Wait as many seconds as `Retry-After` says, then send the same again: it gets the outcome of the other.',
   },
+  task_limit_reached: {
+    when: 'The user has `MAX_TASKS_PER_USER` tasks. Nothing was made, and an `Idempotency-Key` is not used up.',
+    client: 'Tell the user to delete tasks. The same request will be refused until there is room.',
+  },
   precondition_failed: {
-    when: 'The task is no longer at the version that `If-Match` named. Nothing was changed.',
+    when: 'The task is not at a version that `If-Match` names, or it is at one that `If-None-Match` names. Nothing was changed.',
     client: 'Read the task again, apply the change to what it is now, and send it with the new `ETag`.',
   },
   payload_too_large: {

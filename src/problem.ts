@@ -30,6 +30,7 @@ const catalogue = {
   method_not_allowed: { status: 405, detail: 'Method not allowed' },
   request_timeout: { status: 408, detail: 'The request took too long to arrive' },
   idempotency_in_progress: { status: 409, detail: 'A request with this Idempotency-Key is being processed' },
+  task_limit_reached: { status: 409, detail: 'The user has as many tasks as one may have' },
   precondition_failed: { status: 412, detail: 'The resource has changed since it was read' },
   payload_too_large: { status: 413, detail: 'The request body is too large' },
   uri_too_long: { status: 414, detail: 'The request path is too long' },

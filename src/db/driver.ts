@@ -10,7 +10,8 @@ import {
   SelectQueryNode,
   type TransactionSettings,
 } from 'kysely'
-import type { Pipeline } from './pipeline.ts'
+import { freest, type Pipeline } from './pipeline.ts'
+import { SharedReads } from './shared-reads.ts'
 
 /** Connections that many requests share, by what may go through them. */
 export interface Lanes {
@@ -47,11 +48,13 @@ type PooledConnection = Parameters<PostgresDriver['rollbackTransaction']>[0]
 class PipeliningDriver implements Driver {
   readonly #pool: PostgresDriver
   readonly #lanes: Lanes
+  readonly #reads: SharedReads
   readonly #patience: number
 
   constructor(pool: PostgresDriver, lanes: Lanes, patience: number) {
     this.#pool = pool
     this.#lanes = lanes
+    this.#reads = new SharedReads(pool, lanes.reads)
     this.#patience = patience
   }
 
@@ -60,7 +63,7 @@ class PipeliningDriver implements Driver {
   }
 
   async acquireConnection(): Promise<Connection> {
-    return new Connection(this.#pool, this.#lanes)
+    return new Connection(this.#pool, this.#reads, this.#lanes.inserts)
   }
 
   async beginTransaction(connection: Connection, settings: TransactionSettings): Promise<void> {
@@ -89,12 +92,14 @@ class PipeliningDriver implements Driver {
 /** What Kysely holds as a connection: one of the pool's from the first statement on that needs it. */
 class Connection implements DatabaseConnection {
   readonly #pool: PostgresDriver
-  readonly #lanes: Lanes
+  readonly #reads: SharedReads
+  readonly #inserts: readonly Pipeline[]
   #own: Promise<PooledConnection> | undefined
 
-  constructor(pool: PostgresDriver, lanes: Lanes) {
+  constructor(pool: PostgresDriver, reads: SharedReads, inserts: readonly Pipeline[]) {
     this.#pool = pool
-    this.#lanes = lanes
+    this.#reads = reads
+    this.#inserts = inserts
   }
 
   own(): Promise<PooledConnection> {
@@ -109,10 +114,11 @@ class Connection implements DatabaseConnection {
 
   async executeQuery<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
     const lane = this.#own ? undefined : laneOf(compiled)
-    const pipeline = lane && freest(this.#lanes[lane])
+    if (lane === 'reads') return this.#reads.run<R>(compiled)
+    const pipeline = lane && freest(this.#inserts)
     if (pipeline) {
       const { rows, rowCount } = await pipeline.query(compiled.sql, compiled.parameters)
-      return lane === 'reads' ? { rows } : { rows, numAffectedRows: BigInt(rowCount ?? 0) }
+      return { rows, numAffectedRows: BigInt(rowCount ?? 0) }
     }
     const own = await this.own()
     return own.executeQuery<R>(compiled)
@@ -135,13 +141,4 @@ function laneOf({ query }: CompiledQuery): keyof Lanes | undefined {
     return query.from !== undefined && !query.with && !query.endModifiers?.length ? 'reads' : undefined
   }
   return InsertQueryNode.is(query) && !query.with && !query.onConflict ? 'inserts' : undefined
-}
-
-/** The one with the least to do; none where all are held up. */
-function freest(pipelines: readonly Pipeline[]): Pipeline | undefined {
-  let best: Pipeline | undefined
-  for (const pipeline of pipelines) {
-    if (!pipeline.isHeldUp && !(best && best.waiting <= pipeline.waiting)) best = pipeline
-  }
-  return best
 }

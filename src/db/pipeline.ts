@@ -25,6 +25,11 @@ export class Pipeline {
   #waiting = 0
   /** When it last gave an answer, or began to owe one. */
   #movedAt = 0
+  /** Whether one of those that wait together took long: what follows may be of the same kind. */
+  #isSlow = false
+  /** Callbacks of the statements that have no answer yet, in the order in which they were sent. */
+  readonly #onHeldUp = new Set<() => void>()
+  #check: NodeJS.Timeout | undefined
 
   constructor(options: PipelineOptions) {
     this.#options = options
@@ -37,18 +42,26 @@ export class Pipeline {
 
   /** Whether a statement is held up, and with it whatever comes behind it. */
   get isHeldUp(): boolean {
-    return this.#waiting > 0 && performance.now() - this.#movedAt > patience
+    return this.#waiting > 0 && (this.#isSlow || performance.now() - this.#movedAt > patience)
   }
 
-  async query(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
+  /** @param onHeldUp called once if a statement before this one holds it up */
+  async query(text: string, values: readonly unknown[], onHeldUp?: () => void): Promise<pg.QueryResult> {
     if (this.#waiting++ === 0) this.#movedAt = performance.now()
+    if (onHeldUp) {
+      this.#onHeldUp.add(onHeldUp)
+      this.#check ??= this.#scheduleCheck()
+    }
     try {
       const client = this.#client ?? (await this.#connect())
       this.#gather(client)
       return await client.query(text, values as unknown[])
     } finally {
+      const now = performance.now()
+      if (onHeldUp) this.#onHeldUp.delete(onHeldUp)
       this.#waiting--
-      this.#movedAt = performance.now()
+      this.#isSlow = this.#waiting > 0 && (this.#isSlow || now - this.#movedAt > patience)
+      this.#movedAt = now
     }
   }
 
@@ -59,6 +72,23 @@ export class Pipeline {
     if (!client) return
     const cut = setTimeout(() => streamOf(client).destroy(), goodbye)
     await client.end().finally(() => clearTimeout(cut))
+  }
+
+  /** Checks once what has arrived is read: this process may have been late itself. */
+  #scheduleCheck(): NodeJS.Timeout {
+    return setTimeout(() => setImmediate(() => this.#checkProgress()), patience).unref()
+  }
+
+  #checkProgress(): void {
+    this.#check = undefined
+    if (this.isHeldUp) {
+      const [first, ...behind] = this.#onHeldUp
+      this.#onHeldUp.clear()
+      // The one that is running has nobody before it.
+      if (first) this.#onHeldUp.add(first)
+      for (const callback of behind) callback()
+    }
+    if (this.#onHeldUp.size > 0) this.#check = this.#scheduleCheck()
   }
 
   /** One for all who need it meanwhile. */
@@ -111,4 +141,13 @@ interface Stream {
 /** The connection's socket, of which pg's types do not speak. */
 export function streamOf(client: pg.ClientBase): Stream {
   return (client as unknown as { connection: { stream: Stream } }).connection.stream
+}
+
+/** The one with the least to do; none where all are held up. */
+export function freest(pipelines: readonly Pipeline[]): Pipeline | undefined {
+  let best: Pipeline | undefined
+  for (const pipeline of pipelines) {
+    if (!pipeline.isHeldUp && !(best && best.waiting <= pipeline.waiting)) best = pipeline
+  }
+  return best
 }

@@ -82,6 +82,12 @@ export interface TasksTable {
   updated_at: TimestampByDefault
 }
 
+/** How many tasks a user had when they were last counted: an estimate, which a trigger on `tasks` keeps. */
+export interface TaskCountsTable {
+  user_id: string
+  counted: number
+}
+
 export interface SigningKeysTable {
   kid: string
   algorithm: KeyAlgorithm
@@ -132,6 +138,7 @@ export interface Database {
   ended_sessions: EndedSessionsTable
   password_resets: PasswordResetsTable
   tasks: TasksTable
+  task_counts: TaskCountsTable
   revocations: RevocationsTable
   security_events: SecurityEventsTable
   signing_keys: SigningKeysTable

@@ -1,19 +1,67 @@
-/** The strong validator of a task's version, RFC 9110 section 8.8.3. */
+/** The strong validator of a version, RFC 9110 section 8.8.3. */
 export function etagOf(version: number): string {
   return `"${version}"`
 }
 
-/** No task has this version. */
-const none = 0
+/** The versions of a list of entity tags; `*` is any. */
+type Versions = readonly number[] | '*'
+
+/** What `If-Match` and `If-None-Match` say; undefined where the header is absent. */
+export interface Preconditions {
+  readonly ifMatch: Versions | undefined
+  readonly ifNoneMatch: Versions | undefined
+}
+
+interface ConditionalHeaders {
+  readonly 'if-match'?: string | undefined
+  readonly 'if-none-match'?: string | undefined
+}
+
+export function preconditionsOf(headers: ConditionalHeaders): Preconditions {
+  return {
+    ifMatch: versionsIn(headers['if-match'], false),
+    ifNoneMatch: versionsIn(headers['if-none-match'], true),
+  }
+}
+
+/** An element of a list, which is an entity tag or `*`, and what ends it. A tag may have commas in it. */
+const element = /[ \t]*(?:(?:(\*)|(?:W\/)?"([\x21\x23-\x7e\x80-\xff]*)")[ \t]*)?(?:,|$)/y
 
 /**
- * The versions that an `If-Match` header names (RFC 9110 section 13.1.1), undefined for no condition: the header
- * is absent or `*`. Weak validators never match, and what this service could not have made matches nothing.
+ * Ours: a version, with what a gateway adds when it compresses the body. nginx and HAProxy weaken the tag, Apache
+ * appends the coding. A version names the state of a resource and not its bytes, so both still name that version.
  */
-export function versionsIn(ifMatch: string | undefined): number[] | undefined {
-  if (ifMatch === undefined || ifMatch.trim() === '*') return undefined
-  const versions = ifMatch
-    .split(',', 16)
-    .map((tag) => Number(/^\s*"([1-9]\d{0,8})"\s*$/.exec(tag)?.[1] ?? none))
+const versionTag = /^([1-9]\d{0,8})(?:--?(?:gzip|br|zstd|deflate))?$/
+
+/**
+ * Tags that this service did not make, and a header that is malformed, name no version.
+ * @param starInList whether `*` counts among others too, where a gateway joined two headers: it must refuse then
+ */
+function versionsIn(header: string | undefined, starInList: boolean): Versions | undefined {
+  if (header === undefined) return undefined
+  if (header.trim() === '*') return '*'
+  const versions: number[] = []
+  element.lastIndex = 0
+  while (element.lastIndex < header.length) {
+    const [matched, star, tag = ''] = element.exec(header) ?? []
+    if (matched === undefined) return []
+    if (star) return starInList ? '*' : []
+    const [, version] = versionTag.exec(tag) ?? []
+    if (version) versions.push(Number(version))
+  }
   return versions
+}
+
+/** What a request is refused with that came with preconditions: 412, or 304 where it only reads. */
+export type Refusal = 'failed' | 'not_modified'
+
+/** Evaluates preconditions on a resource that is there, in the order of RFC 9110 section 13.2.2. */
+export function refusalOf({ ifMatch, ifNoneMatch }: Preconditions, version: number): Refusal | undefined {
+  if (ifMatch !== undefined && !includes(ifMatch, version)) return 'failed'
+  if (ifNoneMatch !== undefined && includes(ifNoneMatch, version)) return 'not_modified'
+  return undefined
+}
+
+function includes(versions: Versions, version: number): boolean {
+  return versions === '*' || versions.includes(version)
 }

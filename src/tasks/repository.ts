@@ -1,7 +1,8 @@
-import type { Selectable } from 'kysely'
+import { type RawBuilder, type Selectable, sql } from 'kysely'
 import { compiledOnce } from '../db/compiled.ts'
-import type { Db, TasksTable } from '../db/schema.ts'
+import type { Db, TasksTable, Trx } from '../db/schema.ts'
 import { type OwnerId, subjectOf } from '../tokens/owner.ts'
+import type { Preconditions } from './etag.ts'
 
 /** As its owner sees it: `user_id` is what the owner is called in paths. */
 export type Task = Omit<Selectable<TasksTable>, 'version'>
@@ -33,7 +34,6 @@ function versioned({ version, ...task }: Selectable<TasksTable>): VersionedTask 
 interface PageValues {
   readonly owner: OwnerId
   readonly after: number
-  readonly completed: boolean | undefined
   readonly fetch: number
 }
 
@@ -47,8 +47,12 @@ const page = (db: Db, value: <Name extends keyof PageValues>(name: Name) => Page
     .limit(value('fetch'))
 
 const selectPage = compiledOnce<PageValues, Task>(page)
-const selectPageOf = compiledOnce<PageValues, Task>((db, value) =>
-  page(db, value).where('completed', '=', value('completed') as boolean),
+// Constants, and not a parameter, of which the planner would not know which partial index has it.
+const selectCompleted = compiledOnce<PageValues, Task>((db, value) =>
+  page(db, value).where('completed', '=', sql.lit(true)),
+)
+const selectNotCompleted = compiledOnce<PageValues, Task>((db, value) =>
+  page(db, value).where('completed', '=', sql.lit(false)),
 )
 
 /** Up to `limit` tasks in order of id, and whether more follow. */
@@ -58,8 +62,9 @@ export async function listOwnedTasks(
   { limit, after, completed }: Page,
 ): Promise<{ tasks: Task[]; more: boolean }> {
   // One more than is shown tells whether there are more.
-  const values = { owner, after, completed, fetch: limit + 1 }
-  const tasks = await (completed === undefined ? selectPage : selectPageOf)(db, values)
+  const values = { owner, after, fetch: limit + 1 }
+  const select = completed === undefined ? selectPage : completed ? selectCompleted : selectNotCompleted
+  const tasks = await select(db, values)
   const more = tasks.length > limit
   if (more) tasks.pop()
   const userId = subjectOf(owner)
@@ -85,6 +90,70 @@ export async function insertOwnedTask(db: Db, owner: OwnerId, task: NewTask): Pr
   return versioned(row)
 }
 
+const insertTaskBelow = compiledOnce<
+  NewTask & { readonly owner: OwnerId; readonly estimate: number },
+  Selectable<TasksTable>
+>((db, value) =>
+  db
+    .insertInto('tasks')
+    .columns(['user_id', 'title', 'description', 'completed'])
+    .expression(
+      db
+        .selectNoFrom([
+          sql<string>`${value('owner')}::text`.as('user_id'),
+          sql<string>`${value('title')}::text`.as('title'),
+          sql<string | null>`${value('description')}::text`.as('description'),
+          sql<boolean>`${value('completed')}::boolean`.as('completed'),
+        ])
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('task_counts')
+                .select('user_id')
+                .where('user_id', '=', value('owner'))
+                .where('counted', '>=', value('estimate')),
+            ),
+          ),
+        ),
+    )
+    .returningAll(),
+)
+
+/**
+ * Inserts a task unless the owner was last counted to have `estimate` tasks or more; takes no lock that another
+ * insert waits for.
+ * @returns undefined when it did not
+ */
+export async function insertOwnedTaskBelow(
+  db: Db,
+  owner: OwnerId,
+  task: NewTask,
+  estimate: number,
+): Promise<VersionedTask | undefined> {
+  const [row] = await insertTaskBelow(db, { ...task, owner, estimate })
+  return row && versioned(row)
+}
+
+/** Makes every other insert of the owner's rows wait for this transaction, and waits for those in flight. */
+export async function lockOwner(trx: Trx, owner: OwnerId): Promise<void> {
+  await trx.selectFrom('users').select('id').where('id', '=', owner).forUpdate().execute()
+}
+
+/** Counts up to `max` tasks. */
+export async function countOwnedTasks(trx: Trx, owner: OwnerId, max: number): Promise<number> {
+  const own = trx.selectFrom('tasks').select('id').where('user_id', '=', owner).limit(max)
+  const { count } = await trx
+    .selectFrom(own.as('own'))
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow()
+  return count
+}
+
+/** Corrects the estimate, which no deletion lowers. */
+export async function setOwnedTaskCount(trx: Trx, owner: OwnerId, counted: number): Promise<void> {
+  await trx.updateTable('task_counts').set({ counted }).where('user_id', '=', owner).execute()
+}
+
 /** A task as it was made, whatever has become of it. */
 export function newTaskAgain(
   owner: OwnerId,
@@ -104,37 +173,46 @@ export async function findOwnedTask(db: Db, owner: OwnerId, id: number): Promise
   return row && versioned(row)
 }
 
-/** Changes the fields given, if the task is at one of `versions` (undefined: at any). */
+/** The part of a WHERE that lets a write through only while its preconditions hold, in the same statement. */
+function holds({ ifMatch, ifNoneMatch }: Preconditions): RawBuilder<boolean>[] {
+  const conditions: RawBuilder<boolean>[] = []
+  if (ifMatch !== undefined && ifMatch !== '*') conditions.push(sql`version = any(${ifMatch}::int[])`)
+  if (ifNoneMatch === '*') conditions.push(sql`false`)
+  else if (ifNoneMatch !== undefined) conditions.push(sql`version <> all(${ifNoneMatch}::int[])`)
+  return conditions
+}
+
+/** Changes the fields given, if the preconditions hold. */
 export async function updateOwnedTask(
   db: Db,
   owner: OwnerId,
   id: number,
   changes: Partial<NewTask>,
-  versions: readonly number[] | undefined,
+  preconditions: Preconditions,
 ): Promise<VersionedTask | undefined> {
   const row = await db
     .updateTable('tasks')
     .set((eb) => ({ ...changes, version: eb('version', '+', 1), updated_at: eb.fn<string>('now') }))
     .where('user_id', '=', owner)
     .where('id', '=', id)
-    .$if(versions !== undefined, (query) => query.where('version', 'in', versions as number[]))
+    .where((eb) => eb.and(holds(preconditions)))
     .returningAll()
     .executeTakeFirst()
   return row && versioned(row)
 }
 
-/** Deletes a task, if it is at one of `versions` (undefined: at any). */
+/** Deletes a task, if the preconditions hold. */
 export async function deleteOwnedTask(
   db: Db,
   owner: OwnerId,
   id: number,
-  versions: readonly number[] | undefined,
+  preconditions: Preconditions,
 ): Promise<boolean> {
   const { numDeletedRows } = await db
     .deleteFrom('tasks')
     .where('user_id', '=', owner)
     .where('id', '=', id)
-    .$if(versions !== undefined, (query) => query.where('version', 'in', versions as number[]))
+    .where((eb) => eb.and(holds(preconditions)))
     .executeTakeFirst()
   return numDeletedRows > 0n
 }

@@ -6,29 +6,37 @@ import type { KeyedRequest } from '../idempotency/keyed-request.ts'
 import { once } from '../idempotency/once.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId, Principal } from '../tokens/owner.ts'
+import type { Preconditions } from './etag.ts'
+import { insertWithinQuota } from './quota.ts'
 import {
   deleteOwnedTask,
   findOwnedTask,
-  insertOwnedTask,
   type NewTask,
   newTaskAgain,
   updateOwnedTask,
   type VersionedTask,
 } from './repository.ts'
 
+interface Creation {
+  readonly user: Principal
+  /** Of a request that may come again, and then gets the task as it was made. */
+  readonly keyed: KeyedRequest | null
+  /** Tasks that a user may have. */
+  readonly max: number
+}
+
 /**
- * @param keyed of a request that may come again, and then gets the task as it was made
- * @throws Problem unauthorized when the account is gone, though its token has not ended yet; idempotency_in_progress,
- * idempotency_key_reused
+ * @throws Problem unauthorized when the account is gone, though its token has not ended yet; task_limit_reached,
+ * idempotency_in_progress, idempotency_key_reused
  */
 export async function createTask(
   db: Db,
   owner: OwnerId,
   task: NewTask,
-  user: Principal,
-  keyed: KeyedRequest | null,
+  { user, keyed, max }: Creation,
 ): Promise<VersionedTask> {
-  const insert = () => (keyed ? insertOnce(db, owner, task, keyed) : insertOwnedTask(db, owner, task))
+  const insert = () =>
+    keyed ? insertOnce(db, owner, task, keyed, max) : insertWithinQuota(db, owner, task, max)
   const made = await withRow(db, user, () => unlessUnknown(insert))
   if (!made) throw new Problem('unauthorized', { reason: 'user_deleted' })
   return made
@@ -39,10 +47,11 @@ async function insertOnce(
   owner: OwnerId,
   task: NewTask,
   keyed: KeyedRequest,
+  max: number,
 ): Promise<VersionedTask> {
   return inTransaction(db, (trx) =>
     once(trx, owner, keyed, {
-      run: () => insertOwnedTask(trx, owner, task),
+      run: () => insertWithinQuota(trx, owner, task, max),
       outcomeOf: ({ task: { id, created_at } }) => ({ id, created_at }),
       recall: (made) => newTaskAgain(owner, task, made),
     }),
@@ -59,7 +68,7 @@ async function unlessUnknown<T>(insert: () => Promise<T>): Promise<T | undefined
 }
 
 /**
- * Changes a task unless it has moved on from every version that the client named.
+ * Changes a task if the preconditions hold.
  * @throws Problem task_not_found, precondition_failed
  */
 export async function changeTask(
@@ -67,26 +76,26 @@ export async function changeTask(
   owner: OwnerId,
   id: number,
   changes: Partial<NewTask>,
-  versions: readonly number[] | undefined,
+  preconditions: Preconditions,
 ): Promise<VersionedTask> {
-  const changed = await updateOwnedTask(db, owner, id, changes, versions)
+  const changed = await updateOwnedTask(db, owner, id, changes, preconditions)
   return changed ?? (await refuse(db, owner, id))
 }
 
 /**
- * Deletes a task unless it has moved on from every version that the client named.
+ * Deletes a task if the preconditions hold.
  * @throws Problem task_not_found, precondition_failed
  */
 export async function removeTask(
   db: Db,
   owner: OwnerId,
   id: number,
-  versions: readonly number[] | undefined,
+  preconditions: Preconditions,
 ): Promise<void> {
-  if (!(await deleteOwnedTask(db, owner, id, versions))) await refuse(db, owner, id)
+  if (!(await deleteOwnedTask(db, owner, id, preconditions))) await refuse(db, owner, id)
 }
 
-/** No row was touched: the task is not there, or it is and has changed. */
+/** No row was touched: the task is not there, or a precondition failed. */
 async function refuse(db: Db, owner: OwnerId, id: number): Promise<never> {
   throw new Problem((await findOwnedTask(db, owner, id)) ? 'precondition_failed' : 'task_not_found')
 }

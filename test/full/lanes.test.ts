@@ -1,5 +1,6 @@
+import { sql } from 'kysely'
 import t from 'tap'
-import { violatesForeignKey } from '../../src/db/errors.ts'
+import { isDatabaseUnavailable, violatesForeignKey } from '../../src/db/errors.ts'
 import { migratePostgres, openPostgres } from '../../src/db/postgres.ts'
 import { insertOwnedTask, listOwnedTasks } from '../../src/tasks/repository.ts'
 import type { OwnerId } from '../../src/tokens/owner.ts'
@@ -36,4 +37,52 @@ t.test('of new rows that share a connection, one that is refused takes no other 
     ['first', 'second', 'third'],
   )
   t.same((await listOwnedTasks(db, nobody, page)).tasks, [])
+})
+
+t.test('slow reads of one user leave connections to the reads of others', async (t) => {
+  const { url } = await freshDatabase(t, server)
+  await migratePostgres(url)
+  const db = openPostgres({ url, poolSize: 5, onIdleError: () => {}, prepare: true })
+  t.teardown(() => db.destroy())
+  const users = ['alice', 'bob'].map((id) => ({ id, email: `${id}@example.com`, name: id }))
+  await db.insertInto('users').values(users).execute()
+  const bob = 'bob' as OwnerId
+  const slowRead = () =>
+    db
+      .selectFrom('users')
+      .select('id')
+      .where('id', '=', 'alice')
+      .where(sql<boolean>`pg_sleep(0.2) is not null`)
+      .execute()
+
+  let over = false
+  const outcomes = { done: 0, refused: 0 }
+  const keepReading = async () => {
+    while (!over) {
+      await slowRead().then(
+        () => outcomes.done++,
+        (error) => {
+          if (!isDatabaseUnavailable(error)) throw error
+          outcomes.refused++
+        },
+      )
+    }
+  }
+  const slow = Promise.all(Array.from({ length: 20 }, keepReading))
+  const times: number[] = []
+  while (outcomes.done < 20 || times.length < 40) {
+    const begun = performance.now()
+    await listOwnedTasks(db, bob, { limit: 10, after: 0, completed: undefined })
+    times.push(performance.now() - begun)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  over = true
+  await slow
+  times.sort((a, b) => a - b)
+  t.comment(`${times.map((time) => time.toFixed(0)).join(' ')} ${JSON.stringify(outcomes)}`)
+  t.ok(
+    (times[Math.floor(times.length / 2)] ?? Number.NaN) < 100,
+    'half of the time they are not even noticed',
+  )
+  t.ok((times.at(-1) ?? Number.NaN) < 1_000, 'none is given up')
 })

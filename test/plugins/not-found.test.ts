@@ -90,3 +90,32 @@ t.test('G14: what no route takes counts against the address, whatever its body',
   const [first = 0] = remaining
   t.same(remaining, [first, first - 1, first - 2, first - 3, first - 4], 'one bucket for all of them')
 })
+
+t.test('a path with an empty id is not found, by any method, and counts against the address', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env: { RATE_LIMITS: 'on' } })
+  const { location } = (await alice.call('POST', alice.tasks, { title: 'stays' })).headers
+  const paths = [`${alice.tasks}/`, `${alice.tasks}/?limit=1`, '/api//tasks', '/api//tasks/1', '/api//tasks/']
+  paths.push('/api/auth/sessions/')
+  const remaining: number[] = []
+  for (const url of paths) {
+    for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'POST']) {
+      const body = method === 'GET' || method === 'HEAD' ? undefined : { title: 'x' }
+      for (const answer of [
+        await alice.call(method, url, body),
+        await bob.call(method, url, body),
+        await app.inject({ method: method as 'GET', url }),
+      ]) {
+        t.equal(answer.statusCode, 404, `${method} ${url}`)
+        if (method !== 'HEAD') t.match(problemOf(answer), { code: 'not_found' }, `${method} ${url}`)
+        remaining.push(Number(answer.headers['ratelimit-remaining']))
+      }
+    }
+  }
+  const [first = 0] = remaining
+  t.same(
+    remaining,
+    remaining.map((_, at) => first - at),
+    'each is counted',
+  )
+  t.match((await alice.call('GET', location as string)).json(), { title: 'stays' })
+})

@@ -2,12 +2,12 @@ import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
 import { Problem } from '../../../src/problem.ts'
-import { etagOf, versionsIn } from '../../../src/tasks/etag.ts'
+import { etagOf, preconditionsOf, refusalOf } from '../../../src/tasks/etag.ts'
 import { findOwnedTask, listOwnedTasks } from '../../../src/tasks/repository.ts'
 import { changeTask, createTask, removeTask } from '../../../src/tasks/service.ts'
 import {
+  Conditions,
   etagHeader,
-  IfMatch,
   ListQuery,
   NewTaskBody,
   OwnerParams,
@@ -19,7 +19,16 @@ import {
 
 const tags = ['tasks']
 
-export default async function taskRoutes(app: RouteScope, { basePath }: { basePath: string }): Promise<void> {
+interface TaskOptions {
+  readonly basePath: string
+  /** Tasks that a user may have. */
+  readonly maxTasks: number
+}
+
+export default async function taskRoutes(
+  app: RouteScope,
+  { basePath, maxTasks }: TaskOptions,
+): Promise<void> {
   for (const schema of schemas) app.addSchema(schema)
 
   app.get(
@@ -60,7 +69,7 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
   app.post(
     '',
     {
-      config: { access: 'owner', idempotent: true },
+      config: { access: 'owner', idempotent: true, problems: ['task_limit_reached'] },
       schema: {
         operationId: 'createTask',
         tags,
@@ -79,7 +88,11 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
     async (request, reply) => {
       const { title, description = null, completed = false } = request.body
       const wanted = { title, description, completed }
-      const { task, version } = await createTask(app.db, request.owner, wanted, request.caller, request.keyed)
+      const { task, version } = await createTask(app.db, request.owner, wanted, {
+        user: request.caller,
+        keyed: request.keyed,
+        max: maxTasks,
+      })
       reply.header('location', pathOf(request.params.user_id, task.id)).header('etag', etagOf(version))
       return reply.code(201).send(task)
     },
@@ -88,19 +101,31 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
   app.get(
     '/:task_id',
     {
-      config: { access: 'owner', problems: ['task_not_found'] },
+      config: { access: 'owner', problems: ['task_not_found', 'precondition_failed'] },
       schema: {
         operationId: 'getTask',
         tags,
         summary: 'Read a task',
         params: TaskParams,
-        response: { 200: { ...Ref(TaskSchema), description: 'The task', headers: etagHeader } },
+        headers: Conditions,
+        response: {
+          200: { ...Ref(TaskSchema), description: 'The task', headers: etagHeader },
+          304: {
+            // Null would be sent with a content type.
+            ...Type.Unsafe<undefined>({ type: 'null' }),
+            description: 'The task is at a version that `If-None-Match` names',
+            headers: etagHeader,
+          },
+        },
       },
     },
     async (request, reply) => {
       const found = await findOwnedTask(app.db, request.owner, request.params.task_id)
       if (!found) throw new Problem('task_not_found')
-      return reply.header('etag', etagOf(found.version)).code(200).send(found.task)
+      const refusal = refusalOf(preconditionsOf(request.headers), found.version)
+      if (refusal === 'failed') throw new Problem('precondition_failed')
+      reply.header('etag', etagOf(found.version))
+      return refusal ? reply.code(304).send() : reply.code(200).send(found.task)
     },
   )
 
@@ -115,14 +140,14 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
         summary: 'Change a task',
         description: 'Only the fields sent change; PUT and PATCH are the same.',
         params: TaskParams,
-        headers: IfMatch,
+        headers: Conditions,
         body: Ref(TaskChangesBody),
         response: { 200: { ...Ref(TaskSchema), description: 'The task as it is now', headers: etagHeader } },
       },
       handler: async (request, reply) => {
-        const versions = versionsIn(request.headers['if-match'])
+        const preconditions = preconditionsOf(request.headers)
         const { task_id: id } = request.params
-        const { task, version } = await changeTask(app.db, request.owner, id, request.body, versions)
+        const { task, version } = await changeTask(app.db, request.owner, id, request.body, preconditions)
         return reply.header('etag', etagOf(version)).code(200).send(task)
       },
     })
@@ -137,12 +162,13 @@ export default async function taskRoutes(app: RouteScope, { basePath }: { basePa
         tags,
         summary: 'Delete a task',
         params: TaskParams,
-        headers: IfMatch,
+        headers: Conditions,
         response: { 204: { ...Type.Null(), description: 'The task is gone' } },
       },
     },
     async (request, reply) => {
-      await removeTask(app.db, request.owner, request.params.task_id, versionsIn(request.headers['if-match']))
+      const preconditions = preconditionsOf(request.headers)
+      await removeTask(app.db, request.owner, request.params.task_id, preconditions)
       return reply.code(204).send(null)
     },
   )

@@ -64,18 +64,17 @@ export const ListQuery = Type.Object(
   { additionalProperties: false },
 )
 
-export const IfMatch = Type.Object({
-  'if-match': Type.Optional(
-    Type.String({
-      maxLength: 255,
-      description: 'The `ETag` that the task must still have, RFC 9110 section 13.1.1',
-      examples: ['"1"'],
-    }),
-  ),
+/** Entity tags; longer than what any client that keeps a few versions sends. */
+const Tags = (description: string, examples: string[]) =>
+  Type.Optional(Type.String({ maxLength: 1000, description, examples }))
+
+export const Conditions = Type.Object({
+  'if-match': Tags('The `ETag` that the task must still have, RFC 9110 section 13.1.1', ['"1"']),
+  'if-none-match': Tags('The `ETag` that the task must not have, RFC 9110 section 13.1.2', ['"1"']),
 })
 
 export const etagHeader = {
-  ETag: { type: 'string', description: 'The version of the task, for `If-Match`' },
+  ETag: { type: 'string', description: 'The version of the task, for `If-Match` and `If-None-Match`' },
 }
 
 export const schemas = [TaskSchema, NewTaskBody, TaskChangesBody]

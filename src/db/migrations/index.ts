@@ -8,6 +8,7 @@ import * as idempotencyKeys from './0006_idempotency_keys.ts'
 import * as sessionsByIdleEnd from './0007_sessions_by_idle_end.ts'
 import * as revocationFeed from './0008_revocation_feed.ts'
 import * as knownDevices from './0010_known_devices.ts'
+import * as taskCounts from './0011_task_counts.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
 export const migrations: Record<string, Migration> = {
@@ -20,4 +21,5 @@ export const migrations: Record<string, Migration> = {
   '0007_sessions_by_idle_end': sessionsByIdleEnd,
   '0008_revocation_feed': revocationFeed,
   '0010_known_devices': knownDevices,
+  '0011_task_counts': taskCounts,
 }

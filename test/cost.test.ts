@@ -1,0 +1,428 @@
+import { readFileSync } from 'node:fs'
+import type { FastifyInstance, InjectOptions } from 'fastify'
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import type { Db } from '../src/db/schema.ts'
+import { migratedDatabase, password, registeredRoutes, signUp, type TestUser, testApp } from './helper.ts'
+import { tokenTo } from './mailbox.ts'
+
+/** What one request may cost, on any route; generous, since machines differ. */
+const bounds = {
+  /** Milliseconds of the event loop. */
+  loopMs: 25,
+  /** Rows that the driver returns. */
+  rows: 110,
+  /** Bytes of rows that are there afterwards. */
+  storedBytes: 8 * 1024,
+}
+
+/** Added for each statement: the embedded database runs on the same thread. */
+const loopMsOfStatement = 3
+
+/** How often a number of requests are measured together. */
+const batches = 2
+
+interface Ask extends Omit<InjectOptions, 'method'> {
+  /** Undefined for any but an error. */
+  readonly status?: number
+  readonly token?: string
+}
+
+interface Entry {
+  /** Statements that the database is sent. */
+  readonly statements: number
+  /** Makes the next request; what it does is not measured. */
+  readonly ask: (setup: Setup, n: number) => Ask | Promise<Ask>
+  /** Fewer than usual where making or answering one takes long. */
+  readonly repetitions?: number
+}
+
+interface Setup {
+  readonly app: FastifyInstance
+  /** Has much of everything. */
+  readonly alice: TestUser
+  /** Whose sessions change. */
+  readonly carol: TestUser
+  readonly taskIds: number[]
+}
+
+const open = (url: string, status?: number): Entry => ({
+  statements: 0,
+  ask: () => ({ url, ...(status ? { status } : {}) }),
+})
+const task = { title: '\u{1f4dd}'.repeat(100), description: '\u{1f4dd}'.repeat(500), completed: true }
+
+async function newUser({ app }: Setup): Promise<TestUser> {
+  return signUp(app, 'dave')
+}
+
+async function login({ app, carol }: Setup) {
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/api/auth/login',
+    payload: { email: carol.email, password },
+  })
+  return answer.json() as { token: string; refresh_token: string }
+}
+
+/** Every route that the router has must be here. HEAD costs what GET costs, and the pages of /docs have one entry. */
+const entries: Record<string, Entry> = {
+  'POST /api/auth/signup': {
+    repetitions: 4,
+    statements: 18,
+    ask: (_, n) => ({
+      url: '/api/auth/signup',
+      payload: { email: `new.${n}.${Math.random()}@example.com`, password, name: 'x'.repeat(100) },
+      status: 201,
+    }),
+  },
+  'POST /api/auth/login': {
+    repetitions: 4,
+    statements: 8,
+    ask: ({ carol }) => ({
+      url: '/api/auth/login',
+      payload: { email: carol.email, password },
+      status: 200,
+    }),
+  },
+  'POST /api/auth/refresh': {
+    repetitions: 4,
+    statements: 4,
+    ask: async (setup) => ({
+      url: '/api/auth/refresh',
+      payload: { refresh_token: (await login(setup)).refresh_token },
+      status: 200,
+    }),
+  },
+  'POST /api/auth/logout': {
+    repetitions: 4,
+    statements: 6,
+    ask: async (setup) => ({
+      url: '/api/auth/logout',
+      payload: { scope: 'others' },
+      token: (await newUser(setup)).token,
+      status: 204,
+    }),
+  },
+  'GET /api/auth/sessions': {
+    statements: 1,
+    ask: ({ alice }) => ({ url: '/api/auth/sessions', token: alice.token, status: 200 }),
+  },
+  'DELETE /api/auth/sessions/:session_id': {
+    repetitions: 4,
+    statements: 6,
+    ask: async (setup) => {
+      const { token } = await login(setup)
+      const { sid } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+      return { url: `/api/auth/sessions/${sid}`, token, status: 204 }
+    },
+  },
+  'PUT /api/auth/password': {
+    repetitions: 4,
+    statements: 14,
+    ask: async (setup) => ({
+      url: '/api/auth/password',
+      payload: { current_password: password, new_password: `${password} again` },
+      token: (await newUser(setup)).token,
+      status: 204,
+    }),
+  },
+  'POST /api/auth/password/forgot': {
+    statements: 8,
+    ask: ({ alice }) => ({
+      url: '/api/auth/password/forgot',
+      payload: { email: alice.email },
+      status: 202,
+    }),
+  },
+  'POST /api/auth/password/reset': {
+    repetitions: 4,
+    statements: 14,
+    ask: async (setup) => {
+      const { email } = await newUser(setup)
+      await setup.app.inject({ method: 'POST', url: '/api/auth/password/forgot', payload: { email } })
+      const token = await tokenTo(setup.app, email)
+      const payload = { token, new_password: `${password} again` }
+      return { url: '/api/auth/password/reset', payload, status: 204 }
+    },
+  },
+  'PUT /api/auth/email': {
+    repetitions: 4,
+    statements: 14,
+    ask: async (setup) => {
+      const { token, email } = await newUser(setup)
+      const payload = { new_email: `x.${email}`, password }
+      return { url: '/api/auth/email', payload, token, status: 202 }
+    },
+  },
+  'POST /api/auth/email/verify': {
+    repetitions: 4,
+    statements: 14,
+    ask: async (setup) => {
+      const user = await newUser(setup)
+      const email = `x.${user.email}`
+      await user.call('PUT', '/api/auth/email', { new_email: email, password })
+      const token = await tokenTo(setup.app, email)
+      return { url: '/api/auth/email/verify', payload: { token }, status: 204 }
+    },
+  },
+  'POST /api/auth/email/resend': {
+    statements: 8,
+    ask: ({ alice }) => ({ url: '/api/auth/email/resend', payload: { email: alice.email }, status: 202 }),
+  },
+  'GET /api/auth/me': {
+    statements: 1,
+    ask: ({ alice }) => ({ url: '/api/auth/me', token: alice.token, status: 200 }),
+  },
+  'PATCH /api/auth/me': {
+    statements: 2,
+    ask: ({ alice }) => ({
+      url: '/api/auth/me',
+      payload: { name: 'y'.repeat(100) },
+      token: alice.token,
+      status: 200,
+    }),
+  },
+  'POST /api/auth/me/delete': {
+    repetitions: 4,
+    statements: 12,
+    ask: async (setup) => ({
+      url: '/api/auth/me/delete',
+      payload: { password },
+      token: (await newUser(setup)).token,
+      status: 204,
+    }),
+  },
+  'GET /api/:user_id/tasks': {
+    statements: 1,
+    ask: ({ alice }, n) => ({
+      url: `${alice.tasks}?limit=100${['', '&completed=true', '&completed=false'][n % 3]}`,
+      token: alice.token,
+      status: 200,
+    }),
+  },
+  'POST /api/:user_id/tasks': {
+    statements: 1,
+    ask: ({ alice }) => ({ url: alice.tasks, payload: task, token: alice.token, status: 201 }),
+  },
+  'GET /api/:user_id/tasks/:task_id': {
+    statements: 1,
+    ask: ({ alice, taskIds }) => ({ url: `${alice.tasks}/${taskIds[0]}`, token: alice.token, status: 200 }),
+  },
+  ...Object.fromEntries(
+    ['PUT', 'PATCH'].map((method): [string, Entry] => [
+      `${method} /api/:user_id/tasks/:task_id`,
+      {
+        statements: 1,
+        ask: ({ alice, taskIds }) => ({
+          url: `${alice.tasks}/${taskIds[0]}`,
+          payload: task,
+          token: alice.token,
+          status: 200,
+        }),
+      },
+    ]),
+  ),
+  'DELETE /api/:user_id/tasks/:task_id': {
+    statements: 1,
+    ask: ({ alice, taskIds }) => ({
+      url: `${alice.tasks}/${taskIds.pop()}`,
+      token: alice.token,
+      status: 204,
+    }),
+  },
+  'GET /.well-known/jwks.json': open('/.well-known/jwks.json'),
+  'GET /health/live': open('/health/live'),
+  'GET /health/ready': { statements: 1, ask: () => ({ url: '/health/ready', status: 200 }) },
+  'GET /openapi.json': open('/openapi.json'),
+  'GET /openapi.yaml': open('/openapi.yaml'),
+  'GET /dev/mailbox': open('/dev/mailbox'),
+  'GET /dev/mailbox/samples': open('/dev/mailbox/samples'),
+  'GET /dev/mailbox/samples/:name/html': open('/dev/mailbox/samples/password_reset/html'),
+  'GET /dev/mailbox/:number/html': {
+    statements: 0,
+    ask: ({ app }) => ({ url: `/dev/mailbox/${app.mailbox?.mails[0]?.number}/html`, status: 200 }),
+  },
+  'OPTIONS *': {
+    statements: 0,
+    ask: () => ({
+      url: '/api/auth/login',
+      headers: { origin: 'https://app.example.com', 'access-control-request-method': 'POST' },
+      status: 204,
+    }),
+  },
+}
+
+/** What no route takes, and what a guard refuses. */
+const refusals: Record<string, [method: string, entry: Entry]> = {
+  'no route': ['GET', open('/nowhere', 404)],
+  'no route, by OPTIONS': ['OPTIONS', open('/nowhere', 404)],
+  'no such method': ['DELETE', open('/health/live', 405)],
+  'an empty id': ['DELETE', open('/api/x/tasks/', 404)],
+  'no token': ['GET', open('/api/x/tasks', 401)],
+  "another user's tasks": [
+    'GET',
+    { statements: 0, ask: ({ alice }) => ({ url: '/api/x/tasks', token: alice.token, status: 403 }) },
+  ],
+  'a body that does not fit': [
+    'POST',
+    {
+      statements: 0,
+      ask: () => ({ url: '/api/auth/login', payload: { nested: nested(2_000) }, status: 400 }),
+    },
+  ],
+}
+
+function nested(depth: number): unknown {
+  return depth === 0 ? 1 : [nested(depth - 1)]
+}
+
+function entryOf(method: string, url: string): Entry | undefined {
+  const name = method === 'HEAD' ? 'GET' : method
+  if (name === 'GET' && /^\/docs(\/|$)/.test(url))
+    return open(url.replace('*', 'static/swagger-ui-bundle.js'))
+  return entries[`${name} ${url}`]
+}
+
+/** Milliseconds in which the event loop had work: without hashes, and on Linux without other processes too. */
+function loopTime(): number {
+  try {
+    const [, fields = ''] = readFileSync(`/proc/self/task/${process.pid}/stat`, 'utf8').split(') ')
+    const [user, system] = fields.split(' ').slice(11, 13)
+    // In ticks of 10 ms, which are exact over many requests.
+    return 10 * (Number(user) + Number(system))
+  } catch {
+    return performance.eventLoopUtilization().active
+  }
+}
+
+/** Counts what the driver is sent and returns. */
+async function countingDatabase(t: Test) {
+  const count = { statements: 0, rows: 0 }
+  const db = (await migratedDatabase(t)).withPlugin({
+    transformQuery: ({ node }) => node,
+    async transformResult({ result }) {
+      count.statements++
+      count.rows += result.rows.length
+      return result
+    },
+  })
+  return { db, count }
+}
+
+const tables = [
+  'users',
+  'sessions',
+  'tasks',
+  'revocations',
+  'security_events',
+  'one_time_tokens',
+  'mail_outbox',
+]
+tables.push('idempotency_keys', 'signing_keys', 'task_counts')
+
+async function storedBytes(app: FastifyInstance): Promise<number> {
+  await app.securityEvents.flush()
+  await app.mailWorker?.settled()
+  const sizes = tables.map(
+    (name) => sql`select sum(pg_column_size(r.*)) as bytes from ${sql.table(name)} as r`,
+  )
+  const { rows } = await sql<{ bytes: number }>`
+    select coalesce(sum(bytes), 0)::int as bytes from (${sql.join(sizes, sql` union all `)}) as every`.execute(
+    app.db,
+  )
+  return rows[0]?.bytes ?? Number.NaN
+}
+
+async function fill(db: Db, { id }: TestUser): Promise<number[]> {
+  await sql`insert into tasks (user_id, title, completed) select ${id}, 'x', i % 2 = 0 from generate_series(1, 400) i`.execute(
+    db,
+  )
+  await sql`insert into security_events (event, user_id, ip) select 'login', ${id}, '127.0.0.1' from generate_series(1, 400)`.execute(
+    db,
+  )
+  await sql`insert into sessions (id, user_id, salt, ip, user_agent, idle_expires_at, expires_at)
+    select 'session_' || i || ${id}, ${id}, '\\x00', '127.0.0.1', 'x', now() + interval '1 day', now() + interval '1 day'
+    from generate_series(1, 19) i`.execute(db)
+  await sql`analyze`.execute(db)
+  const rows = await db.selectFrom('tasks').select('id').where('user_id', '=', id).execute()
+  return rows.map((row) => row.id)
+}
+
+t.test(
+  'what a request costs is bounded, on every route that the router has',
+  { timeout: 240_000 },
+  async (t) => {
+    const { db, count } = await countingDatabase(t)
+    const env = { NODE_ENV: 'development', CORS_ORIGINS: 'https://app.example.com', LOG_LEVEL: 'info' }
+    let lastLine = ''
+    const app = await testApp(t, { db, env, log: (line) => (lastLine = line) })
+    const [alice, carol] = [await signUp(app, 'alice'), await signUp(app, 'carol')]
+    const taskIds = await fill(app.db, alice)
+    await fill(app.db, carol)
+    await app.inject({ method: 'POST', url: '/api/auth/password/forgot', payload: { email: alice.email } })
+    const setup: Setup = {
+      app,
+      alice,
+      carol,
+      taskIds,
+    }
+
+    async function send(method: string, { status, token, headers, ...ask }: Ask) {
+      const before = { ...count }
+      const answer = await app.inject({
+        method: method as 'GET',
+        headers: { ...(token ? { authorization: `Bearer ${token}` } : {}), ...headers },
+        ...ask,
+      })
+      if (status === undefined ? answer.statusCode >= 400 : answer.statusCode !== status)
+        throw new Error(`${method} answered ${answer.statusCode}: ${lastLine}`)
+      return { statements: count.statements - before.statements, rows: count.rows - before.rows }
+    }
+
+    async function state() {
+      return { stored: await storedBytes(app), loop: loopTime() }
+    }
+
+    async function measureBatch(method: string, requests: Ask[]) {
+      const before = await state()
+      const sent = []
+      for (const request of requests) sent.push(await send(method, request))
+      const loopMs = (loopTime() - before.loop) / requests.length
+      const after = await state()
+      return {
+        loopMs,
+        statements: Math.min(...sent.map(({ statements }) => statements)),
+        rows: Math.min(...sent.map(({ rows }) => rows)),
+        storedBytes: (after.stored - before.stored) / requests.length,
+      }
+    }
+
+    async function measure(name: string, method: string, { statements, ask, repetitions = 12 }: Entry) {
+      const requests: Ask[] = []
+      while (requests.length <= batches * repetitions) requests.push(await ask(setup, requests.length))
+      await send(method, requests.pop() as Ask)
+      const taken: Awaited<ReturnType<typeof measureBatch>>[] = []
+      while (requests.length > 0) taken.push(await measureBatch(method, requests.splice(0, repetitions)))
+      // What happens beside the requests, and once, is in some of the batches.
+      const least = (what: keyof (typeof taken)[0]) => Math.min(...taken.map((batch) => batch[what]))
+      const loopMs = bounds.loopMs + loopMsOfStatement * statements
+      const limits = { ...bounds, loopMs, statements }
+      const names = Object.keys(limits) as (keyof typeof limits)[]
+      t.comment(`${name}: ${names.map((what) => `${Math.round(least(what))} ${what}`).join(', ')}`)
+      t.same(
+        names.filter((what) => !(least(what) <= limits[what])),
+        [],
+        `${name} stays within its bounds`,
+      )
+    }
+
+    const missing = registeredRoutes(app).filter(({ method, url }) => !entryOf(method, url))
+    t.same(missing, [], 'every route has an entry above')
+    for (const { method, url } of registeredRoutes(app)) {
+      const entry = entryOf(method, url)
+      if (entry) await measure(`${method} ${url}`, method, entry)
+    }
+    for (const [name, [method, entry]] of Object.entries(refusals)) await measure(name, method, entry)
+  },
+)
