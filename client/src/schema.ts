@@ -184,7 +184,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for a mail with which a new password can be set
-         * @description One answer, whether the address has an account or not. A mailbox gets three such mails in an hour.
+         * @description One answer, whether the address has an account or not. A mailbox gets three such mails in an hour, and another when no link is good any more.
          */
         post: operations["forgotPassword"];
         delete?: never;
@@ -204,7 +204,7 @@ export interface paths {
         put?: never;
         /**
          * Set a new password with the token that was mailed
-         * @description Every session ends, and none is opened: the next step is the login. The address counts as verified.
+         * @description Every session ends, and none is opened: the next step is the login. The address counts as verified. Where it never was before, the account begins anew: its tasks are deleted and its name is `User`. The token of the mail about a change of address takes the change back.
          */
         post: operations["resetPassword"];
         delete?: never;
@@ -224,7 +224,7 @@ export interface paths {
         put?: never;
         /**
          * Prove an address with the token that was mailed to it
-         * @description The account's own address counts as verified then. The token of a change of address puts the new one in its place, tells the old one, and ends every session. Only this request uses the token up.
+         * @description The account's own address counts as verified then; where another signup claimed it too, no password counts until one is set by mail. The token of a change of address puts the new one in its place, tells the old one, and ends every session. Only this request uses the token up.
          */
         post: operations["verifyEmail"];
         delete?: never;
@@ -263,7 +263,7 @@ export interface paths {
         get?: never;
         /**
          * Ask for a change of address
-         * @description The address stays until the token that is mailed to the new one is presented to /api/auth/email/verify. One answer, whether the new address is taken or not.
+         * @description The address stays until the token that is mailed to the new one is presented to /api/auth/email/verify. A verified address is told at once, with a link that keeps it. One answer, whether the new address is taken or not.
          */
         put: operations["changeEmail"];
         post?: never;

@@ -46,7 +46,7 @@ t.test('/dev/mailbox shows what was mailed, and how to go on without a frontend'
   })
   const samples = await app.inject('/dev/mailbox/samples')
   const frames = samples.body.match(/(?<=<iframe sandbox="allow-popups" src=")[^"]+/g) ?? []
-  t.equal(frames.length, 9)
+  t.equal(frames.length, 10)
   for (const frame of frames) t.equal((await app.inject(frame)).statusCode, 200, frame)
 
   for (let count = 0; count < 55; count++) {

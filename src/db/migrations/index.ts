@@ -6,6 +6,7 @@ import * as foreignUsers from './0004_foreign_users.ts'
 import * as mail from './0005_mail.ts'
 import * as idempotencyKeys from './0006_idempotency_keys.ts'
 import * as sessionsByIdleEnd from './0007_sessions_by_idle_end.ts'
+import * as accountClaims from './0009_account_claims.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
 export const migrations: Record<string, Migration> = {
@@ -16,4 +17,5 @@ export const migrations: Record<string, Migration> = {
   '0005_mail': mail,
   '0006_idempotency_keys': idempotencyKeys,
   '0007_sessions_by_idle_end': sessionsByIdleEnd,
+  '0009_account_claims': accountClaims,
 }

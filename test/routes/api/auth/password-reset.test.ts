@@ -369,6 +369,7 @@ t.test('an account without a password gets one by a reset; a trusted issuer’s 
 
 t.test('password changes are told to the account', async (t) => {
   const { app, alice } = await twoUsers(t)
+  await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
   await alice.call('PUT', '/api/auth/password', { current_password: password, new_password: chosen })
   t.match((await mailTo(app, alice.email))[0], {
     name: 'password_changed',
@@ -379,6 +380,7 @@ t.test('password changes are told to the account', async (t) => {
 
 t.test('B02: so is the theft of a refresh token', async (t) => {
   const { app, alice } = await twoUsers(t)
+  await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
   const first = (await post(app, 'refresh', { refresh_token: alice.refreshToken })).json()
   await post(app, 'refresh', { refresh_token: first.refresh_token })
   t.equal((await post(app, 'refresh', { refresh_token: alice.refreshToken })).statusCode, 401)
