@@ -8,15 +8,15 @@ import { resetOwnedName } from './users.ts'
 
 /**
  * Whether an account is another party's for all that is known, when its address is proved by setting a password:
- * nobody has proved it before, and somebody has had a password of it. One without any was imported, and nobody could
+ * nobody has proved it before, and somebody has chosen a password of it. One without any was imported, and nobody could
  * have been in it.
  */
 export function isLeftBehind(account: {
   readonly email_verified: boolean
   readonly password_hash: string | null
-  readonly contested: boolean
+  readonly waiting: boolean
 }): boolean {
-  return !account.email_verified && (account.password_hash !== null || account.contested)
+  return !account.email_verified && (account.password_hash !== null || account.waiting)
 }
 
 /**

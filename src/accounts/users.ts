@@ -120,14 +120,14 @@ export async function findAddressee(
   db: Db,
   id: string,
 ): Promise<
-  | (Pick<LockedAccount, 'name' | 'email_verified' | 'password_hash' | 'contested'> & {
+  | (Pick<LockedAccount, 'name' | 'email_verified' | 'password_hash' | 'waiting'> & {
       named_by: string | null
     })
   | undefined
 > {
   return db
     .selectFrom('users')
-    .select(['name', 'named_by', 'email_verified', 'password_hash', isContested])
+    .select(['name', 'named_by', 'email_verified', 'password_hash', isWaiting])
     .where('id', '=', id)
     .executeTakeFirst()
 }

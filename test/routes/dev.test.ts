@@ -23,6 +23,10 @@ t.test('/dev/mailbox shows what was mailed, and how to go on without a frontend'
   const verify = JSON.parse((body ?? '').replaceAll('&quot;', '"'))
   t.equal((await post(app, 'email/verify', verify)).statusCode, 204)
 
+  await post(app, 'password/forgot', { email })
+  await app.mailWorker?.settled()
+  t.match((await app.inject('/dev/mailbox')).body, /password\/reset -H .*new_password/)
+
   await t.test('the page and the mail in it run nothing and load nothing', async (t) => {
     const policy = String(page.headers['content-security-policy'])
     const [, style = ''] = /<style>(.*)<\/style>/s.exec(page.body) ?? []
