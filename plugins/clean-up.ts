@@ -1,14 +1,22 @@
 import fp from 'fastify-plugin'
+import { deleteUnverified } from '../src/accounts/claim-repository.ts'
 import { cleanUp } from '../src/db/clean-up.ts'
+
+interface CleanUpOptions {
+  /** Days after which an account is deleted that waits for its address to be verified; 0 is never. */
+  readonly unverifiedDays: number
+}
 
 const tenMinutes = 600_000
 
 /** Cleans up every ten minutes, give or take, so that many instances do not do it together; doing it twice is harmless. */
-export default fp(
-  async (app) => {
+export default fp<CleanUpOptions>(
+  async (app, { unverifiedDays }) => {
     const interval = tenMinutes * (0.75 + Math.random() / 2)
     const timer = setInterval(() => {
-      cleanUp(app.db).catch((err: unknown) => app.log.warn({ err }, 'clean-up failed; trying again later'))
+      const failed = (err: unknown) => app.log.warn({ err }, 'clean-up failed; trying again later')
+      cleanUp(app.db).catch(failed)
+      if (unverifiedDays > 0) deleteUnverified(app.db, unverifiedDays).catch(failed)
     }, interval)
     timer.unref()
     app.addHook('onClose', async () => clearInterval(timer))

@@ -127,7 +127,7 @@ export async function buildApp(
   await app.register(pressure, { maxDelay: config.maxEventLoopDelay })
   await app.register(notFound)
   await app.register(database, { db, prepare })
-  await app.register(cleanUp)
+  await app.register(cleanUp, { unverifiedDays: config.mail.unverifiedDays })
   await app.register(securityEvents)
   await app.register(accountLimits, { budgets, secret: config.secretKey })
   await app.register(passwords, config.hashing)

@@ -93,6 +93,7 @@ export const Environment = Type.Object({
   REQUIRE_EMAIL_VERIFICATION: Type.Boolean({ default: false }),
   EMAIL_VERIFICATION_HOURS: Type.Integer({ minimum: 1, maximum: 168, default: 24 }),
   PASSWORD_RESET_MINUTES: Type.Integer({ minimum: 5, maximum: 1440, default: 30 }),
+  UNVERIFIED_ACCOUNT_DAYS: Type.Integer({ minimum: 0, maximum: 3650, default: 30 }),
   LOG_LEVEL: Type.Union(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
     { default: 'info' },
@@ -172,6 +173,8 @@ export interface MailConfig {
   readonly verificationRequired: boolean
   readonly verificationHours: number
   readonly resetMinutes: number
+  /** After which an account that waits to be verified is deleted; 0 is never. */
+  readonly unverifiedDays: number
 }
 
 /** The environment cannot be used. Each line of the message names a variable, never its value. */
@@ -368,6 +371,7 @@ function mailConfig(variables: Variables, publicUrl: string): MailConfig {
     verificationRequired: variables.REQUIRE_EMAIL_VERIFICATION,
     verificationHours: variables.EMAIL_VERIFICATION_HOURS,
     resetMinutes: variables.PASSWORD_RESET_MINUTES,
+    unverifiedDays: variables.UNVERIFIED_ACCOUNT_DAYS,
   }
 }
 

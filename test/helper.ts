@@ -71,6 +71,7 @@ tap.teardown(() => Promise.all(idle.map((pglite) => pglite.close())))
 /** All that tests fill. What a test does to the schema itself, it takes back. */
 const tables = [
   'users',
+  'account_claims',
   'sessions',
   'ended_sessions',
   'password_resets',

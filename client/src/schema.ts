@@ -35,7 +35,7 @@ export interface paths {
         put?: never;
         /**
          * Open a session
-         * @description One answer for every reason why it cannot be opened: no such account, another password. Only the right password is told that the address has to be verified first, where the service requires it. A user has 20 sessions at the most; with one more, the oldest ends.
+         * @description One answer for every reason why it cannot be opened: no such account, another password. Only the right password is told that the address has to be verified first, where the service requires it. A user has 20 sessions at the most; with one more, the oldest ends. A `refresh_token` that the device has had gives it a budget of wrong passwords of its own, so that strangers cannot keep its user out.
          */
         post: operations["logIn"];
         delete?: never;
@@ -184,7 +184,7 @@ export interface paths {
         put?: never;
         /**
          * Ask for a mail with which a new password can be set
-         * @description One answer, whether the address has an account or not. A mailbox gets three such mails in an hour.
+         * @description One answer, whether the address has an account or not. A mailbox gets three such mails in an hour, and another when no link is good any more.
          */
         post: operations["forgotPassword"];
         delete?: never;
@@ -204,7 +204,7 @@ export interface paths {
         put?: never;
         /**
          * Set a new password with the token that was mailed
-         * @description Every session ends, and none is opened: the next step is the login. The address counts as verified.
+         * @description Every session ends, and none is opened: the next step is the login. The address counts as verified. Where it never was before, the account begins anew: its tasks are deleted and its name is `User`. The token of the mail about a change of address takes the change back.
          */
         post: operations["resetPassword"];
         delete?: never;
@@ -224,7 +224,7 @@ export interface paths {
         put?: never;
         /**
          * Prove an address with the token that was mailed to it
-         * @description The account's own address counts as verified then. The token of a change of address puts the new one in its place, tells the old one, and ends every session. Only this request uses the token up.
+         * @description The account's own address counts as verified then; where another signup claimed it too, no password counts until one is set by mail. The token of a change of address puts the new one in its place, tells the old one, and ends every session. Only this request uses the token up.
          */
         post: operations["verifyEmail"];
         delete?: never;
@@ -263,7 +263,7 @@ export interface paths {
         get?: never;
         /**
          * Ask for a change of address
-         * @description The address stays until the token that is mailed to the new one is presented to /api/auth/email/verify. One answer, whether the new address is taken or not.
+         * @description The address stays until the token that is mailed to the new one is presented to /api/auth/email/verify. A verified address is told at once, with a link that keeps it. One answer, whether the new address is taken or not.
          */
         put: operations["changeEmail"];
         post?: never;
@@ -436,7 +436,7 @@ export interface components {
              * @description What happened, for a program
              * @enum {string}
              */
-            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "unauthorized" | "invalid_credentials" | "invalid_grant" | "email_not_verified" | "host_not_allowed" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
+            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "unauthorized" | "invalid_credentials" | "invalid_grant" | "email_not_verified" | "host_not_allowed" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
             /** @description Names this request in the log of the service */
             request_id: string;
             /** @description On `validation_failed`: the fields and what is wrong with them */
@@ -518,6 +518,11 @@ export interface components {
              * @example password123
              */
             password: string;
+            /**
+             * @description The last one that this device has had of the account, of a session that may have ended: it shows that the device has logged in before. It opens nothing and is not used up; one that is not good changes nothing
+             * @example AZq9LzB3fzyUVbH2c3p0aAAAAAF1c2VkIGFzIGFuIGV4YW1wbGUgb2YgYSB0b2tlbg
+             */
+            refresh_token?: string;
         };
         Refresh: {
             /**
@@ -2597,7 +2602,7 @@ export interface operations {
             /** @description The task was made */
             201: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` */
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     /** @description The path of the task */
                     Location?: string;
@@ -2645,7 +2650,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `idempotency_in_progress`: A request with this Idempotency-Key is being processed */
+            /** @description `task_limit_reached`: The user has as many tasks as one may have; `idempotency_in_progress`: A request with this Idempotency-Key is being processed */
             409: {
                 headers: {
                     /** @description Seconds to wait before trying again */
@@ -2655,7 +2660,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "idempotency_in_progress";
+                        code?: "task_limit_reached" | "idempotency_in_progress";
                     };
                 };
             };
@@ -2752,7 +2757,18 @@ export interface operations {
     getTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description The `ETag` that the task must still have, RFC 9110 section 13.1.1
+                 * @example "1"
+                 */
+                "if-match"?: string;
+                /**
+                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @example "1"
+                 */
+                "if-none-match"?: string;
+            };
             path: {
                 /**
                  * @description The owner: the token's subject
@@ -2769,13 +2785,22 @@ export interface operations {
             /** @description The task */
             200: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` */
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Task"];
                 };
+            };
+            /** @description The task is at a version that `If-None-Match` names */
+            304: {
+                headers: {
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
             400: {
@@ -2824,6 +2849,18 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         code?: "task_not_found";
+                    };
+                };
+            };
+            /** @description `precondition_failed`: The resource has changed since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "precondition_failed";
                     };
                 };
             };
@@ -2890,6 +2927,11 @@ export interface operations {
                  * @example "1"
                  */
                 "if-match"?: string;
+                /**
+                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @example "1"
+                 */
+                "if-none-match"?: string;
             };
             path: {
                 /**
@@ -2911,7 +2953,7 @@ export interface operations {
             /** @description The task as it is now */
             200: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` */
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -3068,6 +3110,11 @@ export interface operations {
                  * @example "1"
                  */
                 "if-match"?: string;
+                /**
+                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @example "1"
+                 */
+                "if-none-match"?: string;
             };
             path: {
                 /**
@@ -3238,6 +3285,11 @@ export interface operations {
                  * @example "1"
                  */
                 "if-match"?: string;
+                /**
+                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @example "1"
+                 */
+                "if-none-match"?: string;
             };
             path: {
                 /**
@@ -3259,7 +3311,7 @@ export interface operations {
             /** @description The task as it is now */
             200: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` */
+                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };

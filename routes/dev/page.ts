@@ -72,8 +72,8 @@ function actionOf(link: string, curl: string): string[] {
   ]
 }
 
-function curlOf({ name }: DeliveredMail, token: string, publicUrl: string): string {
-  const reset = name === 'reset_password' || name === 'choose_password'
+function curlOf({ link }: DeliveredMail, token: string, publicUrl: string): string {
+  const reset = link?.includes('/reset-password#')
   const path = reset ? 'password/reset' : 'email/verify'
   const body = JSON.stringify({ token, ...(reset ? { new_password: 'a new password' } : {}) })
   return `curl -s -w '%{http_code}\\n' ${publicUrl}/api/auth/${path} -H 'content-type: application/json' -d '${body}'`

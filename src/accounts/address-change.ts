@@ -2,8 +2,9 @@ import { newToken } from '../mail/one-time-token.ts'
 import { insertToken } from '../mail/one-time-token-repository.ts'
 import { committing } from '../sessions/committing.ts'
 import type { OwnerId } from '../tokens/owner.ts'
+import { offerUndo } from './address-undo.ts'
 import { canonicalEmail } from './email.ts'
-import { fieldProblem } from './new-password.ts'
+import { assertDeliverable, fieldProblem } from './new-password.ts'
 import { assertMailAvailable, assertRoom } from './recovery.ts'
 import type { AccountDeps, Asker } from './service.ts'
 import { lockAccount } from './users.ts'
@@ -11,7 +12,7 @@ import { withOwnedPassword } from './with-password.ts'
 
 /**
  * Asks for a change of address, for the right password. The address stays until the token that is mailed to the new
- * one is presented. Whether the new one is taken is not looked up here: its holder is told instead.
+ * one is presented, and its reader is told at once, with a link to keep it. Whether the new one is taken is not looked up here: its holder is told instead.
  * @throws Problem mail_unavailable, user_not_found, invalid_credentials, validation_failed, service_unavailable
  */
 export async function requestEmailChange(
@@ -21,10 +22,11 @@ export async function requestEmailChange(
   asker: Asker,
 ): Promise<void> {
   assertMailAvailable(deps)
+  assertDeliverable(address, 'new_email')
   const { keys, verificationSeconds: seconds } = deps.mail.tokens
   const email = canonicalEmail(address)
   await withOwnedPassword(deps, owner, password, asker, (currentHash) =>
-    committing(deps, async (trx, { request }) => {
+    committing(deps, async (trx, consequences) => {
       const account = await lockAccount(trx, { id: owner })
       if (account?.password_hash !== currentHash) return undefined
       if (account.email === email) throw fieldProblem('new_email', 'must differ from the current one')
@@ -35,9 +37,11 @@ export async function requestEmailChange(
         userId: owner,
         tokenHash: token.token_hash,
       } as const
-      const outcome = await request(mail)
+      const outcome = await consequences.request(mail)
       assertRoom(outcome)
-      if (outcome === 'accepted') await insertToken(trx, token, { userId: owner, email, seconds })
+      if (outcome !== 'accepted') return true
+      await insertToken(trx, token, { userId: owner, email, seconds })
+      await offerUndo(trx, account, { keys, seconds, ip: asker.ip }, consequences)
       return true
     }),
   )

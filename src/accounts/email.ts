@@ -15,6 +15,14 @@ export function canonicalEmail(address: string): CanonicalEmail {
 
 const pattern = new RegExp(emailPattern)
 
+/** Octets before the `@`: mail servers refuse a longer one (RFC 5321 section 4.5.3.1.1). */
+export const longestLocalPart = 64
+
+/** Whether an address can become an account's. Accounts that have a longer one from before still log in. */
+export function hasDeliverableLocalPart(address: string): boolean {
+  return address.lastIndexOf('@') <= longestLocalPart
+}
+
 /** Whether an address is one that could sign up, RFC 5321 section 4.5.3.1.3 for its length. */
 export function isEmail(address: string): boolean {
   return address.length <= 254 && pattern.test(address)

@@ -1,5 +1,6 @@
 import { Problem } from '../problem.ts'
 import type { Blocklist } from './blocklist.ts'
+import { hasDeliverableLocalPart, longestLocalPart } from './email.ts'
 import { lengthAsHashed, passwordLength } from './passwords.ts'
 
 /**
@@ -18,6 +19,12 @@ export function assertAcceptable(
   if (blocklist.refuses(password, email)) {
     throw new Problem('password_too_common', { errors: [{ path, message: 'is easy to guess' }] })
   }
+}
+
+/** @throws Problem validation_failed for an address that no mail could reach */
+export function assertDeliverable(address: string, path: string): void {
+  if (hasDeliverableLocalPart(address)) return
+  throw fieldProblem(path, `must NOT have more than ${longestLocalPart} characters before the @`)
 }
 
 export function fieldProblem(path: string, message: string): Problem {

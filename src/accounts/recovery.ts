@@ -1,11 +1,13 @@
-import { deleteTokens, findToken, useToken } from '../mail/one-time-token-repository.ts'
+import { deleteAllTokens, findToken, useToken } from '../mail/one-time-token-repository.ts'
 import { Problem } from '../problem.ts'
 import { committing } from '../sessions/committing.ts'
 import { ownerByMail } from '../tokens/owner.ts'
+import { undoChange } from './address-undo.ts'
 import { canonicalEmail } from './email.ts'
 import { assertAcceptable } from './new-password.ts'
 import { noteReset } from './password-resets.ts'
 import { type AccountDeps, type Asker, endAccess } from './service.ts'
+import { isLeftBehind, removeFormerParty } from './take-over.ts'
 import { lockAccount, setOwnedPasswordHash, setOwnedVerifiedEmail } from './users.ts'
 
 /**
@@ -24,8 +26,9 @@ export async function requestMail(
 }
 
 /**
- * Sets a new password for a token that was mailed to the account's address. Every session ends, every other token of
- * the account is gone, and the address counts as verified; no session is opened.
+ * Sets a new password for a token that was mailed to the account's address, or to the one that it had before a change.
+ * Every session ends, every other token of the account is gone, and the address counts as verified; no session is
+ * opened. Where it is proved for the first time, nothing stays of what the account had.
  * @throws Problem invalid_token, password_too_common, validation_failed, service_unavailable
  */
 export async function resetPassword(
@@ -36,18 +39,22 @@ export async function resetPassword(
   // Whatever the token is, so that the answer tells nothing of it; its address is known only after it.
   assertAcceptable(deps, wanted, { path: 'new_password', email: null })
   // Looked up first: junk costs no hash. Used only in the transaction, since hashing can be refused.
-  const found = await findToken(deps.db, token, ['password_reset'])
+  const found = await findToken(deps.db, token, ['password_reset', 'email_change_undo'])
   if (!found) throw new Problem('invalid_token')
   assertAcceptable(deps, wanted, { path: 'new_password', email: found.email })
   const passwordHash = await deps.passwords.hash(wanted, left)
   await committing(deps, async (trx, consequences) => {
     const account = await lockAccount(trx, { id: found.user_id })
     const used = await useToken(trx, found)
-    if (!used || account?.email !== used.email) throw new Problem('invalid_token')
+    if (!used || !account) throw new Problem('invalid_token')
     const owner = ownerByMail(used)
+    const isUndo = used.purpose === 'email_change_undo'
+    if (isUndo) await undoChange(trx, deps, { account, used, ip }, consequences)
+    else if (account.email !== used.email) throw new Problem('invalid_token')
+    else if (isLeftBehind(account)) await removeFormerParty(trx, owner)
     await setOwnedPasswordHash(trx, owner, passwordHash)
     await setOwnedVerifiedEmail(trx, owner, used.email)
-    await deleteTokens(trx, owner)
+    await deleteAllTokens(trx, owner, used.email)
     await noteReset(trx, owner, ip)
     consequences.events.push({ event: 'password_reset', userId: owner, ip })
     consequences.notices.push({ kind: 'password_reset', userId: owner, ip })

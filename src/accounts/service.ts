@@ -12,10 +12,11 @@ import { type Client, lockUser } from '../sessions/repository.ts'
 import { openSession, type SessionDeps, type SignedIn } from '../sessions/service.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { Blocklist } from './blocklist.ts'
+import { endWaiting } from './claim-repository.ts'
 import { type CanonicalEmail, canonicalEmail } from './email.ts'
 import { upgradeHash } from './hash-upgrade.ts'
 import type { AccountLimits } from './limits.ts'
-import { assertAcceptable, fieldProblem } from './new-password.ts'
+import { assertAcceptable, assertDeliverable, fieldProblem } from './new-password.ts'
 import type { Passwords } from './passwords.ts'
 import { deleteOwnedUser, findCredentials, findOwnedUser, insertUser, setOwnedPasswordHash } from './users.ts'
 import { withOwnedPassword, withPassword } from './with-password.ts'
@@ -57,6 +58,7 @@ export async function signUp(
   client: Client,
   keyed: KeyedRequest | null,
 ): Promise<SignedIn> {
+  assertDeliverable(wanted.email, 'email')
   assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
   if (!keyed) return makeAccount(deps, wanted, client)
   const again = await signUpAgain(deps, wanted, client, keyed)
@@ -153,22 +155,28 @@ async function openByPassword(
   const failure = 'login_failed' as const
   const attempt = { failure, email, password, ip, device, left }
   const find = () => findCredentials(deps.db, email)
-  return withPassword(deps, attempt, find, async ({ password_hash: _, reset: __, ...user }, hash) => {
-    if (deps.verificationRequired && !user.email_verified) {
-      deps.securityEvents.note({ event: failure, userId: user.id, ip })
-      throw new Problem('email_not_verified')
-    }
-    const opening = { userId: user.id, passwordHash: hash, client }
-    const session = await committing(deps, async (trx, consequences) => {
-      const opened = await openSession(trx, deps.sessionPolicy, opening, consequences)
-      if (opened) consequences.events.push({ event: 'login', userId: user.id, sessionId: opened.id, ip })
-      return opened
-    })
-    if (!session) return undefined
-    const verified = { userId: user.id, hash, password, sessionId: session.id, ip }
-    await upgradeHash(deps, verified)
-    return { user, session }
-  })
+  return withPassword(
+    deps,
+    attempt,
+    find,
+    async ({ password_hash: _, reset: __, waiting, ...user }, hash) => {
+      if (deps.verificationRequired && !user.email_verified) {
+        deps.securityEvents.note({ event: failure, userId: user.id, ip })
+        throw new Problem('email_not_verified')
+      }
+      const opening = { userId: user.id, passwordHash: hash, client }
+      const session = await committing(deps, async (trx, consequences) => {
+        const opened = await openSession(trx, deps.sessionPolicy, opening, consequences)
+        if (opened && waiting) await endWaiting(trx, user.id)
+        if (opened) consequences.events.push({ event: 'login', userId: user.id, sessionId: opened.id, ip })
+        return opened
+      })
+      if (!session) return undefined
+      const verified = { userId: user.id, hash, password, sessionId: session.id, ip }
+      await upgradeHash(deps, verified)
+      return { user, session }
+    },
+  )
 }
 
 /**

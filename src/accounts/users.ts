@@ -3,11 +3,15 @@ import { typeid } from 'typeid-js'
 import { violatesUnique } from '../db/errors.ts'
 import type { Db, Trx, UsersTable } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
+import { isContested, isWaiting, openingHash } from './claim-repository.ts'
 import type { CanonicalEmail } from './email.ts'
 import { lastReset, type PasswordReset } from './password-resets.ts'
 
 /** An account as its owner sees it: what the wire calls `user`. */
 export type User = Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'created_at'>
+
+/** What an account is called until its owner says: even the address may have a stranger's words in it. */
+export const neutralName = 'User'
 
 /** A trusted issuer's user is known by the name that the issuer gave it. */
 const shownId = sql<string>`coalesce(subject, id)`.as('id')
@@ -21,13 +25,39 @@ interface NewUser {
 }
 
 /** @returns the new account, or undefined when the address has one already */
-export async function insertUser(db: Db, { email, name, passwordHash }: NewUser): Promise<User | undefined> {
+export async function insertUser(db: Db, user: NewUser): Promise<User | undefined> {
+  return unlessTaken(db.insertInto('users').values(rowOf(user)).returning(visible).executeTakeFirstOrThrow())
+}
+
+/** The same for an account that waits until its address is verified. */
+export async function insertWaitingUser(db: Db, user: NewUser): Promise<User | undefined> {
+  return unlessTaken(
+    db
+      .with('made', (qb) =>
+        qb
+          .insertInto('users')
+          .values(rowOf(user))
+          .returning(['id as key', ...visible]),
+      )
+      .with('claim', (qb) =>
+        qb
+          .insertInto('account_claims')
+          .columns(['user_id', 'waiting'])
+          .expression(qb.selectFrom('made').select((eb) => ['key', eb.lit(true).as('waiting')])),
+      )
+      .selectFrom('made')
+      .select(['id', 'email', 'name', 'email_verified', 'created_at'])
+      .executeTakeFirstOrThrow(),
+  )
+}
+
+function rowOf({ email, name, passwordHash }: NewUser) {
+  return { id: typeid('user').toString(), email, name, password_hash: passwordHash }
+}
+
+async function unlessTaken(inserted: Promise<User>): Promise<User | undefined> {
   try {
-    return await db
-      .insertInto('users')
-      .values({ id: typeid('user').toString(), email, name, password_hash: passwordHash })
-      .returning(visible)
-      .executeTakeFirstOrThrow()
+    return await inserted
   } catch (error) {
     if (violatesUnique(error, 'users_email_key')) return undefined
     throw error
@@ -59,21 +89,24 @@ export async function insertForeignUser(db: Db, { emailVerified, ...user }: Fore
 export async function findCredentials(
   db: Db,
   email: CanonicalEmail,
-): Promise<(User & { password_hash: string | null; reset: PasswordReset | null }) | undefined> {
+): Promise<
+  (User & { password_hash: string | null; waiting: boolean; reset: PasswordReset | null }) | undefined
+> {
   const { id, name, email_verified, created_at, ...rest } = await db
     .selectFrom(sql<object>`(select)`.as('one'))
     .leftJoin('users', (join) => join.on('users.email', '=', email).on('users.issuer', 'is', null))
-    .select([...visible, 'password_hash', lastReset])
+    .select([...visible, openingHash, isWaiting, lastReset])
     .executeTakeFirstOrThrow()
   if (name === null || email_verified === null || created_at === null) return undefined
   return { id, name, email_verified, created_at, ...rest }
 }
 
 /** An account made here, which nobody else changes until the transaction ends. */
-export type LockedAccount = Pick<
-  Selectable<UsersTable>,
-  'id' | 'email' | 'name' | 'email_verified' | 'password_hash'
->
+export interface LockedAccount
+  extends Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'password_hash'> {
+  readonly waiting: boolean
+  readonly contested: boolean
+}
 
 /** Finds an account by its id or by its address, never a trusted issuer's user, and locks it. */
 export async function lockAccount(
@@ -82,25 +115,28 @@ export async function lockAccount(
 ): Promise<LockedAccount | undefined> {
   return trx
     .selectFrom('users')
-    .select(['id', 'email', 'name', 'email_verified', 'password_hash'])
+    .select(['id', 'email', 'name', 'email_verified', openingHash, isWaiting, isContested])
     .where((eb) => eb.and(by))
     .where('issuer', 'is', null)
     .forUpdate()
     .executeTakeFirst()
 }
 
-/**
- * Makes an account that nobody has verified one without a password: somebody else signs up with its address, and
- * whose it is, only its mailbox can tell.
- */
-export async function contestUnverifiedAccount(db: Db, email: CanonicalEmail, name: string): Promise<void> {
-  await db
-    .updateTable('users')
-    .set({ name, password_hash: null })
-    .where('email', '=', email)
-    .where('issuer', 'is', null)
-    .where('email_verified', '=', false)
-    .execute()
+/** What decides how a mail to an account addresses its reader. */
+export async function findAddressee(
+  db: Db,
+  id: string,
+): Promise<
+  | (Pick<LockedAccount, 'name' | 'email_verified' | 'password_hash' | 'waiting'> & {
+      named_by: string | null
+    })
+  | undefined
+> {
+  return db
+    .selectFrom('users')
+    .select(['name', 'named_by', 'email_verified', 'password_hash', isWaiting])
+    .where('id', '=', id)
+    .executeTakeFirst()
 }
 
 /** For a session that is known to be this user's. */
@@ -127,10 +163,24 @@ export async function findOwnedPasswordHash(
 }
 
 export async function renameOwnedUser(db: Db, owner: OwnerId, name: string): Promise<User | undefined> {
-  return db.updateTable('users').set({ name }).where('id', '=', owner).returning(visible).executeTakeFirst()
+  return db
+    .updateTable('users')
+    .set({ name, named_by: sql<string | null>`case when email_verified then email end` })
+    .where('id', '=', owner)
+    .returning(visible)
+    .executeTakeFirst()
 }
 
-export async function setOwnedPasswordHash(db: Db, owner: OwnerId, passwordHash: string): Promise<void> {
+/** For an account whose name somebody else chose. */
+export async function resetOwnedName(db: Db, owner: OwnerId): Promise<void> {
+  await db.updateTable('users').set({ name: neutralName, named_by: null }).where('id', '=', owner).execute()
+}
+
+export async function setOwnedPasswordHash(
+  db: Db,
+  owner: OwnerId,
+  passwordHash: string | null,
+): Promise<void> {
   await db.updateTable('users').set({ password_hash: passwordHash }).where('id', '=', owner).execute()
 }
 
@@ -155,6 +205,11 @@ export async function replacePasswordHash(
 /** Sets an address that its owner has proved. @throws what the database says of one that is taken */
 export async function setOwnedVerifiedEmail(db: Db, owner: OwnerId, email: string): Promise<void> {
   await db.updateTable('users').set({ email, email_verified: true }).where('id', '=', owner).execute()
+}
+
+/** Deletes an account that nobody has verified. */
+export async function deleteUnverifiedUser(trx: Trx, id: string): Promise<void> {
+  await trx.deleteFrom('users').where('id', '=', id).where('email_verified', '=', false).execute()
 }
 
 /** Deletes the account; its sessions and tasks go with it by foreign key, in the same statement. */

@@ -2,21 +2,24 @@ import { violatesUnique } from '../db/errors.ts'
 import type { Trx } from '../db/schema.ts'
 import { hasBody, type KeyedRequest } from '../idempotency/keyed-request.ts'
 import { findKept, keep, lockKey } from '../idempotency/repository.ts'
-import { deleteTokens, findToken, type OneTimeToken, useToken } from '../mail/one-time-token-repository.ts'
+import { isPlain } from '../mail/mailbox-of.ts'
+import { deleteAllTokens, findToken, type OneTimeToken, useToken } from '../mail/one-time-token-repository.ts'
 import { Problem } from '../problem.ts'
 import { type Consequences, committing } from '../sessions/committing.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
+import { contestUnverifiedAccount, deleteClaim } from './claim-repository.ts'
 import { canonicalEmail } from './email.ts'
-import { assertAcceptable } from './new-password.ts'
+import { assertAcceptable, assertDeliverable } from './new-password.ts'
 import { assertMailAvailable, assertRoom } from './recovery.ts'
 import { type AccountDeps, type Asker, endAccess, type SignUp } from './service.ts'
 import {
-  contestUnverifiedAccount,
   findCredentials,
-  insertUser,
+  insertWaitingUser,
   type LockedAccount,
   lockAccount,
+  resetOwnedName,
+  setOwnedPasswordHash,
   setOwnedVerifiedEmail,
 } from './users.ts'
 
@@ -33,6 +36,7 @@ export async function signUpUnverified(
   keyed: KeyedRequest | null,
 ): Promise<void> {
   assertMailAvailable(deps)
+  assertDeliverable(wanted.email, 'email')
   assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
   // A second time when another signup with the address was faster.
   if (!(await trySignUp(deps, wanted, from, keyed))) await trySignUp(deps, wanted, from, keyed)
@@ -58,12 +62,13 @@ async function trySignUp(
       const done = keyed && (await wasDone(trx, known?.id ?? '', keyed))
       // Of an address that waits, only the password that it waits with is the same request again.
       if (done && (again || known?.email_verified)) return undefined
+      // Past the share too: else an attacker who used it up would have the victim confirm one of the mails before.
+      if (known && !again) await contestUnverifiedAccount(trx, email)
       const outcome = await request({ kind: 'signup', recipient: email })
       assertRoom(outcome)
-      // Without a mail too: else an attacker who had them all sent would have the victim confirm one of those.
-      if (known && !again) await contestUnverifiedAccount(trx, email, name)
-      if (outcome !== 'accepted') return undefined
-      const user = passwordHash === null ? known : await insertUser(trx, { email, name, passwordHash })
+      // Strangers can use the share up, by tags. The address without one gets a mail of its own when it has no account.
+      if (outcome !== 'accepted' && (known || !isPlain(email))) return undefined
+      const user = passwordHash === null ? known : await insertWaitingUser(trx, { email, name, passwordHash })
       if (!user) throw new Problem('email_already_registered')
       if (keyed) await keep(trx, user.id, keyed, null)
       return passwordHash === null ? undefined : user
@@ -99,7 +104,7 @@ export async function verifyEmail(
       const used = await useToken(trx, found)
       if (!account || !used) throw new Problem('invalid_token')
       if (used.purpose === 'email_change') await changeEmail(trx, deps, { account, used, ip }, consequences)
-      else await confirmEmail(trx, { account, used, ip }, consequences)
+      else await confirmEmail(trx, deps, { account, used, ip }, consequences)
     })
   } catch (error) {
     // Somebody else has signed up with the address since it was asked for.
@@ -114,10 +119,24 @@ interface Proof {
   readonly ip: string
 }
 
-async function confirmEmail(trx: Trx, { account, used, ip }: Proof, { events }: Consequences): Promise<void> {
+async function confirmEmail(
+  trx: Trx,
+  deps: AccountDeps,
+  { account, used, ip }: Proof,
+  consequences: Consequences,
+): Promise<void> {
   if (account.email !== used.email) throw new Problem('invalid_token')
-  await setOwnedVerifiedEmail(trx, ownerByMail(used), used.email)
-  events.push({ event: 'email_verified', userId: account.id, ip })
+  const owner = ownerByMail(used)
+  await setOwnedVerifiedEmail(trx, owner, used.email)
+  consequences.events.push({ event: 'email_verified', userId: owner, ip })
+  if (!account.contested && !account.waiting) return
+  await deleteClaim(trx, owner)
+  if (!account.contested) return
+  // Two parties signed up, and only the mailbox knows which it is: no password counts until it has chosen one, and
+  // nobody stays in. An account in use keeps what is in it, since its reader has just said that it is theirs.
+  await setOwnedPasswordHash(trx, owner, null)
+  if (account.waiting) await resetOwnedName(trx, owner)
+  await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
 }
 
 /** Ends every session: which of them the change was asked from is not known here, and a thief may have asked. */
@@ -129,9 +148,11 @@ async function changeEmail(
 ): Promise<void> {
   const owner = ownerByMail(used)
   await setOwnedVerifiedEmail(trx, owner, used.email)
-  await deleteTokens(trx, owner)
+  await deleteClaim(trx, owner)
+  await deleteAllTokens(trx, owner, used.email)
   consequences.events.push({ event: 'email_changed', userId: owner, ip })
-  if (account.email) {
+  // One that nobody has proved may be a stranger's to name.
+  if (account.email && account.email_verified) {
     consequences.notices.push({ kind: 'email_changed', userId: owner, recipient: account.email, ip })
   }
   await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)

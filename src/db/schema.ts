@@ -20,7 +20,18 @@ export interface UsersTable {
   /** The trusted issuer and its name for the user; null for an account made here. */
   issuer: Generated<string | null>
   subject: Generated<string | null>
+  /** The address at which its proven owner chose the name; null where somebody else may have. */
+  named_by: Generated<string | null>
   created_at: TimestampUnlessImported
+}
+
+/** Unverified accounts whose mailbox has to decide; gone once it has. */
+export interface AccountClaimsTable {
+  user_id: string
+  /** Made by a signup that asks for a verified address, and never logged in. */
+  waiting: Generated<boolean>
+  /** Another signup with the address came with another password. */
+  contested: Generated<boolean>
 }
 
 export interface SessionsTable {
@@ -117,6 +128,8 @@ export interface MailOutboxTable {
   user_id: string | null
   token_hash: Uint8Array | null
   ip: string | null
+  /** Not counted in the share of the mailbox. */
+  beyond_share: Generated<boolean>
   attempts: Generated<number>
   last_error: string | null
   created_at: Timestamp
@@ -134,6 +147,7 @@ export interface IdempotencyKeysTable {
 
 export interface Database {
   users: UsersTable
+  account_claims: AccountClaimsTable
   sessions: SessionsTable
   ended_sessions: EndedSessionsTable
   password_resets: PasswordResetsTable

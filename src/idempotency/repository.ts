@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely'
 import type { Db, IdempotencyKeysTable, Trx } from '../db/schema.ts'
+import type { OwnerId } from '../tokens/owner.ts'
 import type { KeyedRequest } from './keyed-request.ts'
 
 /** Hours for which a key is the key of one request. */
@@ -71,4 +72,9 @@ export async function keep(
     )
     .executeTakeFirst()
   return numInsertedOrUpdatedRows > 0n
+}
+
+/** Forgets every request: its key would give the answer to whoever made it. */
+export async function deleteOwnedKeys(trx: Trx, owner: OwnerId): Promise<void> {
+  await trx.deleteFrom('idempotency_keys').where('user_id', '=', owner).execute()
 }

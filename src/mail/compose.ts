@@ -1,12 +1,14 @@
-import { findUser } from '../accounts/users.ts'
+import { isLeftBehind } from '../accounts/take-over.ts'
+import { findAddressee } from '../accounts/users.ts'
 import type { Db } from '../db/schema.ts'
+import { greetedName } from './greeted-name.ts'
 import type { LinkMailName, MailName } from './kinds.ts'
 import type { TokenPolicy } from './mail.ts'
 import { mailedToken } from './one-time-token.ts'
-import { startTokenTime } from './one-time-token-repository.ts'
+import { type OneTimeToken, startTokenTime } from './one-time-token-repository.ts'
+import { isLinkMail, purposes, secondsOf } from './purposes.ts'
 import type { OutboxRow } from './queue.ts'
 import { type Rendered, render } from './render.ts'
-import { isLinkMail, purposes, secondsOf } from './resolution.ts'
 import type { MailAddress } from './settings.ts'
 import type { Texts } from './texts.ts'
 
@@ -46,6 +48,8 @@ const pages: Readonly<Record<LinkMailName, string>> = {
   confirm_email_change: 'verify-email',
   reset_password: 'reset-password',
   choose_password: 'reset-password',
+  // To take a change back that a thief has asked for, a new password is set: the thief knows the present one.
+  email_change_requested: 'reset-password',
 }
 
 /** In the fragment, which a browser sends to nobody: no access log has it, and no Referer header. */
@@ -62,13 +66,18 @@ export async function compose(
   style: MailStyle,
   row: OutboxRow & { mail: MailName },
 ): Promise<OutgoingMail> {
-  const secret = isLinkMail(row.mail) ? await tokenOf(db, policy, row, row.mail) : undefined
+  const token = isLinkMail(row.mail) ? await tokenOf(db, policy, row, row.mail) : undefined
+  const secret = token && secretOf(policy, token)
   const link = secret && isLinkMail(row.mail) ? linkTo(style.appUrl, row.mail, secret) : undefined
+  // Of a request that names another's address, the account is the token's and not the one that asked.
+  const userId = token?.user_id ?? row.user_id
+  const account = userId === null ? undefined : await findAddressee(db, userId)
   const facts = {
-    name: await greetedName(db, row),
+    name: greetedName(account, row.recipient),
     time: row.created_at,
     ip: row.ip ?? '',
     address: row.recipient,
+    beginsAnew: account !== undefined && isLeftBehind(account),
   }
   const rendered = renderMail(style, policy, row.mail, { ...facts, link })
   const domain = style.from.address.split('@').at(-1)
@@ -90,6 +99,8 @@ interface MailFacts {
   readonly ip: string
   readonly address: string
   readonly link: string | undefined
+  /** A password that is set by the link leaves nothing of the account as it is. */
+  readonly beginsAnew?: boolean
 }
 
 /** Puts facts into the words of a mail. */
@@ -97,13 +108,15 @@ export function renderMail(
   { texts, from, appUrl }: MailStyle,
   policy: TokenPolicy,
   mail: MailName,
-  { link, time, ...facts }: MailFacts,
+  { link, time, beginsAnew = false, ...facts }: MailFacts,
 ): Rendered {
   const lifetime = isLinkMail(mail) ? inWords(texts, secondsOf(mail, policy)) : ''
   // What a sender is called is what its readers know the service as.
   const service = from.name || new URL(appUrl).host
   const values = { ...facts, service, lifetime, time: `${time.slice(0, 16).replace('T', ' ')} UTC` }
-  return render(texts, { words: texts.mails[mail], values, link })
+  const words = texts.mails[mail]
+  const before = [...words.before, ...(beginsAnew ? (words.beforeAnew ?? []) : [])]
+  return render(texts, { words: { ...words, before }, values, link })
 }
 
 async function tokenOf(
@@ -111,22 +124,16 @@ async function tokenOf(
   policy: TokenPolicy,
   { token_hash }: OutboxRow,
   mail: LinkMailName,
-): Promise<string> {
+): Promise<OneTimeToken> {
   const stored = token_hash && (await startTokenTime(db, token_hash, secondsOf(mail, policy)))
   if (!stored || stored.purpose !== purposes[mail]) throw new Superseded()
+  return stored
+}
+
+function secretOf(policy: TokenPolicy, stored: OneTimeToken): string {
   const token = mailedToken(policy.keys, stored)
   if (token === undefined) throw new UnknownSecret()
   return token
-}
-
-/**
- * An account's name, only where its owner has proved the address: anybody can sign up with anybody's address, and a
- * name of their choice, and the service must not carry their words there.
- */
-async function greetedName(db: Db, { user_id, mail }: OutboxRow): Promise<string> {
-  if (user_id === null || mail === 'already_registered' || mail === 'confirm_email_change') return ''
-  const user = await findUser(db, user_id)
-  return user?.email_verified ? user.name : ''
 }
 
 function inWords({ language }: Texts, seconds: number): string {

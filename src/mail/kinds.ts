@@ -5,12 +5,22 @@
 export type RequestKind = 'signup' | 'resend' | 'forgot' | 'email_change'
 
 /** What tells an account's owner of something that has happened to it. */
-export type NoticeKind = 'password_changed' | 'password_reset' | 'email_changed' | 'refresh_token_reused'
+export type NoticeKind =
+  | 'password_changed'
+  | 'password_reset'
+  | 'email_change_requested'
+  | 'email_changed'
+  | 'refresh_token_reused'
 
 export type MailKind = RequestKind | NoticeKind
 
 /** Mails with a link. */
-export type LinkMailName = 'verify_email' | 'choose_password' | 'reset_password' | 'confirm_email_change'
+export type LinkMailName =
+  | 'verify_email'
+  | 'choose_password'
+  | 'reset_password'
+  | 'confirm_email_change'
+  | 'email_change_requested'
 
 /** Each has a text of its own. */
 export type MailName = LinkMailName | 'already_registered' | NoticeKind

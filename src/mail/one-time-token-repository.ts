@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import type { Db, OneTimeTokensTable, Trx } from '../db/schema.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
-import { hashToken, type StoredToken, type TokenPurpose, tokenPurposes } from './one-time-token.ts'
+import { hashToken, type StoredToken, type TokenPurpose } from './one-time-token.ts'
 
 export type OneTimeToken = Selectable<OneTimeTokensTable>
 
@@ -36,6 +36,21 @@ export async function findToken(
     .executeTakeFirst()
 }
 
+/** The token that a user has for a purpose, if it can still be used. */
+export async function findLiveToken(
+  db: Db,
+  userId: string,
+  purpose: TokenPurpose,
+): Promise<OneTimeToken | undefined> {
+  return db
+    .selectFrom('one_time_tokens')
+    .selectAll()
+    .where('user_id', '=', userId)
+    .where('purpose', '=', purpose)
+    .where('expires_at', '>', sql<string>`now()`)
+    .executeTakeFirst()
+}
+
 /** Uses a token up: of any number that try at once, on any number of instances, one gets it. */
 export async function useToken(
   trx: Trx,
@@ -54,12 +69,24 @@ export async function useToken(
 export async function deleteTokens(
   trx: Trx,
   userId: string,
-  purposes: readonly TokenPurpose[] = tokenPurposes,
+  purposes: readonly TokenPurpose[],
 ): Promise<void> {
   await trx
     .deleteFrom('one_time_tokens')
     .where('user_id', '=', userId)
     .where('purpose', 'in', purposes)
+    .execute()
+}
+
+/**
+ * Takes back all of it, but for the link that gives the account the address before: whoever has changed that must not
+ * be rid of the link.
+ */
+export async function deleteAllTokens(trx: Trx, userId: string, presentEmail: string): Promise<void> {
+  await trx
+    .deleteFrom('one_time_tokens')
+    .where('user_id', '=', userId)
+    .where((eb) => eb.or([eb('purpose', '!=', 'email_change_undo'), eb('email', '=', presentEmail)]))
     .execute()
 }
 

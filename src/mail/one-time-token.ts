@@ -1,6 +1,11 @@
 import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 
-export const tokenPurposes = ['password_reset', 'email_verification', 'email_change'] as const
+export const tokenPurposes = [
+  'password_reset',
+  'email_verification',
+  'email_change',
+  'email_change_undo',
+] as const
 
 /** What a token opens, and nothing else. */
 export type TokenPurpose = (typeof tokenPurposes)[number]

@@ -1,10 +1,11 @@
 import { sql } from 'kysely'
 import type { CanonicalEmail } from '../accounts/email.ts'
 import type { Trx } from '../db/schema.ts'
+import type { OwnerId } from '../tokens/owner.ts'
 import type { NoticeKind, RequestKind } from './kinds.ts'
 import { mailboxOf } from './mailbox-of.ts'
 
-/** Mails in an hour that strangers can cause to one mailbox, and mails of one kind that tell an account's owner. */
+/** A mailbox's share of an hour: mails that strangers can cause; also notices of one kind, and resets, of an account. */
 export const hourlyMails = 3
 
 /** Mails that may wait at a time: past it requests are refused, so that a flood fills no disk. */
@@ -23,14 +24,21 @@ export interface Notice {
   readonly userId: string
   /** Where the account's present address is not the one to tell. */
   readonly recipient?: string
+  /** Of its link. */
+  readonly tokenHash?: Uint8Array
   readonly ip: string
 }
 
-const anHourAgo = sql<string>`now() - interval '1 hour'`
+export const anHourAgo = sql<string>`now() - interval '1 hour'`
+
+/** Whether the link of a mail can be used, or will be once the mail has left. */
+export const linkIsGood = sql<boolean>`exists (select from one_time_tokens t
+  where t.token_hash = mail_outbox.token_hash and (t.expires_at > now() or mail_outbox.state = 'waiting'))`
 
 /**
- * Leaves a request for a mail, unless the mailbox has had its share of the hour or too many mails wait. It takes the
- * same statements whether anybody has an account under the address or not.
+ * Leaves a request for a mail, unless too many mails wait. Past the mailbox's share of the hour it is `limited`: the
+ * worker then decides whether it mails all the same, since strangers can use the share up. It takes the same statements
+ * whether anybody has an account under the address or not.
  */
 export async function insertRequest(
   trx: Trx,
@@ -39,7 +47,7 @@ export async function insertRequest(
   const mailbox = mailboxOf(recipient)
   // Who asks for the same mailbox waits here: of 50 at once, three pass.
   await sql`select pg_advisory_xact_lock(hashtextextended(${`mail to ${mailbox}`}, 0))`.execute(trx)
-  const { recent, waiting } = await trx
+  const { recent, pending, waiting } = await trx
     .selectNoFrom((eb) => [
       eb
         .selectFrom('mail_outbox')
@@ -47,12 +55,20 @@ export async function insertRequest(
         .where('created_at', '>', anHourAgo)
         .where((where) =>
           where.or([
-            where('mailbox', '=', mailbox),
+            where.and({ mailbox, beyond_share: false }),
             // Whose account sends to many addresses is counted too.
             where.and({ user_id: userId ?? '', kind: 'email_change' }),
           ]),
         )
         .as('recent'),
+      // One that the worker has yet to look at, or whose link is good: another would tell nothing new.
+      eb
+        .selectFrom('mail_outbox')
+        .select((count) => count.fn.countAll<number>().as('pending'))
+        .where('created_at', '>', anHourAgo)
+        .where((where) => where.and({ mailbox, recipient, kind }))
+        .where((where) => where.or([where('mail', 'is', null), linkIsGood]))
+        .as('pending'),
       eb
         .selectFrom(
           eb
@@ -67,15 +83,17 @@ export async function insertRequest(
     ])
     .executeTakeFirstOrThrow()
   if (Number(waiting) >= maxWaiting) return 'full'
-  if (Number(recent) >= hourlyMails) {
+  const limited = Number(recent) >= hourlyMails
+  if (limited && (kind === 'email_change' || Number(pending) > 0)) {
     await rewriteOne(trx, mailbox)
     return 'limited'
   }
+  const row = { kind, recipient, mailbox, user_id: userId ?? null, token_hash: tokenHash ?? null }
   await trx
     .insertInto('mail_outbox')
-    .values({ kind, recipient, mailbox, user_id: userId ?? null, token_hash: tokenHash ?? null })
+    .values({ ...row, beyond_share: limited })
     .execute()
-  return 'accepted'
+  return limited ? 'limited' : 'accepted'
 }
 
 /**
@@ -98,11 +116,17 @@ async function rewriteOne(trx: Trx, mailbox: string): Promise<void> {
     .execute()
 }
 
-/** Leaves a mail that tells an account's owner something, if the account was made here and was not told so lately. */
-export async function insertNotice(trx: Trx, { kind, userId, recipient, ip }: Notice): Promise<void> {
+/**
+ * Leaves a mail that tells an account's owner something, if the account was made here and was not told so lately. None
+ * goes to an address that nobody has proved: its reader has no account.
+ */
+export async function insertNotice(
+  trx: Trx,
+  { kind, userId, recipient, tokenHash, ip }: Notice,
+): Promise<void> {
   await trx
     .insertInto('mail_outbox')
-    .columns(['kind', 'mail', 'recipient', 'user_id', 'ip'])
+    .columns(['kind', 'mail', 'recipient', 'user_id', 'token_hash', 'ip'])
     .expression((eb) =>
       eb
         .selectFrom('users')
@@ -111,10 +135,12 @@ export async function insertNotice(trx: Trx, { kind, userId, recipient, ip }: No
           sql.lit(kind).as('mail'),
           user.fn.coalesce(user.val(recipient ?? null), 'email').as('recipient'),
           'id',
+          sql<Uint8Array | null>`${tokenHash ?? null}::bytea`.as('token_hash'),
           user.val(ip).as('ip'),
         ])
         .where('id', '=', userId)
         .where('issuer', 'is', null)
+        .where('email_verified', '=', true)
         .where(
           (recent) =>
             recent
@@ -127,5 +153,15 @@ export async function insertNotice(trx: Trx, { kind, userId, recipient, ip }: No
           hourlyMails,
         ),
     )
+    .execute()
+}
+
+/** Takes back every mail to an account's address, or on its behalf, that has not left. */
+export async function dropOwnedMails(trx: Trx, owner: OwnerId): Promise<void> {
+  await trx
+    .updateTable('mail_outbox')
+    .set({ state: 'dropped' })
+    .where('user_id', '=', owner)
+    .where('state', '=', 'waiting')
     .execute()
 }

@@ -46,16 +46,23 @@ export interface Resolved {
   readonly mail: MailName
   readonly userId: string
   readonly tokenHash: Uint8Array | null
+  /** It takes nothing of the mailbox's share. */
+  readonly beyondShare?: boolean
 }
 
 export async function setResolved(
   trx: Trx,
   id: number,
-  { mail, userId, tokenHash }: Resolved,
+  { mail, userId, tokenHash, beyondShare }: Resolved,
 ): Promise<OutboxRow> {
   return trx
     .updateTable('mail_outbox')
-    .set({ mail, user_id: userId, token_hash: tokenHash })
+    .set({
+      mail,
+      user_id: userId,
+      token_hash: tokenHash,
+      ...(beyondShare ? { beyond_share: true } : {}),
+    })
     .where('id', '=', id)
     .returningAll()
     .executeTakeFirstOrThrow()

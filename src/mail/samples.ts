@@ -1,8 +1,8 @@
 import { type MailStyle, renderMail } from './compose.ts'
 import type { MailName } from './kinds.ts'
 import type { TokenPolicy } from './mail.ts'
+import { isLinkMail } from './purposes.ts'
 import type { Rendered } from './render.ts'
-import { isLinkMail } from './resolution.ts'
 
 export interface Sample extends Rendered {
   readonly name: MailName

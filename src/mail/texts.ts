@@ -8,6 +8,8 @@ export interface MailText {
   readonly subject: string
   readonly heading: string
   readonly before: readonly string[]
+  /** Added to `before` where a password that is set by the link leaves nothing of the account as it is. */
+  readonly beforeAnew?: readonly string[]
   /** The label of the button; without one the mail has no link. */
   readonly button?: string
   readonly after: readonly string[]
@@ -38,11 +40,14 @@ export interface Values {
 const notYou =
   'If it was not you, somebody else can read your mail or knows your password: set a new one at once with “forgot password”, which ends every session.'
 
+const anew =
+  'This address has never been confirmed. A password that is set here begins the account anew: its name and everything stored in it are removed, and nobody who was in it stays. If you made the account and want to keep what is in it, do not use this link: ask {service} for another mail to confirm the address first.'
+
 export const english: Texts = {
   language: 'en',
   greeting: 'Hello {name},',
   linkHint: 'If the button does not work, open this address:',
-  footer: 'This mail was sent to {address} by {service}. Nobody reads replies to it.',
+  footer: 'This mail was sent by {service}. Nobody reads replies to it.',
   mails: {
     verify_email: {
       subject: 'Confirm your address for {service}',
@@ -53,15 +58,16 @@ export const english: Texts = {
       button: 'Confirm this address',
       after: [
         'The link works once, for {lifetime}.',
-        'If it was not you, do not confirm: whoever signed up chose the password. Without you nothing happens.',
+        'If it was not you, do not confirm: whoever signed up chose the password and may be in the account. Without you nothing happens. If you want an account with this address, use “forgot password”, which begins it anew.',
       ],
     },
     choose_password: {
       subject: 'Choose a password for {service}',
       heading: 'Choose a password',
       before: [
-        'Somebody has signed up to {service} with this address, and it has not been the first time. Only you know which of the passwords was yours, so none of them counts. If you want the account, choose a new one.',
+        'Somebody has signed up to {service} with this address, and it has not been the first time. Only you know which of the passwords was yours. If you want the account, choose a new one: no other counts then.',
       ],
+      beforeAnew: [anew],
       button: 'Choose a password',
       after: [
         'The link works once, for {lifetime}.',
@@ -72,6 +78,7 @@ export const english: Texts = {
       subject: 'Set a new password for {service}',
       heading: 'Set a new password',
       before: ['Somebody has asked to set a new password for your account at {service}.'],
+      beforeAnew: [anew],
       button: 'Set a new password',
       after: [
         'The link works once, for {lifetime}. The new password ends every open session.',
@@ -119,6 +126,17 @@ export const english: Texts = {
       ],
       after: [`If it was you, there is nothing to do. ${notYou}`],
     },
+    email_change_requested: {
+      subject: 'Another address was asked for at {service}',
+      heading: 'Another address was asked for',
+      before: [
+        'Somebody who knows your password has asked {service} to change the address of your account. It changes once the new address is confirmed.',
+        'When: {time}. From: {ip}.',
+        'If it was you, there is nothing to do. If it was not you, keep this address: set a new password, which takes the change back even if it has been made, and ends every session.',
+      ],
+      button: 'Keep this address',
+      after: ['The link works once, for {lifetime}.'],
+    },
     email_changed: {
       subject: 'The address of your account at {service} was changed',
       heading: 'Your address was changed',
@@ -127,7 +145,7 @@ export const english: Texts = {
         'When: {time}. From: {ip}.',
       ],
       after: [
-        'If it was you, there is nothing to do. If it was not you, tell whoever runs {service} at once: this address can no longer set a new password.',
+        'If it was you, there is nothing to do. If it was not you, use the link of the mail that came when the change was asked for: it gives the account this address again. Without that mail, tell whoever runs {service} at once.',
       ],
     },
     refresh_token_reused: {

@@ -216,3 +216,8 @@ export async function deleteOwnedTask(
     .executeTakeFirst()
   return numDeletedRows > 0n
 }
+
+/** Deletes every task, for an account whose tasks are not its owner's. */
+export async function deleteOwnedTasks(db: Db, owner: OwnerId): Promise<void> {
+  await db.deleteFrom('tasks').where('user_id', '=', owner).execute()
+}

@@ -10,13 +10,14 @@ import { closedPort, headerOf, mailServer } from '../smtp.ts'
 import { production, server } from './production.ts'
 
 /** Instances of the service on one database and one mail server. */
-async function instances(t: Test, smtpPort: number, count: number) {
+async function instances(t: Test, smtpPort: number, count: number, env: Record<string, string> = {}) {
   const { url } = await freshDatabase(t, server)
   const config = testConfig({
     DATABASE_URL: url,
     SMTP_URL: `smtp://127.0.0.1:${smtpPort}`,
     // Not what these are about, and 50 at once wait for it.
     DATABASE_POOL_SIZE: '10',
+    ...env,
   })
   const apps: FastifyInstance[] = []
   for (let at = 0; at < count; at++) {
@@ -99,6 +100,51 @@ t.test('E14: 50 requests at once on two instances leave three mails', async (t) 
   t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [202])
   const rows = await sql`select 1 from mail_outbox where kind = 'forgot'`.execute(apps[0]?.db as never)
   t.equal(rows.rows.length, 3)
+})
+
+t.test('E14: the resets of a verified address are its own, on all instances together', async (t) => {
+  const smtp = await mailServer(t)
+  const apps = await instances(t, smtp.port, 2)
+  const [one] = apps as [FastifyInstance, FastifyInstance]
+  const alice = await signUp(one, 'alice')
+  await sql`update users set email_verified = true`.execute(one.db)
+  for (const tag of ['a', 'b', 'c']) {
+    await post(one, 'signup', { email: alice.email.replace('@', `+${tag}@`), password, name: 'x' })
+  }
+  await settled(apps)
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(
+      Array.from({ length: 20 }, (_, at) => post(apps[at % 2], 'password/forgot', { email: alice.email })),
+    )
+    for (const app of apps) app.mail.wake()
+    await settled(apps)
+  }
+  const rows = await sql`select 1 from mail_outbox where mail = 'reset_password'`.execute(one.db)
+  t.ok(rows.rows.length >= 1 && rows.rows.length <= 3, `${rows.rows.length} resets`)
+  const reset = { token: tokenFor('reset-password', smtp.mails), new_password: 'another password' }
+  t.equal((await post(one, 'password/reset', reset)).statusCode, 204)
+})
+
+t.test('E11: signups that contest an account while its mailbox decides change nothing of that', async (t) => {
+  const smtp = await mailServer(t)
+  const apps = await instances(t, smtp.port, 2, { REQUIRE_EMAIL_VERIFICATION: 'true' })
+  const email = 'victim@example.com'
+  await post(apps[0], 'signup', { email, password, name: 'Mallory' })
+  await settled(apps)
+  await post(apps[1], 'signup', { email, password: 'the password of victor', name: 'Victor' })
+  await settled(apps)
+  const reset = { token: tokenFor('reset-password', smtp.mails), new_password: 'chosen in the mailbox' }
+  const contest = (at: number) =>
+    post(apps[at % 2], 'signup', { email, password: `password number ${at}`, name: 'Mallory' })
+  const answers = await Promise.all([
+    ...Array.from({ length: 8 }, (_, at) => contest(at)),
+    post(apps[0], 'password/reset', reset),
+    ...Array.from({ length: 8 }, (_, at) => contest(at + 8)),
+  ])
+  t.same([...new Set(answers.map(({ statusCode }) => statusCode))].sort(), [202, 204])
+  t.equal((await contest(99)).statusCode, 202)
+  const login = await post(apps[1], 'login', { email, password: 'chosen in the mailbox' })
+  t.match(login.json(), { user: { name: 'User', email_verified: true } })
 })
 
 t.test(

@@ -69,10 +69,7 @@ t.test('E05: one recipient, and no header but ours', async (t) => {
     /https:\/\/app\.example\.com\/verify-email#token=[\w-]{43}/.exec(verification.text)?.[0] ?? 'none'
   t.ok(verification.html.includes(`href="${link}"`))
   t.match(headerOf(verification.headers, 'subject'), 'Confirm your address for Example Inc.')
-  t.notMatch(verification.text + verification.html, /Alice|evil/)
-  const greeting = 'Hello Alice Bcc: evil@example.com <script>alert(1)</script> {ip},'
-  t.equal(reset.text.split('\n')[0]?.replace('\r', ''), greeting)
-  t.match(reset.html, /Hello Alice Bcc: evil@example\.com &lt;script&gt;alert\(1\)&lt;\/script&gt; \{ip\},/)
+  for (const { text, html } of [verification, reset]) t.notMatch(text + html, /Alice|evil/)
   t.notMatch(reset.html, /<script/)
 })
 

@@ -23,6 +23,10 @@ t.test('/dev/mailbox shows what was mailed, and how to go on without a frontend'
   const verify = JSON.parse((body ?? '').replaceAll('&quot;', '"'))
   t.equal((await post(app, 'email/verify', verify)).statusCode, 204)
 
+  await post(app, 'password/forgot', { email })
+  await app.mailWorker?.settled()
+  t.match((await app.inject('/dev/mailbox')).body, /password\/reset -H .*new_password/)
+
   await t.test('the page and the mail in it run nothing and load nothing', async (t) => {
     const policy = String(page.headers['content-security-policy'])
     const [, style = ''] = /<style>(.*)<\/style>/s.exec(page.body) ?? []
@@ -46,7 +50,7 @@ t.test('/dev/mailbox shows what was mailed, and how to go on without a frontend'
   })
   const samples = await app.inject('/dev/mailbox/samples')
   const frames = samples.body.match(/(?<=<iframe sandbox="allow-popups" src=")[^"]+/g) ?? []
-  t.equal(frames.length, 9)
+  t.equal(frames.length, 10)
   for (const frame of frames) t.equal((await app.inject(frame)).statusCode, 200, frame)
 
   for (let count = 0; count < 55; count++) {

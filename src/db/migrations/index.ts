@@ -7,6 +7,7 @@ import * as mail from './0005_mail.ts'
 import * as idempotencyKeys from './0006_idempotency_keys.ts'
 import * as sessionsByIdleEnd from './0007_sessions_by_idle_end.ts'
 import * as revocationFeed from './0008_revocation_feed.ts'
+import * as accountClaims from './0009_account_claims.ts'
 import * as knownDevices from './0010_known_devices.ts'
 import * as taskCounts from './0011_task_counts.ts'
 
@@ -20,6 +21,7 @@ export const migrations: Record<string, Migration> = {
   '0006_idempotency_keys': idempotencyKeys,
   '0007_sessions_by_idle_end': sessionsByIdleEnd,
   '0008_revocation_feed': revocationFeed,
+  '0009_account_claims': accountClaims,
   '0010_known_devices': knownDevices,
   '0011_task_counts': taskCounts,
 }

@@ -23,7 +23,8 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'Prove an address with the token that was mailed to it',
         description:
-          "The account's own address counts as verified then. The token of a change of address puts the new one " +
+          "The account's own address counts as verified then; where another signup claimed it too, no password counts " +
+          'until one is set by mail. The token of a change of address puts the new one ' +
           'in its place, tells the old one, and ends every session. Only this request uses the token up.',
         body: Ref(VerifyEmailBody),
         response: { 204: { ...Type.Null(), description: 'The address is verified' } },
@@ -70,6 +71,7 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
         summary: 'Ask for a change of address',
         description:
           'The address stays until the token that is mailed to the new one is presented to /api/auth/email/verify. ' +
+          'A verified address is told at once, with a link that keeps it. ' +
           'One answer, whether the new address is taken or not.',
         body: Ref(ChangeEmailBody),
         response: { 202: { ...Ref(AcceptedSchema), description: 'Asked for' } },

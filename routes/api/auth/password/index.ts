@@ -47,7 +47,8 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'Ask for a mail with which a new password can be set',
         description:
-          'One answer, whether the address has an account or not. A mailbox gets three such mails in an hour.',
+          'One answer, whether the address has an account or not. A mailbox gets three such mails in an hour, and ' +
+          'another when no link is good any more.',
         body: Ref(ForgotPasswordBody),
         response: { 202: { ...Ref(AcceptedSchema), description: 'Asked for' } },
       },
@@ -72,7 +73,9 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'Set a new password with the token that was mailed',
         description:
-          'Every session ends, and none is opened: the next step is the login. The address counts as verified.',
+          'Every session ends, and none is opened: the next step is the login. The address counts as verified. Where ' +
+          'it never was before, the account begins anew: its tasks are deleted and its name is `User`. ' +
+          'The token of the mail about a change of address takes the change back.',
         body: Ref(ResetPasswordBody),
         response: { 204: { ...Type.Null(), description: 'The new password counts' } },
       },

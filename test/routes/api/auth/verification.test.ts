@@ -157,7 +157,11 @@ for (const order of ['attacker first', 'victim first']) {
       t.match(problemOf(await post(app, 'login', { email, password: known })), wrong)
     }
     const login = await post(app, 'login', { email, password: 'chosen in the mailbox' })
-    t.match(login.json(), { user: { email_verified: true, name: signups[1] } })
+    t.match(
+      login.json(),
+      { user: { email_verified: true, name: 'User' } },
+      'nor is it called as either wanted',
+    )
   })
 }
 
@@ -238,7 +242,7 @@ t.test('a signup that cannot be mailed makes no account', async (t) => {
   const app = await testApp(t, required)
   for (const tag of [1, 2, 3])
     await post(app, 'signup', { email: `bob+${tag}@example.com`, password, name: 'x' })
-  t.equal((await post(app, 'signup', { email: 'bob@example.com', password, name: 'x' })).statusCode, 202)
+  t.equal((await post(app, 'signup', { email: 'bob+4@example.com', password, name: 'x' })).statusCode, 202)
   const users = await app.db.selectFrom('users').select('email').orderBy('email').execute()
   t.same(
     users.map(({ email }) => email),

@@ -1,0 +1,19 @@
+import type { LinkMailName } from './kinds.ts'
+import type { TokenPolicy } from './mail.ts'
+import type { TokenPurpose } from './one-time-token.ts'
+
+/** What the link of each mail opens. */
+export const purposes: Readonly<Record<LinkMailName, TokenPurpose>> = {
+  verify_email: 'email_verification',
+  choose_password: 'password_reset',
+  reset_password: 'password_reset',
+  confirm_email_change: 'email_change',
+  email_change_requested: 'email_change_undo',
+}
+
+export const isLinkMail = (mail: string): mail is LinkMailName => Object.hasOwn(purposes, mail)
+
+/** How long the link of a mail is good for. */
+export function secondsOf(mail: LinkMailName, { resetSeconds, verificationSeconds }: TokenPolicy): number {
+  return purposes[mail] === 'password_reset' ? resetSeconds : verificationSeconds
+}
