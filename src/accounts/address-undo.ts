@@ -5,7 +5,7 @@ import { findLiveToken, insertToken, type OneTimeToken } from '../mail/one-time-
 import { Problem } from '../problem.ts'
 import type { Consequences } from '../sessions/committing.ts'
 import { noteEnded } from '../sessions/ending.ts'
-import { endSessionsWhere } from '../sessions/revocation-repository.ts'
+import { accessTokenLife, endSessionsWhere } from '../sessions/revocation-repository.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
 import type { AccountDeps } from './service.ts'
@@ -51,7 +51,7 @@ export async function undoChange(
   const holder = await lockAccount(trx, { email: used.email })
   if (holder?.email_verified) throw new Problem('invalid_token', { reason: 'taken' })
   if (holder) {
-    const ended = await endSessionsWhere(trx, sessionPolicy.accessTokenSeconds, (eb) =>
+    const ended = await endSessionsWhere(trx, accessTokenLife(sessionPolicy), (eb) =>
       eb.and([eb('user_id', '=', holder.id)]),
     )
     noteEnded(consequences, ended, { userId: holder.id, ip })
