@@ -10,6 +10,11 @@ const eventDays = 90
 
 /** Days that the time and the address of a reset are kept: longer than any window of a limit. */
 const resetDays = 100
+/** Events of each kind that are kept of a user who causes many: the newest. */
+const eventsOfKind = 200
+
+/** Events of a user in half an hour that are many. */
+const manyEvents = 10
 
 /** Days that a mail is kept that was not sent, for its operator to look at. */
 const mailDays = 7
@@ -17,15 +22,29 @@ const mailDays = 7
 /** Rows that one statement removes: few enough for its time limit, however many there are. */
 const batch = 5_000
 
+/** Of each kind, so that a flood of one kind hides no other. */
+const excessEvents = sql`
+  select excess.id
+  from (
+    select user_id from security_events
+    where at > now() - interval '30 minutes' and user_id is not null
+    group by user_id having count(*) > ${manyEvents}
+  ) as busy
+  cross join lateral (
+    select id, row_number() over (partition by event order by id desc) as place
+    from security_events where user_id = busy.user_id
+  ) as excess
+  where place > ${eventsOfKind} limit ${batch}`
+
 /**
- * What can matter to nobody any more: sessions that are over and what recognises their
- * devices, old resets, revocations of expired tokens, old events, mail that has
+ * What can matter to nobody any more: ended sessions and what recognises their devices, old resets, revocations of
+ * expired tokens, old events and those past a user's share, mail that has
  * left and no longer counts, tokens that no mail will carry any more, idempotency keys that may be used anew.
  */
 const over: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
   sessions: sql`idle_expires_at < now()`,
   revocations: sql`ends_at < now()`,
-  security_events: sql`at < now() - make_interval(days => ${eventDays})`,
+  security_events: sql`at < now() - make_interval(days => ${eventDays}) or id = any(array(${excessEvents}))`,
   mail_outbox: sql`(state in ('sent', 'dropped') and created_at < now() - interval '1 hour')
     or created_at < now() - make_interval(days => ${mailDays})`,
   one_time_tokens: sql`expires_at < now() - make_interval(hours => ${patienceHours})`,

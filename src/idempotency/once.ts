@@ -2,7 +2,7 @@ import type { Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { hasBody, type KeyedRequest } from './keyed-request.ts'
-import { findKept, type Kept, keep, tryLockKey } from './repository.ts'
+import { findKept, hasMaxKeys, type Kept, keep, tryLockKey } from './repository.ts'
 
 /** Work that is done once for a key. */
 interface Work<T, Outcome extends object> {
@@ -17,7 +17,8 @@ interface Work<T, Outcome extends object> {
 /**
  * Does the work of an owner's request, or gives what came of it the first time. The key, the effect and the outcome
  * are one transaction: on every instance, and after a crash, all of them are there or none.
- * @throws Problem idempotency_in_progress, idempotency_key_reused, and whatever `run` does
+ * @throws Problem idempotency_in_progress, idempotency_key_reused, rate_limited past the keys of a day, and whatever
+ * `run` does
  */
 export async function once<T, Outcome extends object>(
   trx: Trx,
@@ -33,13 +34,20 @@ export async function once<T, Outcome extends object>(
   }
   if (!free) throw inProgress()
   const result = await run()
-  if (!(await keep(trx, owner, request, outcomeOf(result)))) throw inProgress()
+  if (!(await keep(trx, owner, request, outcomeOf(result)))) {
+    throw (await hasMaxKeys(trx, owner)) ? tooManyKeys() : inProgress()
+  }
   return result
 }
 
 /** @throws Problem idempotency_key_reused */
 export function assertSame({ body_mac: bodyMac }: Kept, request: KeyedRequest): void {
   if (!hasBody(request, bodyMac)) throw new Problem('idempotency_key_reused', { reason: 'body' })
+}
+
+/** Keys go as they get old, the oldest within the next clean-ups or in a day. */
+function tooManyKeys(): Problem {
+  return new Problem('rate_limited', { reason: 'idempotency_keys', headers: { 'retry-after': '3600' } })
 }
 
 export function inProgress(): Problem {

@@ -6,6 +6,9 @@ import type { KeyedRequest } from './keyed-request.ts'
 /** Hours for which a key is the key of one request. */
 export const keptHours = 24
 
+/** Keys that are kept of one user: more than a client can have use for in a day. */
+export const maxKeys = 10_000
+
 /** What is kept of a request that was done. */
 export type Kept = Pick<Selectable<IdempotencyKeysTable>, 'body_mac' | 'outcome'>
 
@@ -47,7 +50,18 @@ export async function findKept(
     .executeTakeFirst()
 }
 
-/** @returns false when the key is another request's */
+/** Whether the user has {@link maxKeys}; where most requests come from, it reads a few rows. */
+export async function hasMaxKeys(db: Db, userId: string): Promise<boolean> {
+  const own = db
+    .selectFrom('idempotency_keys')
+    .select('operation')
+    .where('user_id', '=', userId)
+    .offset(maxKeys - 1)
+    .limit(1)
+  return (await own.executeTakeFirst()) !== undefined
+}
+
+/** @returns false when the key is another request's, or the user has {@link maxKeys} */
 export async function keep(
   trx: Trx,
   userId: string,
@@ -62,7 +76,29 @@ export async function keep(
   }
   const { numInsertedOrUpdatedRows = 0n } = await trx
     .insertInto('idempotency_keys')
-    .values({ user_id: userId, operation, key_mac: keyMac, ...kept })
+    .columns(['user_id', 'operation', 'key_mac', 'body_mac', 'outcome', 'created_at'])
+    .expression(
+      trx
+        .selectNoFrom([
+          sql<string>`${userId}::text`.as('user_id'),
+          sql<string>`${operation}::text`.as('operation'),
+          sql<Uint8Array>`${keyMac}::bytea`.as('key_mac'),
+          sql<Uint8Array>`${bodyMac}::bytea`.as('body_mac'),
+          sql<string | null>`${kept.outcome}::jsonb`.as('outcome'),
+          kept.created_at.as('created_at'),
+        ])
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('idempotency_keys')
+                .select('user_id')
+                .where('user_id', '=', userId)
+                .offset(maxKeys - 1)
+                .limit(1),
+            ),
+          ),
+        ),
+    )
     // One that has run out may still be there.
     .onConflict((conflict) =>
       conflict

@@ -44,6 +44,31 @@ t.test('devices are forgotten after 30 days, resets after 100', async (t) => {
   }
 })
 
+t.test('of a user who causes many events, the newest of each kind stay', async (t) => {
+  const { app, alice, bob } = await twoUsers(t)
+  const { db } = app
+  const add = (event: string, { id }: { id: string }, count: number, age: string) =>
+    sql`insert into security_events (event, user_id, at) select ${event}, ${id}, now() - ${age}::interval
+      from generate_series(1, ${count}::int)`.execute(db)
+  await add('password_changed', alice, 1, '10 days')
+  await add('login', alice, 6_000, '1 day')
+  await add('login', alice, 11, '1 minute')
+  await add('login', bob, 250, '1 day')
+
+  await cleanUp(db)
+
+  const left = await db
+    .selectFrom('security_events')
+    .select(['user_id', 'event', (eb) => eb.fn.countAll<number>().as('count')])
+    .where('event', 'in', ['login', 'password_changed'])
+    .groupBy(['user_id', 'event'])
+    .execute()
+  t.same(
+    new Set(left.map(({ user_id, event, count }) => `${user_id} ${event} ${count}`)),
+    new Set([`${alice.id} login 200`, `${alice.id} password_changed 1`, `${bob.id} login 250`]),
+  )
+})
+
 t.test('mail goes when it no longer counts, tokens when no mail will carry them', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const { db } = app

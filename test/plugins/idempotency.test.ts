@@ -333,3 +333,21 @@ t.test('where an address must be verified, the key tells nothing', async (t) => 
   await sql`delete from mail_outbox`.execute(app.db)
   t.equal(await countOf(eve), await countOf({ ...eve, email: 'new@example.com' }), 'C02: as many statements')
 })
+
+t.test('a user has at most 10,000 keys, and the one too many leaves nothing behind', async (t) => {
+  const { app, alice, bob } = await twoUsers(t)
+  await sql`insert into idempotency_keys (user_id, operation, key_mac, body_mac)
+    select ${alice.id}, 'createTask', int4send(i), '' from generate_series(1, 9999) i`.execute(app.db)
+  t.equal((await create(alice, 'last', { title: 'last' })).statusCode, 201)
+  const refused = await create(alice, 'one-too-many', { title: 'refused' })
+  t.match(problemOf(refused), { status: 429, code: 'rate_limited' })
+  t.match(refused.headers['retry-after'], /^\d+$/)
+  t.equal((await create(alice, 'last', { title: 'last' })).statusCode, 201, 'a known key is answered')
+  t.equal((await create(bob, 'first', { title: 'x' })).statusCode, 201)
+  t.equal((await alice.call('POST', alice.tasks, { title: 'without a key' })).statusCode, 201)
+  t.same(await titlesOf(alice), ['last', 'without a key'])
+
+  await age(app, '24 hours')
+  await cleanUp(app.db)
+  t.equal((await create(alice, 'one-too-many', { title: 'x' })).statusCode, 201)
+})
