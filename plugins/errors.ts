@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import fp from 'fastify-plugin'
-import { isDatabaseUnavailable } from '../src/db/errors.ts'
+import { databaseReason, isDatabaseUnavailable } from '../src/db/errors.ts'
 import { type FieldError, Problem, type ProblemCode } from '../src/problem.ts'
 import { replyWithProblem } from './problem-reply.ts'
 
@@ -37,7 +37,7 @@ function toProblem(error: unknown): Problem {
   const known = codes[code]
   if (known) return new Problem(known, { cause: error })
   if (isDatabaseUnavailable(error)) {
-    return new Problem('service_unavailable', { cause: error, reason: 'database' })
+    return new Problem('service_unavailable', { cause: error, reason: databaseReason(error) })
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new Problem('invalid_request', { cause: error, reason: code })

@@ -21,7 +21,11 @@ export default fp<{ readonly maxDelay: number }>(
     const settle = async () => {
       settledAt = performance.now() + settling
     }
-    app.addHook('onReady', settle)
+    app.addHook('onReady', async () => {
+      await settle()
+      // A process listens before it migrates.
+      if (app.hasDecorator('onceDatabaseIsThere')) app.onceDatabaseIsThere(settle)
+    })
     app.addHook('onListen', settle)
     await app.register(underPressure, {
       maxEventLoopDelay: maxDelay,

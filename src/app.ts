@@ -53,7 +53,9 @@ import { SharedKeys } from './tokens/shared-keys.ts'
 interface Surroundings {
   readonly db: Db
   /** Brings the schema to what this code needs, where it may not be that yet. */
-  readonly prepare?: () => Promise<void>
+  readonly prepare?: (signal: AbortSignal) => Promise<void>
+  /** Leaves what is done with the database before requests are served to `app.startWork()`. */
+  readonly listenFirst?: boolean
   /** How revocations made by other instances arrive; without it they are only polled for. */
   readonly listen?: Listen | undefined
   readonly clock?: Clock
@@ -67,7 +69,7 @@ const bodyLimit = 16 * 1024
 /** Builds the service: options, then plugins, then routes. It owns `db` from here on and closes it with itself. */
 export async function buildApp(
   config: Config,
-  { db, prepare, listen, clock = systemClock, logStream }: Surroundings,
+  { db, prepare, listenFirst, listen, clock = systemClock, logStream }: Surroundings,
 ): Promise<FastifyInstance> {
   const basePath = basePathOf(config.publicUrl)
   function rewriteUrl(this: FastifyInstance, { url = '' }: IncomingMessage): string {
@@ -126,7 +128,7 @@ export async function buildApp(
   await app.register(contract, { basePath })
   await app.register(pressure, { maxDelay: config.maxEventLoopDelay })
   await app.register(notFound)
-  await app.register(database, { db, prepare })
+  await app.register(database, { db, prepare, listenFirst })
   await app.register(cleanUp, { unverifiedDays: config.mail.unverifiedDays })
   await app.register(securityEvents)
   await app.register(accountLimits, { budgets, secret: config.secretKey })

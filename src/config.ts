@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { postgresUrlFaults } from './db/postgres-url.ts'
 import { type Budgets, budgetPattern, budgets, formatBudget, type LimitName, parseBudget } from './limits.ts'
 import {
   heloName,
@@ -41,6 +42,7 @@ export const Environment = Type.Object({
   DATABASE_URL: Type.Optional(Type.String()),
   DATABASE_POOL_SIZE: Type.Integer({ minimum: 1, maximum: 100, default: 5 }),
   DATABASE_PREPARE: Type.Boolean({ default: true }),
+  MIGRATE_DATABASE_URL: Type.Optional(Type.String()),
   DATA_DIR: Type.String({ minLength: 1, default: './data' }),
   MIGRATE_ON_START: Type.Boolean({ default: true }),
   SECRET_KEY: Type.Optional(Type.String()),
@@ -120,6 +122,8 @@ export interface Config {
     | {
         readonly kind: 'postgres'
         readonly url: string
+        /** By which migrations run; undefined where that is `url`. */
+        readonly migrateUrl?: string
         readonly poolSize: number
         readonly prepare: boolean
       }
@@ -213,6 +217,7 @@ export function loadConfig(
       ? {
           kind: 'postgres',
           url: variables.DATABASE_URL,
+          ...(variables.MIGRATE_DATABASE_URL ? { migrateUrl: variables.MIGRATE_DATABASE_URL } : {}),
           poolSize: variables.DATABASE_POOL_SIZE,
           prepare: variables.DATABASE_PREPARE,
         }
@@ -384,10 +389,11 @@ function urlFaults(variables: Variables): string[] {
       )
     }
   }
-  if (variables.DATABASE_URL && !isPostgresUrl(variables.DATABASE_URL)) {
-    faults.push(
-      'DATABASE_URL must be a postgres:// or postgresql:// URL; in a password, / is %2F, ? is %3F, # is %23, % is %25',
-    )
+  for (const name of ['DATABASE_URL', 'MIGRATE_DATABASE_URL'] as const) {
+    faults.push(...postgresUrlFaults(variables[name]).map((fault) => `${name} ${fault}`))
+  }
+  if (variables.MIGRATE_DATABASE_URL !== undefined && variables.DATABASE_URL === undefined) {
+    faults.push('DATABASE_URL must be set when MIGRATE_DATABASE_URL is')
   }
   if (!list(variables.CORS_ORIGINS ?? '').every(isOrigin)) {
     faults.push(
@@ -409,29 +415,6 @@ function isOrigin(text: string): boolean {
   const { origin, protocol } = new URL(text)
   if (origin !== 'null') return origin === text && !text.includes('*')
   return protocol !== 'file:' && /^[a-z][a-z0-9+.-]*:\/\/[A-Za-z0-9._~-]+(:[1-9][0-9]{0,4})?$/.test(text)
-}
-
-/**
- * What pg can read: it encodes spaces, and % where that encodes nothing, and takes a user without a host, for a socket
- * that the query names. What it cannot read it throws at, naming no variable.
- */
-function isPostgresUrl(text: string): boolean {
-  if (!/^postgres(ql)?:\/\//.test(text)) return false
-  const isPlain = / |%[^a-f0-9]|%[a-f0-9][^a-f0-9]/i.test(text)
-  const encoded = isPlain ? encodeURI(text).replace(/%25(\d\d)/g, '%$1') : text
-  const url = [encoded, encoded.replace('@/', '@socket/')].find((each) => URL.canParse(each))
-  if (url === undefined) return false
-  const { username, password, hostname, pathname } = new URL(url)
-  return [username, password, hostname, pathname].every(isDecodable)
-}
-
-function isDecodable(text: string): boolean {
-  try {
-    decodeURIComponent(text)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** The client takes a path that is no number for database 0, and any text for a host. */

@@ -2,8 +2,8 @@ import { appendFileSync, createReadStream, fstatSync, openSync, type Stats, stat
 import { parseArgs } from 'node:util'
 import { type ImportCounts, importUsers, type Refusal } from './accounts/import.ts'
 import { type Config, ConfigError } from './config.ts'
-import { pendingMigrations } from './db/migrate.ts'
 import { openDatabase } from './db/open.ts'
+import { requireSchema } from './db/prepare-schema.ts'
 
 interface ImportOptions {
   /** `-` is the standard input. */
@@ -37,11 +37,10 @@ const progressInterval = 1_000
 export async function runImport(config: Config, { file, report }: ImportOptions): Promise<void> {
   const input = file === '-' ? 0 : openSync(file, 'r')
   const tell = report === undefined ? toStderr : toReport(report, fstatSync(input))
-  const { db } = await openDatabase(config, () => {})
+  const database = await openDatabase(config, () => {})
+  const { db } = database
   try {
-    if ((await pendingMigrations(db)).length > 0) {
-      throw new ConfigError('the database schema is behind: run `npm run migrate` first')
-    }
+    await requireSchema(database)
     const source = file === '-' ? process.stdin : createReadStream('', { fd: input })
     const tellProgress = progress()
     const counts = await importUsers(db, source, (counts, refused) => {

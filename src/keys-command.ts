@@ -1,7 +1,7 @@
 import { systemClock } from './clock.ts'
 import { type Config, ConfigError } from './config.ts'
-import { pendingMigrations } from './db/migrate.ts'
 import { openDatabase } from './db/open.ts'
+import { requireSchema } from './db/prepare-schema.ts'
 import { type KeyStore, rotateKeys } from './tokens/key-rotation.ts'
 import { endOf, stateOf } from './tokens/signing-keys.ts'
 import { listSigningKeys } from './tokens/signing-keys-repository.ts'
@@ -19,11 +19,10 @@ async function withKeys(config: Config, run: (store: KeyStore) => Promise<string
   if (algorithm === 'HS256') {
     throw new ConfigError('ALGORITHM=HS256 signs with SECRET_KEY: there are no keys to list or rotate')
   }
-  const { db } = await openDatabase(config, () => {})
+  const database = await openDatabase(config, () => {})
+  const { db } = database
   try {
-    if ((await pendingMigrations(db)).length > 0) {
-      throw new ConfigError('the database schema is behind: run `npm run migrate` first')
-    }
+    await requireSchema(database)
     process.stdout.write(await run({ db, algorithm, secret, previousSecret, clock: systemClock }))
   } finally {
     await db.destroy()

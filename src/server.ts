@@ -1,14 +1,18 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
+import type { FastifyInstance } from 'fastify'
 import { ImportStopped } from './accounts/import.ts'
 import { banner, isExposed } from './banner.ts'
 import { type Config, ConfigError, knownVariables, loadConfig } from './config.ts'
 import { DataFolderInUse } from './db/data-folder-in-use.ts'
-import { EmbeddedDatabaseFailed } from './db/errors.ts'
-import { pendingMigrations } from './db/migrate.ts'
-import { type OpenDatabase, openDatabase } from './db/open.ts'
+import { EmbeddedDatabaseFailed, needsUnprepared } from './db/errors.ts'
+import { MigrationWaited } from './db/migrate.ts'
+import { openDatabase } from './db/open.ts'
+import { prepareSchema, waiting } from './db/prepare-schema.ts'
+import { DatabaseRefused } from './db/refusals.ts'
 import { readEnvFile } from './env-file.ts'
 import { importOptions, runImport } from './import-command.ts'
 import { runKeys } from './keys-command.ts'
@@ -82,13 +86,22 @@ async function serve(config: Config): Promise<void> {
   })
   // Only now: a command, or a configuration that cannot be used, has no need of the web framework.
   const { buildApp } = await import('./app.ts')
-  const app = await buildApp(config, { ...database, prepare: () => prepareSchema(database, config) })
+  const app: FastifyInstance = await buildApp(config, {
+    ...database,
+    prepare: (signal) => prepareSchema(database, config, app.log, signal),
+    listenFirst: true,
+  })
+  app.log.info({ version: packageVersion(), node: process.version, mode: config.mode }, 'starting')
   // From here on, a signal or a fault closes what was opened.
   process.off('SIGTERM', endAtOnce).off('SIGINT', endAtOnce)
-  closeWithGrace({ delay: 10_000, logger: app.log }, async ({ err }) => {
+  let closing = false
+  const grace = closeWithGrace({ delay: 10_000, logger: app.log }, async ({ err, signal }) => {
+    closing = true
     if (err) app.log.fatal({ err }, 'closing after an unexpected error')
+    app.log.info({ ...(signal ? { signal } : {}) }, 'draining')
     await app.drain()
     await app.close()
+    app.log.info('stopped')
   })
   if (madePrivate.length > 0) {
     const paths = { first: madePrivate[0], count: madePrivate.length }
@@ -97,25 +110,44 @@ async function serve(config: Config): Promise<void> {
   const address = await app.listenOn(config).catch((error: unknown) => {
     throw listenFault(error, config)
   })
-  process.stdout.write(banner(config, address))
-  if (isExposed(config))
+  if (isExposed(config)) {
     app.log.warn(`${config.mode} mode listens on HOST=${config.host}, beyond this machine`)
+  }
+
+  let started: Promise<void> | undefined
+  try {
+    // The banner says where to go, so it comes when requests are served, or when that is going to take its time.
+    const putOff = new Promise<void>((resolve) => {
+      started = app.startWork(resolve)
+    })
+    await Promise.race([started, putOff, delay(bannerDelay, undefined, { ref: false })])
+    process.stdout.write(banner(config, address))
+    await started
+    app.log.info('ready')
+  } catch (error) {
+    if (closing) return
+    grace.uninstall()
+    app.log.fatal(`cannot start: ${explain(error)}`)
+    await Promise.race([app.close(), delay(closeDelay)]).catch(() => {})
+    throw error
+  }
 }
 
-async function prepareSchema({ db, migrate }: OpenDatabase, { migrateOnStart }: Config): Promise<void> {
-  if (migrateOnStart) {
-    await migrate()
-  } else if ((await pendingMigrations(db)).length > 0) {
-    throw new ConfigError(
-      'the database schema is behind and MIGRATE_ON_START=false: run `npm run migrate` first',
-    )
-  }
+/** Milliseconds after which a start that is not done yet tells where the process listens. */
+const bannerDelay = 5_000
+
+/** Milliseconds that a start which has failed waits for what it has opened. */
+const closeDelay = 5_000
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
 }
 
 async function runMigrations(config: Config): Promise<void> {
   const { db, migrate } = await openDatabase(config, () => {})
   try {
-    const applied = await migrate()
+    const applied = await migrate({ onWait: () => process.stderr.write(`latchkey: ${waiting}\n`) })
     process.stdout.write(
       applied.length > 0 ? `applied ${applied.join(', ')}\n` : 'the schema is up to date\n',
     )
@@ -143,18 +175,28 @@ function listenFault(error: unknown, { port }: Config): unknown {
   return error
 }
 
+interface StartError extends NodeJS.ErrnoException {
+  readonly port?: number
+  /** By which the database was to be reached. */
+  readonly variable?: string
+}
+
 /** One line for what the operator can mend; a stack only for what is a fault of this program. */
 function explain(error: unknown): string {
   const mendable = [
     ConfigError,
+    DatabaseRefused,
     DataFolderInUse,
     DataFolderUnusable,
     ImportStopped,
     KeptSecretUnusable,
+    MigrationWaited,
     SigningKeyError,
   ]
   if (mendable.some((kind) => error instanceof kind)) return (error as Error).message
-  const { code, message, stack, port } = error as NodeJS.ErrnoException & { port?: number }
+  const { code, message, stack, port, variable } = error as StartError
+  if (variable !== undefined) return `${variable}: the database is away: ${message || code}`
+  if (code === '42P05') return needsUnprepared
   if (code === 'EADDRINUSE') return `port ${port} is in use; set PORT to another one`
   if (code !== undefined) return `cannot start: ${message || code}`
   return stack ?? String(error)

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import pg from 'pg'
 import t from 'tap'
 import { ConfigError, hashesAtOnce, loadConfig } from '../src/config.ts'
+import { pinnedTls } from '../src/db/postgres-url.ts'
 
 const good = {
   NODE_ENV: 'production',
@@ -561,4 +562,76 @@ t.test('a budget is a number and a window', async (t) => {
   })
   t.equal(load({}).addressLimits, true)
   t.match(load({ RATE_LIMITS: 'off' }), { addressLimits: false, budgets: { account: { max: 10 } } })
+})
+
+t.test(
+  'a URL of PostgreSQL has no parameter that would be ignored, and none that turns TLS off unseen',
+  (t) => {
+    const accepted = [
+      'sslmode=require',
+      'sslmode=verify-full&sslrootcert=/ca.pem&sslcert=/c.pem&sslkey=/k.pem',
+      'ssl=true',
+      'sslmode=require&uselibpqcompat=true',
+      'sslmode=verify-full&sslnegotiation=direct',
+      'options=-c search_path=auth',
+      'options=-c%20search_path%3Dauth&application_name=auth',
+      'host=/run/postgresql&port=5433&user=u&password=p',
+    ]
+    const refused: Record<string, RegExp> = {
+      'sslmod=verify-full': /unknown parameter sslmod;/,
+      'SSLMODE=require': /unknown parameter SSLMODE;/,
+      'schema=auth': /unknown parameter schema: options=-c/,
+      'connection_limit=5': /unknown parameter connection_limit: DATABASE_POOL_SIZE/,
+      'pgbouncer=true': /unknown parameter pgbouncer: DATABASE_PREPARE=false/,
+      'connect_timeout=10': /unknown parameter connect_timeout;/,
+      'channel_binding=require': /unknown parameter channel_binding;/,
+      'target_session_attrs=read-write': /unknown parameter target_session_attrs/,
+      '__proto__=x': /unknown parameter __proto__;/,
+      'c0rrect horse=1': /unknown parameter with an unusual name/,
+      'sslmode=Require': /parameter sslmode that must be disable, /,
+      'sslmode=': /parameter sslmode that must be/,
+      'sslmode=allow': /parameter sslmode that must be/,
+      'sslrootcert=system': /parameter sslrootcert that must be a file/,
+      'sslrootcert=': /parameter sslrootcert that must be a file/,
+      'ssl=false': /parameter ssl that must be true/,
+      'ssl=no-verify': /parameter ssl that must be true/,
+      'ssl=true&sslmode=disable': /ssl or sslmode, not both/,
+      'sslmode=verify-full&sslmode=disable': /the parameter sslmode twice/,
+      'sslmode=disable&sslrootcert=/ca.pem': /sslrootcert, and sslmode=disable/,
+      'sslmode=no-verify&sslrootcert=/ca.pem': /sslmode=no-verify, which checks no certificate/,
+      'sslmode=verify-ca&uselibpqcompat=true': /which need sslrootcert/,
+      'sslnegotiation=direct': /sslnegotiation=direct, which needs/,
+      'host=a,b': /parameter host that must be one host/,
+      'sslmode=require#x': /fragment/,
+    }
+    for (const name of ['DATABASE_URL', 'MIGRATE_DATABASE_URL']) {
+      const withQuery = (query: string) =>
+        refusal({ DATABASE_URL: 'postgres://db/x', [name]: `postgres://u@db/x?${query}` })
+      for (const query of accepted) t.equal(withQuery(query), 'accepted', query)
+      for (const [query, reason] of Object.entries(refused)) {
+        t.match(withQuery(query), reason, query)
+        t.match(withQuery(query), new RegExp(`^${name} [^\\n]*$`), 'one line')
+      }
+    }
+    t.match(refusal({ DATABASE_URL: 'postgres://a,b/x' }), /^DATABASE_URL must name one host$/)
+    const { MIGRATE_DATABASE_URL } = { MIGRATE_DATABASE_URL: 'postgres://db/x' }
+    t.equal(
+      refusal({ DATABASE_URL: '', MIGRATE_DATABASE_URL, NODE_ENV: 'test' }),
+      'DATABASE_URL must be set when MIGRATE_DATABASE_URL is',
+    )
+    t.end()
+  },
+)
+
+t.test('what TLS a URL asks for stays what it is, whatever a later driver makes of it', (t) => {
+  for (const mode of ['require', 'prefer', 'verify-ca', 'verify-full']) {
+    t.equal(
+      pinnedTls(`postgres://db/x?a=b&sslmode=${mode}&c=d`),
+      'postgres://db/x?a=b&sslmode=verify-full&c=d',
+    )
+  }
+  for (const same of ['sslmode=disable', 'sslmode=no-verify', 'sslmode=require&uselibpqcompat=true']) {
+    t.equal(pinnedTls(`postgres://db/x?${same}`), `postgres://db/x?${same}`)
+  }
+  t.end()
 })

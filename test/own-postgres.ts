@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { freePort } from './free-port.ts'
@@ -43,9 +43,12 @@ export async function ownPostgres(t: Test) {
   })
   let child: ChildProcess | undefined
 
-  /** At once; whoever connects is told to wait until it is ready. */
-  function start(): void {
-    const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`]
+  /**
+   * At once; whoever connects is told to wait until it is ready.
+   * @param more settings, as name=value
+   */
+  function start(more: readonly string[] = []): void {
+    const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, ...more]
     const args = ['-D', data, '-p', `${port}`, ...settings.flatMap((setting) => ['-c', setting])]
     child = spawn(join(bin, 'postgres'), args, { ...options, stdio: 'ignore' })
   }
@@ -62,5 +65,16 @@ export async function ownPostgres(t: Test) {
     await kill()
     rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
   })
-  return { url: `postgres://postgres@127.0.0.1:${port}/postgres`, start, kill }
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    start,
+    kill,
+    /** A file that the server may read, and nobody else. */
+    give(name: string, text: string): string {
+      const path = join(folder, name)
+      writeFileSync(path, text, { mode: 0o600 })
+      if (user) chownSync(path, user.uid, user.gid)
+      return path
+    },
+  }
 }

@@ -99,7 +99,10 @@ export function startCommand(t: Test, env: Record<string, string>, cwd: string, 
       for (;;) {
         const found = pattern.exec(output())
         if (found) return found
-        const isOver = await Promise.race([once(child.stderr as Readable, 'data').then(() => false), ended])
+        const more = [child.stdout, child.stderr].map((stream) =>
+          once(stream as Readable, 'data').then(() => false),
+        )
+        const isOver = await Promise.race([...more, ended])
         if (isOver) throw new Error(`the command ended: ${output()}`)
       }
     },

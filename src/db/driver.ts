@@ -1,8 +1,10 @@
 import {
-  type CompiledQuery,
+  CompiledQuery,
   type DatabaseConnection,
+  type DialectAdapter,
   type Driver,
   InsertQueryNode,
+  PostgresAdapter,
   PostgresDialect,
   type PostgresDialectConfig,
   PostgresDriver,
@@ -17,6 +19,51 @@ import { SharedReads } from './shared-reads.ts'
 export interface Lanes {
   readonly reads: readonly Pipeline[]
   readonly inserts: readonly Pipeline[]
+}
+
+/** Kysely's lock is a session's, which a pooler keeps: src/db/migrate.ts has one that ends with the transaction. */
+class Adapter extends PostgresAdapter {
+  override async acquireMigrationLock(): Promise<void> {}
+  override async releaseMigrationLock(): Promise<void> {}
+}
+
+/** PostgreSQL by a pool alone. */
+export class PoolingDialect extends PostgresDialect {
+  readonly #config: PostgresDialectConfig
+  readonly #begin: string
+
+  /** @param begin begins a transaction, and sets what is to hold until its end, in one message */
+  constructor(config: PostgresDialectConfig, begin: string) {
+    super(config)
+    this.#config = config
+    this.#begin = begin
+  }
+
+  override createAdapter(): DialectAdapter {
+    return new Adapter()
+  }
+
+  override createDriver(): Driver {
+    return new PoolingDriver(this.#config, this.#begin)
+  }
+}
+
+class PoolingDriver extends PostgresDriver {
+  readonly #begin: string
+
+  constructor(config: PostgresDialectConfig, begin = 'begin') {
+    super(config)
+    this.#begin = begin
+  }
+
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw(this.#begin))
+  }
+
+  /** A rollback fails with its connection, which is discarded; the caller needs the error before it. */
+  override async rollbackTransaction(connection: PooledConnection): Promise<void> {
+    await super.rollbackTransaction(connection).catch(() => {})
+  }
 }
 
 /**
@@ -37,8 +84,12 @@ export class PipeliningDialect extends PostgresDialect {
     this.#patience = patience
   }
 
+  override createAdapter(): DialectAdapter {
+    return new Adapter()
+  }
+
   override createDriver(): Driver {
-    return new PipeliningDriver(new PostgresDriver(this.#config), this.#lanes, this.#patience)
+    return new PipeliningDriver(new PoolingDriver(this.#config), this.#lanes, this.#patience)
   }
 }
 

@@ -1,4 +1,4 @@
-import pg from 'pg'
+import { Client, clientConfig, streamOf } from './client.ts'
 
 export interface Listener {
   /** Called with each message. */
@@ -14,28 +14,21 @@ const firstDelay = 100
 const longestDelay = 5_000
 const heartbeat = 5_000
 
-/** Without a goodbye, which would wait for an answer: nothing is under way that could be lost. */
-function hangUp(client: pg.Client): void {
-  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
-  stream.destroy()
-}
-
 /**
  * LISTEN on a connection of its own, reconnected with a growing delay: a pooled connection would be handed on,
  * and its subscription with it.
  */
 export function listenOn(url: string): Listen {
   return (channel, { onMessage, onConnect }) => {
-    let client: pg.Client | undefined
+    let client: Client | undefined
     let retry: NodeJS.Timeout | undefined
     let delay = firstDelay
     let closed = false
 
     function connect(): void {
-      const connecting = new pg.Client({
-        connectionString: url,
+      const connecting = new Client({
+        ...clientConfig(url, 5_000),
         application_name: 'latchkey listener',
-        connectionTimeoutMillis: 5_000,
         query_timeout: heartbeat,
       })
       client = connecting
@@ -45,7 +38,8 @@ export function listenOn(url: string): Listen {
         clearInterval(beat)
         if (lost || closed) return
         lost = true
-        hangUp(connecting)
+        // Without a goodbye, which would wait for an answer: nothing is in flight that could be lost.
+        streamOf(connecting).destroy()
         retry = setTimeout(connect, delay)
         delay = Math.min(delay * 2, longestDelay)
       }
@@ -68,7 +62,7 @@ export function listenOn(url: string): Listen {
     return async () => {
       closed = true
       clearTimeout(retry)
-      if (client) hangUp(client)
+      if (client) streamOf(client).destroy()
     }
   }
 }

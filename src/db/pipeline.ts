@@ -1,4 +1,5 @@
-import pg from 'pg'
+import type pg from 'pg'
+import { Client, streamOf } from './client.ts'
 
 /** Milliseconds without an answer after which what is under way seems to wait for something. */
 const patience = 50
@@ -103,7 +104,7 @@ export class Pipeline {
 
   async #open(): Promise<pg.Client> {
     const { client: config, onIdleError, onConnect } = this.#options
-    const client = new pg.Client({ ...config, pipeline: true } as pg.ClientConfig)
+    const client = new Client({ ...config, pipeline: true } as pg.ClientConfig)
     const forget = () => {
       if (this.#client !== client) return
       this.#client = undefined
@@ -130,17 +131,6 @@ export class Pipeline {
       stream.uncork()
     })
   }
-}
-
-interface Stream {
-  destroy(): void
-  cork(): void
-  uncork(): void
-}
-
-/** The connection's socket, of which pg's types do not speak. */
-export function streamOf(client: pg.ClientBase): Stream {
-  return (client as unknown as { connection: { stream: Stream } }).connection.stream
 }
 
 /** The one with the least to do; none where all are held up. */

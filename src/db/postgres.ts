@@ -1,11 +1,15 @@
-import { Kysely, PostgresDialect } from 'kysely'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Kysely } from 'kysely'
 import pg from 'pg'
-import { PipeliningDialect } from './driver.ts'
-import { migrate } from './migrate.ts'
-import { Pipeline, streamOf } from './pipeline.ts'
+import { Client, clientConfig, withClient } from './client.ts'
+import { PipeliningDialect, PoolingDialect } from './driver.ts'
+import { boundEnd, breakWhenUseless } from './giving-up.ts'
+import { type MigrateOptions, migrate } from './migrate.ts'
+import { Pipeline } from './pipeline.ts'
 import { prepareStatements, StatementNames } from './prepared.ts'
+import { named, type UrlVariable } from './refusals.ts'
 import type { Database, Db } from './schema.ts'
-import { parsers } from './types.ts'
+import { checkTlsFiles } from './tls-files.ts'
 
 interface PostgresOptions {
   readonly url: string
@@ -21,6 +25,12 @@ interface PostgresOptions {
 /** Milliseconds after which the server gives a statement up, and after which nobody waits for the server any more. */
 const statementTimeout = 2_000
 const silenceTimeout = 4_000
+
+/** Sent by itself, on a connection that is this process's own. */
+const sessionSettings = `set statement_timeout = ${statementTimeout}; set default_transaction_isolation = 'read committed'`
+
+/** Of a pooler's connection, on which nothing may outlive the transaction. One message, as `begin` would be. */
+const boundedBegin = `start transaction isolation level read committed; set local statement_timeout = ${statementTimeout}`
 
 /** Milliseconds to wait for a connection: for one that is in use, or for a new one. */
 const connectionTimeout = 1_000
@@ -43,24 +53,19 @@ export function openPostgres({
 }: PostgresOptions): Db {
   const names = prepare ? new StatementNames() : undefined
   const client = {
-    connectionString: url,
-    application_name: 'latchkey',
-    connectionTimeoutMillis: timeouts ? connectionTimeout : 5_000,
-    keepAlive: true,
-    types: { getTypeParser },
+    ...clientConfig(url, timeouts ? connectionTimeout : 5_000),
     ...(timeouts ? { query_timeout: silenceTimeout } : {}),
   }
   const setUp = (connected: pg.ClientBase) => {
-    if (timeouts) {
-      breakWhenUseless(connected)
-      // Not a startup parameter, which poolers refuse.
-      connected.query(`set statement_timeout = ${statementTimeout}`).catch(onIdleError)
-    }
-    if (names) prepareStatements(connected, names)
+    if (timeouts) breakWhenUseless(connected)
+    if (!names) return
+    // Not startup parameters, which poolers refuse.
+    if (timeouts) connected.query(sessionSettings).catch(onIdleError)
+    prepareStatements(connected, names)
   }
-  const pool = new pg.Pool({ ...client, max: poolSize })
+  const pool = new pg.Pool({ ...client, max: poolSize, Client: Client as unknown as new () => pg.ClientBase })
   pool.on('error', onIdleError)
-  boundEnd(pool)
+  boundEnd(pool, goodbyeTimeout)
   pool.on('connect', (connected) => {
     // The pool listens only while it has the client: between two statements of a transaction nobody would, and an
     // error that nobody listens for ends the process.
@@ -68,7 +73,9 @@ export function openPostgres({
     setUp(connected)
   })
   // A pooler that gives each transaction another connection gives none to a pipeline for good either.
-  if (!prepare) return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
+  if (!prepare) {
+    return new Kysely<Database>({ dialect: new PoolingDialect({ pool }, timeouts ? boundedBegin : 'begin') })
+  }
   const pipelines = (length: number) =>
     Array.from({ length }, () => new Pipeline({ client, onIdleError, onConnect: setUp }))
   // An insert waits for the disk, and PostgreSQL writes for several at once: as many as the pool would let wait.
@@ -76,52 +83,49 @@ export function openPostgres({
   return new Kysely<Database>({ dialect: new PipeliningDialect({ pool }, lanes, goodbyeTimeout) })
 }
 
+export interface MigrateRun extends Pick<MigrateOptions, 'onBegin' | 'onWait'> {
+  /** Ends it, also where it waits; what it has done is undone. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Milliseconds that the server has to hear of an end. */
+const cancelTimeout = 1_000
+
 /** Brings the schema up to date on a connection of its own, which waits as long as a migration needs. */
-export async function migratePostgres(url: string): Promise<string[]> {
+export async function migratePostgres(
+  url: string,
+  variable: UrlVariable = 'DATABASE_URL',
+  { signal, ...callbacks }: MigrateRun = {},
+): Promise<string[]> {
+  signal?.throwIfAborted()
   const db = openPostgres({ url, poolSize: 1, onIdleError: () => {}, timeouts: false })
+  let backend: number | undefined
+  let ended: Promise<void> | undefined
+  const end = () => {
+    ended = Promise.race([cancel(url, backend), delay(cancelTimeout)]).then(() => db.destroy())
+    ended.catch(() => {})
+  }
+  signal?.addEventListener('abort', end, { once: true })
   try {
-    return await migrate(db)
-  } finally {
-    await db.destroy()
-  }
-}
-
-/** Of a statement that would write where nothing can be written. */
-const readOnly = '25006'
-
-/**
- * A statement that was not answered leaves its connection waiting: whoever got it next would wait too. Where the
- * network drops packets silently that is every connection there is, so such a one is broken, and the pool makes
- * another. So is one to a server that is not the primary any more: the next may lead to the one that is.
- */
-function breakWhenUseless(client: pg.ClientBase): void {
-  const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>
-  const watched = (...args: unknown[]) => {
-    const answer = query(...args)
-    // Absent where the caller gave a callback; Kysely and this file do not.
-    answer?.catch((error: pg.DatabaseError) => {
-      if (error.message === 'Query read timeout' || error.code === readOnly) streamOf(client).destroy()
+    return await named(variable, async () => {
+      checkTlsFiles(url)
+      return migrate(db, {
+        ...callbacks,
+        onBackend: (pid) => {
+          backend = pid
+        },
+      })
     })
-    return answer
-  }
-  client.query = watched as typeof client.query
-}
-
-/** Lets connections say goodbye, but not wait for an answer that may never come: a stop must not hang on the network. */
-function boundEnd(pool: pg.Pool): void {
-  const clients = new Set<pg.PoolClient>()
-  pool.on('connect', (client) => clients.add(client))
-  pool.on('remove', (client) => clients.delete(client))
-  const end = pool.end.bind(pool) as () => Promise<void>
-  pool.end = async () => {
-    const cut = setTimeout(() => {
-      for (const client of clients) streamOf(client).destroy()
-    }, goodbyeTimeout)
-    await end().finally(() => clearTimeout(cut))
+  } finally {
+    signal?.removeEventListener('abort', end)
+    await (ended ?? db.destroy())
   }
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: pg's own type for a value parser
-function getTypeParser(oid: number, format?: any): any {
-  return (format !== 'binary' && parsers[oid]) || pg.types.getTypeParser(oid, format)
+/** A server does not notice that nobody waits for a statement any more. */
+async function cancel(url: string, backend: number | undefined): Promise<void> {
+  if (backend === undefined) return
+  await withClient(clientConfig(url, cancelTimeout), undefined, (client) =>
+    client.query('select pg_cancel_backend($1)', [backend]),
+  ).catch(() => {})
 }

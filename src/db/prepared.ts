@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import { isUnprepared } from './errors.ts'
 
@@ -7,7 +8,10 @@ const most = 200
 /** Characters; a longer text is one of many rows and does not come again. */
 const longest = 2_000
 
-/** A name for each text, the same on every connection. */
+/**
+ * A name for each text, the same on every connection of every process: a pooler that hands connections on may have one
+ * run what another prepared, and that must not be another statement.
+ */
 export class StatementNames {
   readonly #names = new Map<string, string>()
 
@@ -15,7 +19,7 @@ export class StatementNames {
   of(text: string): string | undefined {
     const known = this.#names.get(text)
     if (known !== undefined || this.#names.size >= most || text.length > longest) return known
-    const name = `latchkey_${this.#names.size}`
+    const name = `latchkey_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
     this.#names.set(text, name)
     return name
   }
