@@ -22,7 +22,7 @@ function estimateBelow(max: number): number {
 
 /**
  * Inserts a task unless the owner has `max`. Up to half of it, one statement that neither counts nor locks: the
- * estimate in `task_counts` is wrong by half with a probability of e^-24. Past that, inserts of one owner are
+ * estimate in `task_counts` is wrong by half with a probability below e^-15. Past that, inserts of one owner are
  * counted one after the other.
  * @throws Problem task_limit_reached
  */

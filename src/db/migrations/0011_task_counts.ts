@@ -37,7 +37,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       last bigint;
     begin
       select counted into last from ${schema}.task_counts where user_id = new.user_id;
-      if random() * last > 8 * 24 then
+      if random() * last > 32 * 24 then
         return null;
       end if;
       if not pg_try_advisory_xact_lock(hashtextextended('count_tasks ' || new.user_id, 0)) then
@@ -52,7 +52,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     $$`.execute(db)
   await sql`
     create trigger count_tasks after insert on ${schema}.tasks
-    for each row when (random() < 0.125) execute function ${schema}.count_tasks()`.execute(db)
+    for each row when (random() < 1.0 / 32) execute function ${schema}.count_tasks()`.execute(db)
   await sql`
     insert into ${schema}.task_counts (user_id, counted)
     select user_id, count(*) from ${schema}.tasks group by user_id having count(*) > 100`.execute(db)
