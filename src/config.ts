@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { type HashCost, recommendedCost } from './accounts/password-hashes.ts'
 import { type Budgets, budgetPattern, budgets, formatBudget, type LimitName, parseBudget } from './limits.ts'
 import { type MailAddress, parseMailFrom, parseSmtpUrl, type SmtpServer } from './mail/settings.ts'
 import type { JwksIssuer } from './tokens/foreign-token.ts'
@@ -110,7 +111,12 @@ export interface Config {
   readonly accessTokenSeconds: number
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
   readonly revocationPollSeconds: number
-  readonly hashing: { readonly concurrency: number; readonly queue: number }
+  readonly hashing: {
+    readonly concurrency: number
+    readonly queue: number
+    /** Not a variable: nothing that an operator sets by mistake makes hashes cheap. */
+    readonly cost: HashCost
+  }
   readonly passwordBlocklist: boolean
   /** False when a gateway limits instead. */
   readonly budgets: Budgets | false
@@ -195,6 +201,7 @@ export function loadConfig(
       concurrency:
         variables.HASH_CONCURRENCY ?? hashesAtOnce(availableParallelism(), env['UV_THREADPOOL_SIZE']),
       queue: variables.HASH_QUEUE,
+      cost: recommendedCost,
     },
     passwordBlocklist: (variables.PASSWORD_BLOCKLIST ?? (production ? 'on' : 'off')) === 'on',
     budgets: variables.RATE_LIMITS === 'on' ? budgetsOf(variables) : false,
