@@ -1,5 +1,6 @@
 import type { onRequestHookHandler, preHandlerHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
+import type { HashCost } from '../src/accounts/password-hashes.ts'
 import { createPasswords, type Passwords } from '../src/accounts/passwords.ts'
 import { Seats } from '../src/accounts/seats.ts'
 import { Problem } from '../src/problem.ts'
@@ -19,11 +20,11 @@ declare module 'fastify' {
 }
 
 /** `app.passwords`: the bounded pool that every hash goes through. */
-export default fp<{ readonly concurrency: number; readonly queue: number }>(
-  async (app, { concurrency, queue }) => {
+export default fp<{ readonly concurrency: number; readonly queue: number; readonly cost: HashCost }>(
+  async (app, { concurrency, queue, cost }) => {
     const onMalformedHash = () =>
       app.log.error({ event: 'malformed_password_hash' }, 'a stored hash is unreadable')
-    app.decorate('passwords', createPasswords({ concurrency, queue, onMalformedHash }))
+    app.decorate('passwords', createPasswords({ concurrency, queue, cost, onMalformedHash }))
     app.decorateRequest('left', null)
 
     // What a flood cannot have served must cost little: not a body to read, and no look at the database.

@@ -1,6 +1,8 @@
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { unbundled } from './unbundled.ts'
+
+/** Packages that stay outside of the bundle. */
+export const unbundled: readonly string[] = JSON.parse(readFileSync('scripts/unbundled.json', 'utf8'))
 
 /** Where a package finds another one: beside itself, or beside what it is in. */
 function folderOf(name: string, from: string): string | undefined {

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { type HashCost, recommendedCost } from './accounts/password-hashes.ts'
 import { postgresUrlFaults } from './db/postgres-url.ts'
 import { type Budgets, budgetPattern, budgets, formatBudget, type LimitName, parseBudget } from './limits.ts'
 import {
@@ -143,7 +144,12 @@ export interface Config {
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
   readonly revocationPollSeconds: number
   readonly maxTasksPerUser: number
-  readonly hashing: { readonly concurrency: number; readonly queue: number }
+  readonly hashing: {
+    readonly concurrency: number
+    readonly queue: number
+    /** Not a variable: nothing that an operator sets by mistake makes hashes cheap. */
+    readonly cost: HashCost
+  }
   readonly passwordBlocklist: boolean
   readonly budgets: Budgets
   /** False when a gateway limits the requests of an address instead. Wrong passwords of an account always count. */
@@ -239,6 +245,7 @@ export function loadConfig(
       concurrency:
         variables.HASH_CONCURRENCY ?? hashesAtOnce(availableParallelism(), env['UV_THREADPOOL_SIZE']),
       queue: variables.HASH_QUEUE,
+      cost: recommendedCost,
     },
     passwordBlocklist: (variables.PASSWORD_BLOCKLIST ?? (production ? 'on' : 'off')) === 'on',
     budgets: budgetsOf(variables),

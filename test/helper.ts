@@ -4,6 +4,7 @@ import { PGlite } from '@electric-sql/pglite'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { Kysely, PGliteDialect, sql } from 'kysely'
 import tap from 'tap'
+import type { HashCost } from '../src/accounts/password-hashes.ts'
 import { buildApp } from '../src/app.ts'
 import type { Clock } from '../src/clock.ts'
 import { type Config, loadConfig } from '../src/config.ts'
@@ -21,20 +22,23 @@ export const password = 'correct horse battery'
 /** Of a test whose one account is used by many requests at once. */
 const noLimits = { RATE_LIMITS: 'off', RATE_LIMIT_ACCOUNT: '9999999/1m', RATE_LIMIT_PAIR: '9999999/1m' }
 
+/** Where the hash is not the subject of a test: a hundredth of the time. */
+const cheapHash: HashCost = { memoryKiB: 1024, passes: 1 }
+
 /** A configuration as an operator would set it; `off` limits, since a test's requests come from one address. */
-export function testConfig(env: Record<string, string> = {}): Config {
+export function testConfig(env: Record<string, string> = {}, cost: HashCost = cheapHash): Config {
   const defaults = {
     NODE_ENV: 'test',
     LOG_LEVEL: 'silent',
     ...(env['RATE_LIMITS'] === 'on' ? {} : noLimits),
     PUBLIC_URL: 'http://latchkey.test',
     SECRET_KEY: secret,
-    // The cost of a hash is the same everywhere; how many wait for it is not what most tests are about.
     HASH_QUEUE: '1000',
     // A machine that runs other tests at the same time is late for reasons of its own.
     MAX_EVENT_LOOP_DELAY_MS: '0',
   }
-  return loadConfig({ ...defaults, ...env }, () => secret)
+  const config = loadConfig({ ...defaults, ...env }, () => secret)
+  return { ...config, hashing: { ...config.hashing, cost } }
 }
 
 export async function migratedDatabase(t: Test): Promise<Db> {
@@ -121,6 +125,8 @@ export interface AppOptions {
   readonly clock?: Clock
   /** Instead of a database of its own. */
   readonly db?: Db
+  /** Where the hash is the subject; cheap otherwise. */
+  readonly hashCost?: HashCost
   /** Gets each log line. */
   readonly log?: (line: string) => void
   /** Adds routes before the app is ready. */
@@ -129,8 +135,8 @@ export interface AppOptions {
 
 /** The service on a database of its own, closed when the test ends. */
 export async function testApp(t: Test, options: AppOptions = {}): Promise<FastifyInstance> {
-  const { env, clock, log, extend, db = await migratedDatabase(t) } = options
-  const app = await buildApp(testConfig(env), {
+  const { env, hashCost, clock, log, extend, db = await migratedDatabase(t) } = options
+  const app = await buildApp(testConfig(env, hashCost), {
     db,
     ...(clock ? { clock } : {}),
     ...(log ? { logStream: { write: log } } : {}),

@@ -3,11 +3,14 @@ import { promisify } from 'node:util'
 import argon2 from 'argon2'
 import { compare as compareBcrypt } from 'bcrypt'
 
-/** OWASP's first choice for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane. */
-const parameters = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
+/** What one argon2id hash costs. */
+export interface HashCost {
+  readonly memoryKiB: number
+  readonly passes: number
+}
 
-/** How a hash that was made now begins. Any other is outdated. */
-const current = `$argon2id$v=19$m=${parameters.memoryCost},t=${parameters.timeCost},p=${parameters.parallelism}$`
+/** OWASP's first choice for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane. */
+export const recommendedCost: HashCost = { memoryKiB: 19_456, passes: 2 }
 
 /** A way to keep a password that is verified here. What it takes is strict: no other hash would ever match. */
 interface HashFormat {
@@ -72,9 +75,9 @@ export function isKnownHash(hash: string): boolean {
   return formats.some((format) => format.takes(hash))
 }
 
-/** Whether a hash should be replaced when its password is known. */
-export function isOutdated(hash: string): boolean {
-  return !hash.startsWith(current)
+/** Whether a hash should be replaced when its password is known: it was not made with this algorithm and cost. */
+export function isOutdated(hash: string, { memoryKiB, passes } = recommendedCost): boolean {
+  return !hash.startsWith(`$argon2id$v=19$m=${memoryKiB},t=${passes},p=1$`)
 }
 
 /**
@@ -88,7 +91,11 @@ export async function verifyHash(hash: string, password: string): Promise<boolea
 }
 
 /** argon2id (RFC 9106) of the password's NFC form. */
-export async function hashPassword(password: string): Promise<string> {
+export async function hashPassword(
+  password: string,
+  { memoryKiB, passes } = recommendedCost,
+): Promise<string> {
+  const parameters = { type: argon2.argon2id, memoryCost: memoryKiB, timeCost: passes, parallelism: 1 }
   return argon2.hash(normalizePassword(password), parameters)
 }
 

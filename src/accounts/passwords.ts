@@ -1,6 +1,13 @@
 import pLimit from 'p-limit'
 import { Problem } from '../problem.ts'
-import { hashPassword, isOutdated, normalizePassword, verifyHash } from './password-hashes.ts'
+import {
+  type HashCost,
+  hashPassword,
+  isOutdated,
+  normalizePassword,
+  recommendedCost,
+  verifyHash,
+} from './password-hashes.ts'
 import { Seats } from './seats.ts'
 
 /** Lengths in code points, NIST SP 800-63B section 3.1.1.2. */
@@ -32,6 +39,8 @@ interface PoolOptions {
   readonly concurrency: number
   /** Hashes that may wait for their turn; the next one is refused. */
   readonly queue: number
+  /** Of new hashes; {@link recommendedCost} unless a test whose subject is another one wants it cheap. */
+  readonly cost?: HashCost
   /** Told of a stored hash that no algorithm reads: an alarm, since neither this service nor its import wrote it. */
   readonly onMalformedHash?: (error: unknown) => void
 }
@@ -40,11 +49,12 @@ interface PoolOptions {
  * Password hashing in a bounded pool, so that a flood of logins costs bounded memory and leaves a core to everything
  * else.
  */
-export function createPasswords({ concurrency, queue, onMalformedHash }: PoolOptions): Passwords {
+export function createPasswords(options: PoolOptions): Passwords {
+  const { concurrency, queue, cost = recommendedCost, onMalformedHash } = options
   const limit = pLimit(concurrency)
   // What an unknown account is verified against: the same parameters, a password known to nobody. Computed now,
   // since the first unknown account must not take longer than the next.
-  const dummy = hashPassword(crypto.randomUUID())
+  const dummy = hashPassword(crypto.randomUUID(), cost)
   const upgrading = new Set<string>()
 
   const seats = new Seats(concurrency + queue)
@@ -75,17 +85,17 @@ export function createPasswords({ concurrency, queue, onMalformedHash }: PoolOpt
   }
 
   return {
-    hash: async (password, left) => enqueue(() => hashPassword(password), left),
+    hash: async (password, left) => enqueue(() => hashPassword(password, cost), left),
     async verify(hash, password, left) {
       const stored = hash ?? (await dummy)
       const matched = await enqueue(() => matches(stored, password), left)
       return matched && stored === hash
     },
     async upgrade(hash, password, keep) {
-      if (!isOutdated(hash) || upgrading.has(hash)) return
+      if (!isOutdated(hash, cost) || upgrading.has(hash)) return
       upgrading.add(hash)
       try {
-        await keep(await enqueue(() => hashPassword(password)))
+        await keep(await enqueue(() => hashPassword(password, cost)))
       } finally {
         upgrading.delete(hash)
       }

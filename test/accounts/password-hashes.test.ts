@@ -2,7 +2,7 @@ import argon2 from 'argon2'
 import type { FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
 import t from 'tap'
-import { isKnownHash, isOutdated, verifyHash } from '../../src/accounts/password-hashes.ts'
+import { isKnownHash, isOutdated, recommendedCost, verifyHash } from '../../src/accounts/password-hashes.ts'
 import { createPasswords } from '../../src/accounts/passwords.ts'
 import { password, problemOf, type TestUser, twoUsers } from '../helper.ts'
 
@@ -169,7 +169,7 @@ const upgrades = (app: FastifyInstance) =>
 const wrong = { status: 401, code: 'invalid_credentials' }
 
 t.test('D03, D10: an imported hash opens its account, and the first login replaces it', async (t) => {
-  const { app, alice, bob } = await twoUsers(t)
+  const { app, alice, bob } = await twoUsers(t, { hashCost: recommendedCost })
   const bobs = await hashOf(app, bob)
   const cases = { [typed]: bcrypt, [ligature]: betterAuth[ligature] as string }
   for (const [typed, hash] of Object.entries(cases)) {

@@ -3,10 +3,11 @@ import { type AddressInfo, connect } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
 import passwords from '../../plugins/passwords.ts'
+import { recommendedCost } from '../../src/accounts/password-hashes.ts'
 
 t.test('H10: a client that has left before a seat is taken takes none along', async (t) => {
   const app = Fastify()
-  await app.register(passwords, { concurrency: 1, queue: 1 })
+  await app.register(passwords, { concurrency: 1, queue: 1, cost: recommendedCost })
   // As while the limits are counted elsewhere.
   app.addHook('onRequest', async ({ headers, raw }) => {
     if (headers['x-leaves']) await once(raw.socket, 'close')

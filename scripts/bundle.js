@@ -1,0 +1,66 @@
+// Makes dist/bundle, which is what runs. Plain JavaScript, since `npm start` runs it before anything is compiled.
+//   node scripts/bundle.js [--if-older]
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+const outdir = 'dist/bundle'
+
+/** What the bundle is made of; changing it makes a bundle outdated. */
+const sources = [
+  'src',
+  'plugins',
+  'routes',
+  'scripts/bundle.js',
+  'scripts/unbundled.json',
+  'package-lock.json',
+]
+
+const changedAt = (path) => statSync(path).mtimeMs
+
+function newestSource() {
+  const files = sources.flatMap((path) =>
+    statSync(path).isDirectory()
+      ? readdirSync(path, { recursive: true }).map((file) => join(path, file))
+      : [path],
+  )
+  return Math.max(...files.map(changedAt))
+}
+
+/** An image has the bundle and no sources. */
+function isCurrent() {
+  const bundle = join(outdir, 'server.js')
+  return existsSync(bundle) && (!existsSync('src') || changedAt(bundle) > newestSource())
+}
+
+/**
+ * Puts the service, and the packages that can be, into a few files: finding and loading about 1,200 modules one by one
+ * would be half of a start. What only some configurations need stays in a file of its own, loaded when it is needed.
+ */
+async function bundle() {
+  // Not at the top: where the bundle is current, esbuild need not be installed.
+  const { build } = await import('esbuild')
+  // Packages that find their own binary, or files to serve, beside themselves.
+  const unbundled = JSON.parse(readFileSync('scripts/unbundled.json', 'utf8'))
+  rmSync(outdir, { recursive: true, force: true })
+  await build({
+    entryPoints: ['src/server.ts'],
+    outdir,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    // pg requires its native twin where that is installed, and does without.
+    external: [...unbundled, 'pg-native'],
+    // CommonJS packages call `require` for Node's own modules.
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'\nconst require = requireFrom(import.meta.url)",
+    },
+    // For stack traces; Node reads them with --enable-source-maps only.
+    sourcemap: true,
+    sourcesContent: false,
+    logLevel: 'warning',
+  })
+}
+
+if (!process.argv.includes('--if-older') || !isCurrent()) await bundle()
