@@ -8,7 +8,7 @@ import { once, setMaxListeners } from 'node:events'
 import { Agent, request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { freshDatabase, type Test } from '../test/postgres.ts'
+import { freshDatabase, type Test } from '../test/support/postgres.ts'
 import { serviceFile, startServer, stopAll } from './processes.ts'
 
 const clients = 300

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { openDatabase } from '../src/db/open.ts'
-import { freshDatabase, type Test } from '../test/postgres.ts'
+import { freshDatabase, type Test } from '../test/support/postgres.ts'
 import { alternate, type Sample, spread } from './compare.ts'
 import { requestText, type Work } from './load.ts'
 import { serviceFile, startServer, stopAll } from './processes.ts'

@@ -4,7 +4,7 @@
  */
 import { Agent, request } from 'node:http'
 import { Revocations } from '../src/sessions/revocations.ts'
-import { freshDatabase, type Test } from '../test/postgres.ts'
+import { freshDatabase, type Test } from '../test/support/postgres.ts'
 import { serviceFile, startServer, stopAll } from './processes.ts'
 
 const rounds = 200

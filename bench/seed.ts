@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { typeid } from 'typeid-js'
-import { hashPassword } from '../src/accounts/password-hashes.ts'
 import type { Db } from '../src/db/schema.ts'
+import { hashPassword } from '../src/passwords/hashes.ts'
 import { newSalt, refreshKeys, refreshToken } from '../src/sessions/refresh-token.ts'
 
 export const secret = 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u'

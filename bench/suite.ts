@@ -1,4 +1,4 @@
-import type { Test } from '../test/postgres.ts'
+import type { Test } from '../test/support/postgres.ts'
 import { type Comparison, compare, type Pace, type Side, type Spread, spread } from './compare.ts'
 import { type Fleet, type FleetOptions, sidesOf, startFleet } from './fleet.ts'
 import { runLoad } from './load.ts'

@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { type Blocklist, loadBlocklist, noBlocklist, serviceNames } from '../src/accounts/blocklist.ts'
+import { type Blocklist, loadBlocklist, noBlocklist, serviceNames } from '../src/passwords/blocklist.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { deleteUnverified } from '../src/accounts/claim-repository.ts'
-import { cleanUp } from '../src/db/clean-up.ts'
+import { cleanUp } from '../src/clean-up/clean-up.ts'
+import { deleteUnverified } from '../src/users/claims.ts'
 
 interface CleanUpOptions {
   /** Days after which an account is deleted that waits for its address to be verified; 0 is never. */

@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { Problem } from '../src/problem.ts'
 import { assertOwned, type OwnerId, ownerOf, type Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
-import { replyWithProblem } from './problem-reply.ts'
+import { replyWithProblem } from './problems/reply.ts'
 
 /** Who may call a route. `optional` reads a token where there is a good one and never fails. */
 export type Access = 'public' | 'optional' | 'user' | 'owner'

@@ -1,8 +1,8 @@
 import type { onRequestHookHandler, preHandlerHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
-import type { HashCost } from '../src/accounts/password-hashes.ts'
-import { createPasswords, type Passwords } from '../src/accounts/passwords.ts'
-import { Seats } from '../src/accounts/seats.ts'
+import type { HashCost } from '../src/passwords/hashes.ts'
+import { createPasswords, type Passwords } from '../src/passwords/pool.ts'
+import { Seats } from '../src/passwords/slots.ts'
 import { Problem } from '../src/problem.ts'
 
 declare module 'fastify' {

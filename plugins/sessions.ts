@@ -1,9 +1,9 @@
 import fp from 'fastify-plugin'
 import type { Clock } from '../src/clock.ts'
 import type { Listen } from '../src/db/listen.ts'
+import type { SessionPolicy } from '../src/sessions/opening.ts'
 import { RevocationFeed } from '../src/sessions/revocation-feed.ts'
 import { Revocations } from '../src/sessions/revocations.ts'
-import type { SessionPolicy } from '../src/sessions/service.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

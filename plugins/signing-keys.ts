@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { Keyring, type KeyringOptions } from '../src/tokens/keyring.ts'
-import { reloadInterval, type TokenAlgorithm } from '../src/tokens/signing-keys.ts'
+import { Keyring, type KeyringOptions } from '../src/keys/keyring.ts'
+import { reloadInterval, type TokenAlgorithm } from '../src/keys/signing-keys.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

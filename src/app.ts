@@ -2,49 +2,49 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import accessTokens from '../plugins/access-tokens.ts'
-import accountLimits from '../plugins/account-limits.ts'
-import addresses from '../plugins/addresses.ts'
-import allowedHosts from '../plugins/allowed-hosts.ts'
 import auth from '../plugins/auth.ts'
 import blocklist from '../plugins/blocklist.ts'
 import cleanUp from '../plugins/clean-up.ts'
-import connections from '../plugins/connections.ts'
 import contract from '../plugins/contract/index.ts'
-import cors from '../plugins/cors.ts'
 import database from '../plugins/database.ts'
-import errors from '../plugins/errors.ts'
-import forwarding from '../plugins/forwarding.ts'
-import { refuseUnparsable, sendFrameworkProblem } from '../plugins/framework-errors.ts'
-import framing from '../plugins/framing.ts'
+import addresses from '../plugins/http/addresses.ts'
+import allowedHosts from '../plugins/http/allowed-hosts.ts'
+import connections from '../plugins/http/connections.ts'
+import cors from '../plugins/http/cors.ts'
+import framing from '../plugins/http/framing.ts'
+import keepAlive from '../plugins/http/keep-alive.ts'
+import lingeringClose from '../plugins/http/lingering-close.ts'
+import securityHeaders from '../plugins/http/security-headers.ts'
+import validation from '../plugins/http/validation.ts'
 import idempotency from '../plugins/idempotency.ts'
-import keepAlive from '../plugins/keep-alive.ts'
-import lingeringClose from '../plugins/lingering-close.ts'
+import accountLimits from '../plugins/limits/account.ts'
+import rateLimit from '../plugins/limits/address.ts'
+import forwarding from '../plugins/limits/forwarding.ts'
+import requestLog from '../plugins/log/request-log.ts'
+import securityEvents from '../plugins/log/security-events.ts'
 import mail from '../plugins/mail.ts'
-import notFound from '../plugins/not-found.ts'
 import passwords from '../plugins/passwords.ts'
 import pressure from '../plugins/pressure.ts'
-import rateLimit from '../plugins/rate-limit.ts'
-import requestLog from '../plugins/request-log.ts'
-import securityEvents from '../plugins/security-events.ts'
-import securityHeaders from '../plugins/security-headers.ts'
+import errors from '../plugins/problems/errors.ts'
+import { refuseUnparsable, sendFrameworkProblem } from '../plugins/problems/framework.ts'
+import notFound from '../plugins/problems/not-found.ts'
 import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
-import validation from '../plugins/validation.ts'
 import authRoutes from '../routes/api/auth/index.ts'
 import taskRoutes from '../routes/api/tasks/index.ts'
 import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import healthRoutes from '../routes/health/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
-import { basePathOf, withoutBasePath } from './base-path.ts'
 import { type Clock, systemClock } from './clock.ts'
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
+import { basePathOf, withoutBasePath } from './http/base-path.ts'
 import { macKeys } from './idempotency/keyed-request.ts'
 import { describeError } from './log.ts'
-import { oneTimeKeys } from './mail/one-time-token.ts'
 import { english } from './mail/texts.ts'
+import { oneTimeKeys } from './one-time-tokens/token.ts'
 import { refreshKeys } from './sessions/refresh-token.ts'
 import { latchkeyIssuer } from './tokens/access-token.ts'
 import { sharedSecretTokens } from './tokens/foreign-token.ts'
@@ -81,7 +81,7 @@ export async function buildApp(
       serializers: { err: describeError },
       ...(logStream ? { stream: logStream } : {}),
     },
-    // plugins/request-log.ts writes the one line a request gets.
+    // plugins/log/request-log.ts writes the one line a request gets.
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
     genReqId: ({ headers }) => foreignRequestId(headers['x-request-id']) ?? randomUUID(),
@@ -94,7 +94,7 @@ export async function buildApp(
     http: {
       headersTimeout: 5_000,
       connectionsCheckingInterval: 1_000,
-      // Node refuses a request without Host by an answer of its own; plugins/framing.ts does it with a problem.
+      // Node refuses a request without Host by an answer of its own; plugins/http/framing.ts does it with a problem.
       requireHostHeader: false,
     },
     // While it drains, a request that is already on its connection is served like any other; /health/ready says no.
@@ -108,7 +108,7 @@ export async function buildApp(
     },
   })
 
-  // Before any route, and the library of plugins/cors.ts has one: a route keeps the error handler that it found.
+  // Before any route, and the library of plugins/http/cors.ts has one: a route keeps the error handler that it found.
   await app.register(errors)
   await app.register(forwarding)
   await app.register(connections)

@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import type { Db } from '../src/db/schema.ts'
 import { migratedDatabase, password, registeredRoutes, signUp, type TestUser, testApp } from './helper.ts'
-import { tokenTo } from './mailbox.ts'
+import { tokenTo } from './support/mailbox.ts'
 
 /** What one request may cost, on any route; generous, since machines differ. */
 const bounds = {

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { Environment } from '../src/config.ts'
+import { errorsMarkdown, explanations } from '../scripts/problem-docs.ts'
+import { Environment } from '../src/config/config.ts'
 import { problemCodes } from '../src/problem.ts'
-import { errorsMarkdown, explanations } from '../src/problem-docs.ts'
 
 /** The cells of each table row whose first cell is a name in backticks. */
 function rowsOf(file: string, name: RegExp): string[][] {

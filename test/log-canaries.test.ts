@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
-import { budgets } from '../src/limits.ts'
+import { budgets } from '../src/limits/budgets.ts'
 import { migratedDatabase, secret, testApp } from './helper.ts'
-import { mailServer } from './smtp.ts'
+import { mailServer } from './support/smtp.ts'
 
 /** A text that is found wherever it turns up, and that no chance makes. */
 const canary = (name: string) => `${name} ${randomBytes(12).toString('hex')}`

@@ -4,10 +4,10 @@ import type { LightMyRequestResponse } from 'fastify'
 import type { OpenAPIV3_1 } from 'openapi-types'
 import t from 'tap'
 import type { ProblemCode } from '../src/problem.ts'
-import { broken, filled, type Known, malformed, parameter, valid } from './arbitraries.ts'
-import { satisfies } from './conforms.ts'
-import { dereferenced, type JsonSchema, type Operation, operations } from './contract-file.ts'
 import { password, signUp, type TestUser, testApp } from './helper.ts'
+import { broken, filled, type Known, malformed, parameter, valid } from './support/arbitraries.ts'
+import { satisfies } from './support/conforms.ts'
+import { dereferenced, type JsonSchema, type Operation, operations } from './support/contract-file.ts'
 
 /** Named in the output of every run: the variable repeats it. */
 const seed = Number(process.env['PROPERTY_SEED'] ?? randomInt(2 ** 31))

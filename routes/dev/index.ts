@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply } from 'fastify'
-import { isLocal } from '../../plugins/allowed-hosts.ts'
 import type { RouteScope } from '../../plugins/contract/provider.ts'
+import { isLocal } from '../../plugins/http/allowed-hosts.ts'
 import type { MailStyle } from '../../src/mail/compose.ts'
 import { samples } from '../../src/mail/samples.ts'
 import { Problem } from '../../src/problem.ts'

@@ -1,6 +1,6 @@
 import type { RouteScope } from '../../plugins/contract/provider.ts'
 import { Ref } from '../../plugins/contract/schemas.ts'
-import { jwksMaxAge } from '../../src/tokens/signing-keys.ts'
+import { jwksMaxAge } from '../../src/keys/signing-keys.ts'
 import { JwksSchema, schemas } from './schemas.ts'
 
 export default async function wellKnownRoutes(app: RouteScope): Promise<void> {

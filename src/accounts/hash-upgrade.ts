@@ -1,7 +1,7 @@
-import { committing } from '../sessions/committing.ts'
-import type { SessionDeps } from '../sessions/service.ts'
-import type { Passwords } from './passwords.ts'
-import { replacePasswordHash } from './users.ts'
+import type { Passwords } from '../passwords/pool.ts'
+import { committing } from '../sessions/commit.ts'
+import type { SessionDeps } from '../sessions/opening.ts'
+import { replacePasswordHash } from '../users/repository.ts'
 
 interface Verified {
   readonly userId: string

@@ -3,23 +3,29 @@ import type { Trx } from '../db/schema.ts'
 import type { KeyedRequest } from '../idempotency/keyed-request.ts'
 import { assertSame, inProgress } from '../idempotency/once.ts'
 import { findKept, keep, tryLockKey } from '../idempotency/repository.ts'
-import { deleteTokens } from '../mail/one-time-token-repository.ts'
+import { deleteTokens } from '../one-time-tokens/repository.ts'
+import { assertAcceptable, assertDeliverable, fieldProblem } from '../passwords/acceptable.ts'
+import type { Blocklist } from '../passwords/blocklist.ts'
+import type { Passwords } from '../passwords/pool.ts'
 import { Problem } from '../problem.ts'
-import { type Consequences, committing } from '../sessions/committing.ts'
+import { type Consequences, committing } from '../sessions/commit.ts'
 import { endOwnedSessionsIn, revokeForeignTokensIn, type WhichSessions } from '../sessions/ending.ts'
 import { knownDevice } from '../sessions/known-devices.ts'
+import { openSession, type SessionDeps, type SignedIn } from '../sessions/opening.ts'
 import { type Client, lockUser } from '../sessions/repository.ts'
-import { openSession, type SessionDeps, type SignedIn } from '../sessions/service.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import type { Blocklist } from './blocklist.ts'
-import { endWaiting } from './claim-repository.ts'
-import { type CanonicalEmail, canonicalEmail } from './email.ts'
+import { endWaiting } from '../users/claims.ts'
+import { type CanonicalEmail, canonicalEmail } from '../users/email.ts'
+import {
+  deleteOwnedUser,
+  findCredentials,
+  findOwnedUser,
+  insertUser,
+  setOwnedPasswordHash,
+} from '../users/repository.ts'
+import type { AccountLimits } from './guess-limits.ts'
 import { upgradeHash } from './hash-upgrade.ts'
-import type { AccountLimits } from './limits.ts'
-import { assertAcceptable, assertDeliverable, fieldProblem } from './new-password.ts'
-import type { Passwords } from './passwords.ts'
-import { deleteOwnedUser, findCredentials, findOwnedUser, insertUser, setOwnedPasswordHash } from './users.ts'
-import { withOwnedPassword, withPassword } from './with-password.ts'
+import { withOwnedPassword, withPassword } from './password-check.ts'
 
 /** What accounts need of their surroundings; a Fastify instance with the plugins on it is one. */
 export interface AccountDeps extends SessionDeps {

@@ -3,8 +3,8 @@ import { deleteOwnedKeys } from '../idempotency/repository.ts'
 import { dropOwnedMails } from '../mail/outbox.ts'
 import { deleteOwnedTasks } from '../tasks/repository.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import { deleteClaim } from './claim-repository.ts'
-import { resetOwnedName } from './users.ts'
+import { deleteClaim } from '../users/claims.ts'
+import { resetOwnedName } from '../users/repository.ts'
 
 /**
  * Whether an account is another party's for all that is known, when its address is proved by setting a password:

@@ -3,16 +3,14 @@ import type { Trx } from '../db/schema.ts'
 import { hasBody, type KeyedRequest } from '../idempotency/keyed-request.ts'
 import { findKept, keep, lockKey } from '../idempotency/repository.ts'
 import { isPlain } from '../mail/mailbox-of.ts'
-import { deleteAllTokens, findToken, type OneTimeToken, useToken } from '../mail/one-time-token-repository.ts'
+import { deleteAllTokens, findToken, type OneTimeToken, useToken } from '../one-time-tokens/repository.ts'
+import { assertAcceptable, assertDeliverable } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
-import { type Consequences, committing } from '../sessions/committing.ts'
+import { type Consequences, committing } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
-import { contestUnverifiedAccount, deleteClaim } from './claim-repository.ts'
-import { canonicalEmail } from './email.ts'
-import { assertAcceptable, assertDeliverable } from './new-password.ts'
-import { assertMailAvailable, assertRoom } from './recovery.ts'
-import { type AccountDeps, type Asker, endAccess, type SignUp } from './service.ts'
+import { contestUnverifiedAccount, deleteClaim } from '../users/claims.ts'
+import { canonicalEmail } from '../users/email.ts'
 import {
   findCredentials,
   insertWaitingUser,
@@ -21,7 +19,9 @@ import {
   resetOwnedName,
   setOwnedPasswordHash,
   setOwnedVerifiedEmail,
-} from './users.ts'
+} from '../users/repository.ts'
+import { assertMailAvailable, assertRoom } from './password-reset.ts'
+import { type AccountDeps, type Asker, endAccess, type SignUp } from './service.ts'
 
 /**
  * Signs up where an address has to be verified before anybody can log in. The answer is one whether the address is

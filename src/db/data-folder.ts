@@ -1,8 +1,8 @@
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { tryLock } from 'fs-native-extensions'
-import { ensurePrivate, ensurePrivateFolder } from '../private-folder.ts'
 import { DataFolderInUse } from './data-folder-in-use.ts'
+import { ensurePrivate, ensurePrivateFolder } from './private-folder.ts'
 
 /**
  * Takes a folder for this process alone, making it first. The lock is the kernel's, so it ends with the process,

@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Kysely, PGliteDialect } from 'kysely'
-import { DataFolderUnusable, ensurePrivate } from '../private-folder.ts'
 import { lockDataFolder } from './data-folder.ts'
 import { EmbeddedDatabaseFailed } from './errors.ts'
 import { GuardedPGlite, headroom, noRoom } from './guarded-pglite.ts'
 import { PrivateFiles } from './private-files.ts'
+import { DataFolderUnusable, ensurePrivate } from './private-folder.ts'
 import type { Database, Db } from './schema.ts'
 import { parsers } from './types.ts'
 

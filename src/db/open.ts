@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import type { Listen } from './listen.ts'
 import { migrate } from './migrate.ts'
 import type { MigrateRun } from './postgres.ts'

@@ -1,7 +1,7 @@
 import type { ColumnType, Generated, GeneratedAlways, Kysely, Transaction } from 'kysely'
+import type { KeyAlgorithm, PublicJwk } from '../keys/signing-keys.ts'
 import type { MailKind, MailName } from '../mail/kinds.ts'
-import type { TokenPurpose } from '../mail/one-time-token.ts'
-import type { KeyAlgorithm, PublicJwk } from '../tokens/signing-keys.ts'
+import type { TokenPurpose } from '../one-time-tokens/token.ts'
 
 /** timestamptz, read as an RFC 3339 UTC string; the database's clock writes it. */
 type Timestamp = ColumnType<string, never, never>

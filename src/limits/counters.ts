@@ -1,4 +1,4 @@
-import type { LimitName } from '../limits.ts'
+import type { LimitName } from './budgets.ts'
 
 /** One counter: of a limit, for whom. */
 export interface Counter {

@@ -1,6 +1,6 @@
-import type { Budgets, LimitName } from '../limits.ts'
+import type { Budgets, LimitName } from './budgets.ts'
 import type { Counter } from './counters.ts'
-import { MemoryCounters } from './memory-counters.ts'
+import { MemoryCounters } from './memory.ts'
 
 /** Whether a limit was not reached before in its window, so that a flood is told of once. */
 export class FirstTimes {

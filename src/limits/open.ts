@@ -1,5 +1,5 @@
-import type { Budgets } from '../limits.ts'
-import { SharedCounters } from './shared-counters.ts'
+import type { Budgets } from './budgets.ts'
+import { SharedCounters } from './shared.ts'
 
 /** The counters that instances share in Redis. Only here, since without Redis there is no need of its client. */
 export async function openShared(
@@ -7,6 +7,6 @@ export async function openShared(
   budgets: Budgets,
   told: { readonly onAway: (error: unknown) => void; readonly onBack: () => void },
 ): Promise<SharedCounters> {
-  const { RedisCounters } = await import('./redis-counters.ts')
+  const { RedisCounters } = await import('./redis.ts')
   return new SharedCounters({ remote: new RedisCounters(redisUrl, budgets), budgets, ...told })
 }

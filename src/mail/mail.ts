@@ -1,4 +1,4 @@
-import type { OneTimeKeys } from './one-time-token.ts'
+import type { OneTimeKeys } from '../one-time-tokens/token.ts'
 
 /** How long what is mailed is good for, in seconds, and the keys that it is made with. */
 export interface TokenPolicy {

@@ -1,4 +1,4 @@
-import type { CanonicalEmail } from '../accounts/email.ts'
+import type { CanonicalEmail } from '../users/email.ts'
 
 /** How a provider writes one mailbox in several ways. Where nothing is known, only what follows a `+` is a tag. */
 interface Provider {

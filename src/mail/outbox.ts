@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import type { CanonicalEmail } from '../accounts/email.ts'
 import type { Trx } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
+import type { CanonicalEmail } from '../users/email.ts'
 import type { NoticeKind, RequestKind } from './kinds.ts'
 import { mailboxOf } from './mailbox-of.ts'
 

@@ -1,6 +1,6 @@
+import type { TokenPurpose } from '../one-time-tokens/token.ts'
 import type { LinkMailName } from './kinds.ts'
 import type { TokenPolicy } from './mail.ts'
-import type { TokenPurpose } from './one-time-token.ts'
 
 /** What the link of each mail opens. */
 export const purposes: Readonly<Record<LinkMailName, TokenPurpose>> = {

@@ -1,5 +1,5 @@
 import { createTransport, type NodemailerError } from 'nodemailer'
-import { emailPattern } from '../accounts/email.ts'
+import { emailPattern } from '../users/email.ts'
 import type { OutgoingMail } from './compose.ts'
 import type { SmtpServer } from './settings.ts'
 import { DeliveryError, type Transport } from './transport.ts'

@@ -2,10 +2,10 @@ import type { Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import { sharedSecretIssuer } from '../tokens/foreign-token.ts'
 import { issuerOf, type OwnerId, type Principal } from '../tokens/owner.ts'
-import { type Consequences, committing } from './committing.ts'
+import { type Consequences, committing } from './commit.ts'
+import type { SessionDeps, SessionPolicy } from './opening.ts'
 import { accessTokenLife, endSessionsWhere, revokeOwnedTokens } from './revocation-repository.ts'
 import type { Revocation, Revocations } from './revocations.ts'
-import type { SessionDeps, SessionPolicy } from './service.ts'
 
 /** Which of an owner's sessions. An id that is none of them names none. */
 export type WhichSessions = 'all' | { readonly only: string } | { readonly except: string }

@@ -1,8 +1,8 @@
 import { type ExpressionBuilder, type RawBuilder, type Selectable, sql } from 'kysely'
 import type { Database, Db, RevocationsTable } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
+import type { SessionPolicy } from './opening.ts'
 import type { Revocation } from './revocations.ts'
-import type { SessionPolicy } from './service.ts'
 
 /** What PostgreSQL's NOTIFY carries revocations on; a trigger on the table sends them. */
 export const revocationChannel = 'latchkey_revocations'

@@ -1,4 +1,3 @@
-import { withRow } from '../accounts/arrivals.ts'
 import { violatesForeignKey } from '../db/errors.ts'
 import type { Db } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
@@ -6,6 +5,7 @@ import type { KeyedRequest } from '../idempotency/keyed-request.ts'
 import { once } from '../idempotency/once.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId, Principal } from '../tokens/owner.ts'
+import { withRow } from '../users/foreign-users.ts'
 import type { Preconditions } from './etag.ts'
 import { insertWithinQuota } from './quota.ts'
 import {

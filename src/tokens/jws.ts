@@ -1,4 +1,4 @@
-import { parseUnambiguousJson } from '../strict-json.ts'
+import { parseUnambiguousJson } from '../http/strict-json.ts'
 import { TokenRefused } from './refusal.ts'
 
 /** A token's parts as its sender wrote them; nothing here is verified yet. */

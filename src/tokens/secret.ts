@@ -1,18 +1,3 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { join } from 'node:path'
-import { ensurePrivate, ensurePrivateFolder } from '../private-folder.ts'
-
 /** Secrets of at least 32 bytes that stand in public tutorials, READMEs and cracking lists. */
 const published = new Set([
   '09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7',
@@ -52,53 +37,4 @@ export function secretWeakness(secret: string): string | undefined {
   // Trimmed here, it would no longer be the key of who shares it and does not trim.
   if (trimmed !== secret) return 'must not begin or end with white space, such as the line break of a file'
   return undefined
-}
-
-/** The secret in the data folder cannot be used. The message names variable and file, never the value. */
-export class KeptSecretUnusable extends Error {
-  override name = 'KeptSecretUnusable'
-}
-
-/**
- * Reads the development secret kept in the data folder, making it on the first start. One that is weak or empty is
- * refused and not replaced: what was signed with it may still be in use, and what emptied it may be undone.
- * @throws KeptSecretUnusable, DataFolderUnusable
- */
-export function developmentSecret(dataDir: string): string {
-  ensurePrivateFolder(dataDir)
-  const file = join(dataDir, 'secret_key')
-  ensurePrivate(dataDir, file)
-  if (!existsSync(file)) keepSecret(dataDir, file, randomBytes(32).toString('base64url'))
-  const secret = readFileSync(file, 'utf8').trim()
-  const weakness = secretWeakness(secret)
-  if (weakness === undefined) return secret
-  throw new KeptSecretUnusable(
-    `SECRET_KEY, kept in DATA_DIR as ${file}, ${weakness}; restore the file from a copy, or delete it for a new secret, with which every session ends`,
-  )
-}
-
-/** Writes the file whole or not at all, whenever the process ends, and leaves one that another process has made. */
-function keepSecret(dataDir: string, file: string, secret: string): void {
-  const unfinished = `${file}.${randomUUID()}.tmp`
-  writeFileSync(unfinished, secret, { flag: 'wx', mode: 0o600, flush: true })
-  try {
-    linkSync(unfinished, file)
-    unlinkSync(unfinished)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    // Not every file system has links.
-    if (code === 'EEXIST') unlinkSync(unfinished)
-    else renameSync(unfinished, file)
-  }
-  // Windows opens no folder.
-  if (process.platform !== 'win32') sync(dataDir)
-}
-
-function sync(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
 }

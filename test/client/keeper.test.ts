@@ -7,7 +7,7 @@ import {
   type SessionStorage,
   webStorage,
 } from '../../client/src/index.ts'
-import { customer, service } from './service.ts'
+import { customer, service } from '../support/client-service.ts'
 
 /** More than any one call may send. */
 const tooMany = 10

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { createLatchkey, type KeptSession, memoryStorage } from '../../client/src/index.ts'
-import { listening } from '../better-auth.ts'
+import { listening } from '../support/better-auth.ts'
 
 const session = {
   user: { id: 'user_1' },

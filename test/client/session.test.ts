@@ -8,7 +8,7 @@ import {
   webStorage,
 } from '../../client/src/index.ts'
 import { password } from '../helper.ts'
-import { customer, service } from './service.ts'
+import { customer, service } from '../support/client-service.ts'
 
 const many = Array.from({ length: 20 }, (_, at) => at)
 

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { createLatchkey, type KeptSession, type SessionStorage } from '../../client/src/index.ts'
 import { password } from '../helper.ts'
-import { service } from './service.ts'
+import { service } from '../support/client-service.ts'
 
 /** Tabs of one browser: each sees at once what it has stored itself, and what another has stored only later. */
 function tabsThatLag(milliseconds: number, count: number): SessionStorage[] {

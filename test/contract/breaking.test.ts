@@ -1,8 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { contract } from '../contract-file.ts'
-import { announcedVersion, assertNoSurprise, changesBetween, mayBreak, released } from './breaking.ts'
+import {
+  announcedVersion,
+  assertNoSurprise,
+  changesBetween,
+  mayBreak,
+  released,
+} from '../support/breaking.ts'
+import { contract } from '../support/contract-file.ts'
 
 t.test('openapi.yaml breaks no client of the last release, unless CHANGELOG.md says so', async (t) => {
   await t.resolves(assertNoSurprise(released, 'openapi.yaml', readFileSync('CHANGELOG.md', 'utf8')))

@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js'
 import t from 'tap'
-import { contract } from '../contract-file.ts'
 import { twoUsers } from '../helper.ts'
+import { contract } from '../support/contract-file.ts'
 
 /** Every `pattern` in the document, wherever it is. */
 function patternsIn(part: unknown): string[] {

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { notesService } from '../../examples/notes-service/service.ts'
 import type { LatchkeyAuthOptions } from '../../plugins/auth.ts'
-import { rotateKeys } from '../../src/tokens/key-rotation.ts'
+import { rotateKeys } from '../../src/keys/key-rotation.ts'
 import {
   migratedDatabase,
   problemOf,
@@ -14,7 +14,7 @@ import {
   twoUsers,
   unauthorized,
 } from '../helper.ts'
-import { servedKeys } from '../jwks.ts'
+import { servedKeys } from '../support/jwks.ts'
 
 const latchkeyUrl = 'http://latchkey.test'
 

@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileS
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { service } from '../client/service.ts'
 import { password } from '../helper.ts'
+import { service } from '../support/client-service.ts'
 
 /** Without what tap sets for the children of a test. */
 async function run(cwd: string, command: string, ...args: string[]): Promise<string> {

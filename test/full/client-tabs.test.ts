@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { BrowserContext, Page } from 'playwright-core'
 import t from 'tap'
-import { type Service, service } from '../client/service.ts'
 import { password } from '../helper.ts'
-import { startChromium } from './chromium.ts'
+import { startChromium } from '../support/chromium.ts'
+import { type Service, service } from '../support/client-service.ts'
 
 /** An app as a team would write it, with two ways for this test to ask it. A refresh takes long enough to collide. */
 const page = `<!doctype html>

@@ -2,14 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
-import { cleanUp } from '../../src/db/clean-up.ts'
+import { cleanUp } from '../../src/clean-up/clean-up.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
 import type { Db } from '../../src/db/schema.ts'
 import { password, signUp, type TestUser, testConfig } from '../helper.ts'
-import { freshDatabase } from '../postgres.ts'
-import { server } from './production.ts'
-import { networkTo } from './proxy.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { server } from '../support/production.ts'
+import { networkTo } from '../support/proxy.ts'
 
 /** An instance as the process makes it, on the database that `url` names. */
 async function instanceOn(t: Test, url: string, env: Record<string, string> = {}) {

@@ -6,11 +6,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
-import { ownPostgres } from '../own-postgres.ts'
-import { freshDatabase } from '../postgres.ts'
-import { runCommand, startService } from '../process.ts'
-import { production, server } from './production.ts'
-import { get, signUpAt } from './remote-user.ts'
+import { ownPostgres } from '../support/own-postgres.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { runCommand, startService } from '../support/process.ts'
+import { production, server } from '../support/production.ts'
+import { get, signUpAt } from '../support/remote-user.ts'
 
 /** Starts the service on a URL that it cannot use. @returns what it writes, which is one line */
 async function refusal(t: Test, url: string, env: Record<string, string> = {}): Promise<string> {

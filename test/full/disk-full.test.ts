@@ -5,10 +5,10 @@ import { setImmediate } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t from 'tap'
 import { openEmbedded } from '../../src/db/embedded.ts'
-import { post, runCommand, startService } from '../process.ts'
-import { seedDataFolder } from '../snapshot.ts'
-import { get, password, signUpAt, titlesAt } from './remote-user.ts'
-import { smallDisk } from './small-disk.ts'
+import { post, runCommand, startService } from '../support/process.ts'
+import { get, password, signUpAt, titlesAt } from '../support/remote-user.ts'
+import { smallDisk } from '../support/small-disk.ts'
+import { seedDataFolder } from '../support/snapshot.ts'
 
 const settings = { LOG_LEVEL: 'info', RATE_LIMITS: 'off', MAX_EVENT_LOOP_DELAY_MS: '0', DATA_DIR: 'data' }
 

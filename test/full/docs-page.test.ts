@@ -1,7 +1,7 @@
 import type { Locator, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { listeningApp, portOf } from '../wire.ts'
-import { startChromium } from './chromium.ts'
+import { startChromium } from '../support/chromium.ts'
+import { listeningApp, portOf } from '../support/wire.ts'
 
 /** Where pictures of the page go, for a person who wants to look at it. */
 const pictures = process.env['PICTURES']

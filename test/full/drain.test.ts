@@ -3,10 +3,10 @@ import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { type Service, startCommand, startService } from '../process.ts'
-import { production } from './production.ts'
-import { networkTo } from './proxy.ts'
-import { get, type RemoteUser, signUpAt } from './remote-user.ts'
+import { type Service, startCommand, startService } from '../support/process.ts'
+import { production } from '../support/production.ts'
+import { networkTo } from '../support/proxy.ts'
+import { get, type RemoteUser, signUpAt } from '../support/remote-user.ts'
 
 interface Outcome {
   readonly status?: number

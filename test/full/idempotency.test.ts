@@ -2,8 +2,8 @@ import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
 import type { Db } from '../../src/db/schema.ts'
-import { ask, post, startService } from '../process.ts'
-import { production } from './production.ts'
+import { ask, post, startService } from '../support/process.ts'
+import { production } from '../support/production.ts'
 
 const credentials = { email: 'test@example.com', password: 'correct horse battery' }
 const milk = { title: 'Buy milk' }

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
 import t from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
-import { runCommand, startCommand } from '../process.ts'
-import { production } from './production.ts'
+import { runCommand, startCommand } from '../support/process.ts'
+import { production } from '../support/production.ts'
 
 const users = 100_000
 /** Pads each line, so that a file held in memory would show. */

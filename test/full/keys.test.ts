@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { ask, post, runCommand, type Service, startService } from '../process.ts'
-import { verifiesWith } from '../tokens/mint.ts'
-import { production } from './production.ts'
+import { verifiesWith } from '../support/mint.ts'
+import { ask, post, runCommand, type Service, startService } from '../support/process.ts'
+import { production } from '../support/production.ts'
 
 /** A pool that the load keeps busy, and keys to rotate under it. */
 const settings = { DATABASE_POOL_SIZE: '2', ALGORITHM: 'EdDSA', RATE_LIMITS: 'off' }

@@ -2,10 +2,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { post, startService } from '../process.ts'
-import { seedDataFolder } from '../snapshot.ts'
-import { production } from './production.ts'
-import { get, password, type RemoteUser, signUpAt, titlesAt, userOf } from './remote-user.ts'
+import { post, startService } from '../support/process.ts'
+import { production } from '../support/production.ts'
+import { get, password, type RemoteUser, signUpAt, titlesAt, userOf } from '../support/remote-user.ts'
+import { seedDataFolder } from '../support/snapshot.ts'
 
 const settings = { RATE_LIMITS: 'off', MAX_EVENT_LOOP_DELAY_MS: '0' }
 

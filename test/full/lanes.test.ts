@@ -4,8 +4,8 @@ import { isDatabaseUnavailable, violatesForeignKey } from '../../src/db/errors.t
 import { migratePostgres, openPostgres } from '../../src/db/postgres.ts'
 import { insertOwnedTask, listOwnedTasks } from '../../src/tasks/repository.ts'
 import type { OwnerId } from '../../src/tokens/owner.ts'
-import { freshDatabase } from '../postgres.ts'
-import { server } from './production.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { server } from '../support/production.ts'
 
 t.test('of new rows that share a connection, one that is refused takes no other along', async (t) => {
   const { url } = await freshDatabase(t, server)

@@ -4,11 +4,11 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
 import { openDatabase } from '../../src/db/open.ts'
-import { budgets } from '../../src/limits.ts'
+import { budgets } from '../../src/limits/budgets.ts'
 import { password, signUp, testConfig } from '../helper.ts'
-import { freshDatabase } from '../postgres.ts'
-import { ownRedis } from '../redis.ts'
-import { server } from './production.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { server } from '../support/production.ts'
+import { ownRedis } from '../support/redis.ts'
 
 const given = process.env['TEST_REDIS_URL']
 if (!given) throw new Error('TEST_REDIS_URL must name a Redis server for this test')

@@ -4,10 +4,10 @@ import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { password, signUp, testConfig } from '../helper.ts'
-import { freshDatabase } from '../postgres.ts'
-import { post as request, startService } from '../process.ts'
-import { closedPort, headerOf, mailServer } from '../smtp.ts'
-import { production, server } from './production.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { post as request, startService } from '../support/process.ts'
+import { production, server } from '../support/production.ts'
+import { closedPort, headerOf, mailServer } from '../support/smtp.ts'
 
 /** Instances of the service on one database and one mail server. */
 async function instances(t: Test, smtpPort: number, count: number, env: Record<string, string> = {}) {

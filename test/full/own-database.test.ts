@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { ownPostgres } from '../own-postgres.ts'
-import { post, startService } from '../process.ts'
-import { production } from './production.ts'
-import { get, type RemoteUser, signUpAt, titlesAt } from './remote-user.ts'
+import { ownPostgres } from '../support/own-postgres.ts'
+import { post, startService } from '../support/process.ts'
+import { production } from '../support/production.ts'
+import { get, type RemoteUser, signUpAt, titlesAt } from '../support/remote-user.ts'
 
 const statusOf = async (url: string) => (await fetch(url)).status
 

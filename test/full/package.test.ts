@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { packageManifest } from '../../scripts/package.ts'
 import { secret, twoUsers } from '../helper.ts'
-import { servedKeys } from '../jwks.ts'
+import { servedKeys } from '../support/jwks.ts'
 
 const run = promisify(execFile)
 

@@ -2,11 +2,11 @@ import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
 import type { Db, Trx } from '../../src/db/schema.ts'
-import { freshDatabase } from '../postgres.ts'
-import { post, runCommand, startCommand, startService } from '../process.ts'
-import { pgbouncer } from './pgbouncer.ts'
-import { production, server } from './production.ts'
-import { get, signUpAt } from './remote-user.ts'
+import { pgbouncer } from '../support/pgbouncer.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { post, runCommand, startCommand, startService } from '../support/process.ts'
+import { production, server } from '../support/production.ts'
+import { get, signUpAt } from '../support/remote-user.ts'
 
 /** The test's own way to a database. */
 function directTo(t: Test, url: string): Db {

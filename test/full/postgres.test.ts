@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { sql } from 'kysely'
 import t from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
-import { ask, post, runCommand, startService } from '../process.ts'
-import { production } from './production.ts'
+import { ask, post, runCommand, startService } from '../support/process.ts'
+import { production } from '../support/production.ts'
 
 t.test('J15: two instances that start at once on an empty database both serve', async (t) => {
   const env = await production(t)

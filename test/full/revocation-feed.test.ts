@@ -7,8 +7,8 @@ import { openDatabase } from '../../src/db/open.ts'
 import type { Db } from '../../src/db/schema.ts'
 import { type Position, readRevocations } from '../../src/sessions/revocation-pages.ts'
 import { signUp, testConfig } from '../helper.ts'
-import { freshDatabase } from '../postgres.ts'
-import { server } from './production.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { server } from '../support/production.ts'
 
 /** An instance, and somebody at psql. */
 async function instance(t: Test, env: Record<string, string> = {}) {

@@ -5,9 +5,9 @@ import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { password, signUp, type TestUser, testConfig } from '../helper.ts'
-import { freshDatabase } from '../postgres.ts'
-import { server } from './production.ts'
-import { networkTo } from './proxy.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { server } from '../support/production.ts'
+import { networkTo } from '../support/proxy.ts'
 
 /** Instances of the service on one database, as behind a gateway. */
 async function instances(t: Test, options: { env?: Record<string, string>; notify?: boolean } = {}) {

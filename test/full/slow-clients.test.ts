@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import t from 'tap'
 import { type TestUser, twoUsers } from '../helper.ts'
-import { portOf } from '../wire.ts'
+import { portOf } from '../support/wire.ts'
 
 /** Seconds from the first byte until the service ends the connection. */
 async function secondsUntilClosed(socket: Socket): Promise<number> {

@@ -4,11 +4,11 @@ import t, { type Test } from 'tap'
 import { migrate } from '../../src/db/migrate.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
 import type { Db } from '../../src/db/schema.ts'
-import { freePort } from '../free-port.ts'
-import { freshDatabase } from '../postgres.ts'
-import { runCommand, startCommand, startService } from '../process.ts'
-import { production, server } from './production.ts'
-import { get, signUpAt } from './remote-user.ts'
+import { freePort } from '../support/free-port.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { runCommand, startCommand, startService } from '../support/process.ts'
+import { production, server } from '../support/production.ts'
+import { get, signUpAt } from '../support/remote-user.ts'
 
 function directTo(t: Test, url: string): Db {
   const db = openPostgres({ url, poolSize: 3, onIdleError: () => {}, timeouts: false })

@@ -2,8 +2,8 @@ import { sql } from 'kysely'
 import t from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
 import type { Db } from '../../src/db/schema.ts'
-import { post, startService } from '../process.ts'
-import { production } from './production.ts'
+import { post, startService } from '../support/process.ts'
+import { production } from '../support/production.ts'
 
 interface Session {
   readonly token: string

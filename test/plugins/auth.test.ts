@@ -3,7 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { type LatchkeyAuthOptions, latchkeyAuth } from '../../plugins/auth.ts'
 import { problemOf, secret, unauthorized } from '../helper.ts'
-import { goodClaims, mint, sign } from '../tokens/mint.ts'
+import { goodClaims, mint, sign } from '../support/mint.ts'
 
 const latchkeyUrl = 'http://latchkey.test'
 const alice = goodClaims()['sub']

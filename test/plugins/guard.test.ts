@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import t from 'tap'
 import { type Access, latchkeyAuth } from '../../plugins/auth.ts'
 import { problemOf, registeredRoutes, secret, testApp, twoUsers, unauthorized } from '../helper.ts'
-import { mint } from '../tokens/mint.ts'
+import { mint } from '../support/mint.ts'
 
 const notOwner = { ...unauthorized, title: 'Forbidden', status: 403, code: 'not_owner' }
 notOwner.detail = 'Not authorized to access this resource'

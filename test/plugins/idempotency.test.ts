@@ -1,10 +1,10 @@
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
-import { cleanUp } from '../../src/db/clean-up.ts'
-import { operations } from '../contract-file.ts'
+import { cleanUp } from '../../src/clean-up/clean-up.ts'
 import { password, problemOf, signUp, type TestUser, testApp, twoUsers } from '../helper.ts'
-import { comparable, mailTo, post, recordingApp, tokenTo } from '../mailbox.ts'
+import { operations } from '../support/contract-file.ts'
+import { comparable, mailTo, post, recordingApp, tokenTo } from '../support/mailbox.ts'
 
 const reused = { status: 422, code: 'idempotency_key_reused' }
 const inProgress = { status: 409, code: 'idempotency_in_progress' }

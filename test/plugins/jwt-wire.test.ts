@@ -1,6 +1,6 @@
 import t from 'tap'
 import { signUp } from '../helper.ts'
-import { exchange, listeningApp } from '../wire.ts'
+import { exchange, listeningApp } from '../support/wire.ts'
 
 t.test('A31: a request that carries two tokens is refused, whichever of them is good', async (t) => {
   const app = await listeningApp(t)

@@ -3,7 +3,7 @@ import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { disconnectedDatabase } from '../../src/db/disconnected.ts'
 import { problemOf, secret, signUp, testApp, twoUsers, unauthorized } from '../helper.ts'
-import { encode, goodClaims, goodHeader, mint, sign } from '../tokens/mint.ts'
+import { encode, goodClaims, goodHeader, mint, sign } from '../support/mint.ts'
 
 const previousSecret = 'the one before: c7Wn3eRk8ZqVb5XyT0'
 

@@ -3,7 +3,7 @@ import { type AddressInfo, connect } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
 import passwords from '../../plugins/passwords.ts'
-import { recommendedCost } from '../../src/accounts/password-hashes.ts'
+import { recommendedCost } from '../../src/passwords/hashes.ts'
 
 t.test('H10: a client that has left before a seat is taken takes none along', async (t) => {
   const app = Fastify()

@@ -5,12 +5,12 @@ import databasePlugin from '../../plugins/database.ts'
 import signingKeys from '../../plugins/signing-keys.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import type { Db } from '../../src/db/schema.ts'
-import { rotateKeys } from '../../src/tokens/key-rotation.ts'
+import { rotateKeys } from '../../src/keys/key-rotation.ts'
+import type { KeyAlgorithm } from '../../src/keys/signing-keys.ts'
 import type { KeySource } from '../../src/tokens/key-source.ts'
 import { SharedKeys } from '../../src/tokens/shared-keys.ts'
-import type { KeyAlgorithm } from '../../src/tokens/signing-keys.ts'
 import { problemOf, secret, signUp, testApp, testDatabase } from '../helper.ts'
-import { encode, goodClaims, sign, signWith, verifiesWith } from '../tokens/mint.ts'
+import { encode, goodClaims, sign, signWith, verifiesWith } from '../support/mint.ts'
 
 const algorithms = ['EdDSA', 'ES256', 'RS256'] as const
 const day = 86_400

@@ -1,8 +1,8 @@
 import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { listening } from '../better-auth.ts'
 import { problemOf, secret, signUp, testApp, unauthorized } from '../helper.ts'
-import { encode, goodClaims, goodHeader, mint, sign, signWith } from '../tokens/mint.ts'
+import { listening } from '../support/better-auth.ts'
+import { encode, goodClaims, goodHeader, mint, sign, signWith } from '../support/mint.ts'
 
 const local = 'user_01kb3v5rs1e2wbhx4hrsz3zj5e'
 const now = () => Math.floor(Date.now() / 1000)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import { password, problemOf, registeredRoutes, testApp } from '../helper.ts'
-import { post, tokenTo } from '../mailbox.ts'
+import { post, tokenTo } from '../support/mailbox.ts'
 
 const development = { NODE_ENV: 'development', PUBLIC_URL: 'http://127.0.0.1:8000' }
 

@@ -1,8 +1,8 @@
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { parse } from 'yaml'
-import { contract } from '../contract-file.ts'
 import { problemOf, testApp } from '../helper.ts'
+import { contract } from '../support/contract-file.ts'
 
 /** The sources that a policy gives for a directive, or for the default. */
 function sourcesOf(policy: unknown, directive: string): string[] {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { recordingApp } from '../mailbox.ts'
+import { recordingApp } from '../support/mailbox.ts'
 
 t.test('however many ask whether it is ready, the database is asked once at a time', async (t) => {
   const { app, statements } = await recordingApp(t)

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { clientAddress } from '../../../plugins/client-address.ts'
+import { clientAddress } from '../../../plugins/limits/client-address.ts'
 import type { Asker } from '../../../src/accounts/service.ts'
 import type { Client } from '../../../src/sessions/repository.ts'
 

@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { Nullable, Ref, Timestamp } from '../../../plugins/contract/schemas.ts'
-import { emailPattern } from '../../../src/accounts/email.ts'
-import { passwordLength } from '../../../src/accounts/passwords.ts'
 import { storable } from '../../../src/db/storable.ts'
+import { passwordLength } from '../../../src/passwords/pool.ts'
+import { emailPattern } from '../../../src/users/email.ts'
 
 export const Email = Type.String({
   format: 'email',

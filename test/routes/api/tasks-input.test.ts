@@ -1,7 +1,7 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { problemOf, twoUsers } from '../../helper.ts'
-import { naughtyStrings } from '../../vectors.ts'
+import { naughtyStrings } from '../../support/vectors.ts'
 
 const invalid = { status: 400, code: 'validation_failed' }
 const notOwner = { status: 403, code: 'not_owner' }

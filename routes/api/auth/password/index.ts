@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
-import { requestMail, resetPassword } from '../../../../src/accounts/recovery.ts'
+import { requestMail, resetPassword } from '../../../../src/accounts/password-reset.ts'
 import { changePassword } from '../../../../src/accounts/service.ts'
 import { askerOf } from '../client.ts'
 import { AcceptedSchema, accepted } from '../schemas.ts'

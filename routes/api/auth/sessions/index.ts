@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { clientAddress } from '../../../../plugins/client-address.ts'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
+import { clientAddress } from '../../../../plugins/limits/client-address.ts'
 import { endOwnedSession } from '../../../../src/sessions/ending.ts'
 import { listOwnedSessions, type Session } from '../../../../src/sessions/repository.ts'
 import { SessionInfoSchema, SessionParams, schemas } from './schemas.ts'

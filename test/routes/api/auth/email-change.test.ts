@@ -1,6 +1,6 @@
 import t from 'tap'
 import { password, problemOf, signUp, twoUsers } from '../../../helper.ts'
-import { comparable, forgetMails, mailTo, post, recordingApp, tokenTo } from '../../../mailbox.ts'
+import { comparable, forgetMails, mailTo, post, recordingApp, tokenTo } from '../../../support/mailbox.ts'
 
 const invalidToken = { status: 400, code: 'invalid_token' }
 const wrong = { status: 401, code: 'invalid_credentials' }

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import t from 'tap'
-import { budgets } from '../../../../src/limits.ts'
+import { budgets } from '../../../../src/limits/budgets.ts'
 import { eventsOf, password, problemOf, signUp, testApp, twoUsers } from '../../../helper.ts'
-import { comparable, forgetMails, mailTo, post, recordingApp, tokenTo } from '../../../mailbox.ts'
+import { comparable, forgetMails, mailTo, post, recordingApp, tokenTo } from '../../../support/mailbox.ts'
 
 const invalidToken = { status: 400, code: 'invalid_token', detail: 'The token is not valid' }
 const invalid = { status: 400, code: 'validation_failed' }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import t from 'tap'
 import { eventsOf, password, problemOf, testApp, twoUsers } from '../../../helper.ts'
-import { comparable, forgetMails, mailTo, post, recordingApp, tokenTo } from '../../../mailbox.ts'
+import { comparable, forgetMails, mailTo, post, recordingApp, tokenTo } from '../../../support/mailbox.ts'
 
 const invalidToken = { status: 400, code: 'invalid_token' }
 const invalid = { status: 400, code: 'validation_failed' }

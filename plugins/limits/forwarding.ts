@@ -1,0 +1,34 @@
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { normalizeForwardedFor } from '../../src/http/forwarded.ts'
+
+/**
+ * Brings X-Forwarded-For into the form that Fastify's `request.ip` reads, and warns once when a peer sends it that
+ * TRUST_PROXY does not name. Must be registered before anything that asks for the client's address.
+ */
+export default fp(
+  async (app) => {
+    let warned = false
+    app.addHook('onRequest', (request, _reply, done) => {
+      const { headers, socket } = request.raw
+      const header = headers['x-forwarded-for']
+      if (typeof header === 'string' && header.trim() !== '') {
+        headers['x-forwarded-for'] = normalizeForwardedFor(header)
+        if (!warned && !comesFromTrustedPeer(request)) {
+          warned = true
+          app.log.warn(
+            `${socket.remoteAddress} sends X-Forwarded-For and TRUST_PROXY does not name it: ` +
+              'its clients share one budget, as one address',
+          )
+        }
+      }
+      done()
+    })
+  },
+  { name: 'latchkey-forwarding', fastify: '5.x' },
+)
+
+/** Fastify stops at the first address that is not trusted; without TRUST_PROXY it makes no list. */
+function comesFromTrustedPeer({ ips }: FastifyRequest): boolean {
+  return ips !== undefined && ips.length > 1
+}

@@ -1,0 +1,80 @@
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { Problem } from '../../src/problem.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Whether a route has the path of a request target, whatever its methods. */
+    hasPath(target: string): boolean
+  }
+}
+
+/** A route's pattern by segments, and the methods that it takes. */
+interface Resource {
+  readonly pattern: readonly string[]
+  readonly methods: Set<string>
+}
+
+/**
+ * The answer where no route takes a request: 405 with the methods that its path has, or 404. It comes before a body
+ * is read, and it counts against the address: what is not there must not be the one thing that is free to probe.
+ */
+export default fp(
+  async (app) => {
+    const resources = new Map<string, Resource>()
+    app.addHook('onRoute', ({ method, url }) => {
+      const resource = resources.get(url) ?? { pattern: url.split('/'), methods: new Set() }
+      for (const name of [method].flat()) resource.methods.add(name)
+      resources.set(url, resource)
+    })
+
+    function methodsAt(url: string): string[] {
+      const path = url.replace(/[?#].*$/s, '').split('/')
+      const found = [...resources.values()].filter(({ pattern }) => matches(pattern, path))
+      return [...new Set(found.flatMap(({ methods }) => [...methods]))].sort()
+    }
+
+    app.decorate('hasPath', (target) => methodsAt(target).length > 0)
+
+    function problemAt({ method, url }: FastifyRequest): Problem {
+      const methods = methodsAt(url)
+      if (methods.length === 0 || methods.includes(method)) return new Problem('not_found')
+      return new Problem('method_not_allowed', { headers: { allow: methods.join(', ') } })
+    }
+
+    // Absent when RATE_LIMITS=off.
+    const limit = app.hasDecorator('rateLimit') ? app.rateLimit() : undefined
+    app.addHook('onRequest', async (request, reply) => {
+      if (request.is404) {
+        await limit?.call(app, request, reply)
+        throw problemAt(request)
+      }
+      if (!hasEmptyParameter(request)) return
+      // The router takes an empty segment for a parameter; no resource has an empty name.
+      await limit?.call(app, request, reply)
+      reply.callNotFound()
+      return reply
+    })
+    // For a route that finds only in its handler that there is nothing.
+    app.setNotFoundHandler(async (request) => {
+      throw problemAt(request)
+    })
+  },
+  { name: 'latchkey-not-found', fastify: '5.x', dependencies: ['latchkey-errors', 'latchkey-rate-limit'] },
+)
+
+function hasEmptyParameter({ params }: FastifyRequest): boolean {
+  for (const name in params as Record<string, string>) {
+    if ((params as Record<string, string>)[name] === '' && name !== '*') return true
+  }
+  return false
+}
+
+/** Patterns have `:name` segments, and `*` as the last one. */
+function matches(pattern: readonly string[], path: readonly string[]): boolean {
+  const open = pattern.at(-1) === '*'
+  if (open ? path.length < pattern.length : path.length !== pattern.length) return false
+  return pattern.every(
+    (part, at) => part === '*' || (part.startsWith(':') ? path[at] !== '' : part === path[at]),
+  )
+}

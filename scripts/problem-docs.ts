@@ -1,0 +1,171 @@
+import { detailOf, type ProblemCode, problemCodes, statusOf, titleOf } from '../src/problem.ts'
+
+/** What docs/errors.md says of a code. A code without it does not compile. */
+interface Explanation {
+  /** When the service answers it. */
+  readonly when: string
+  /** What a client does then. */
+  readonly client: string
+}
+
+const mendTheRequest = 'Mend the request; the same one will be refused again.'
+
+export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
+  invalid_request: {
+    when: 'The message cannot be read in one way only: a body that is not strict JSON (RFC 8259, each name once, no `__proto__`), a path that cannot be decoded, two `Authorization` or `Host` headers, framing that two servers could read differently.',
+    client: `${mendTheRequest} From a generated client it means a fault of the client or of something on the way.`,
+  },
+  validation_failed: {
+    when: 'The message can be read but does not match the contract: a field is missing, unknown, of another type or out of its bounds. `errors` has the path of each such field and what is wrong with it, never its value.',
+    client: 'Show each message at its field. Nothing was done; the same request will be refused again.',
+  },
+  email_already_registered: {
+    when: 'Signup with an address that has an account. Addresses are compared without regard to case.',
+    client: 'Offer the login instead, or ask for another address.',
+  },
+  invalid_token: {
+    when: 'The token of a mail is not one that can be used: it was used, has expired, was replaced by a newer one, or was never mailed.',
+    client: 'Offer to have another mail sent.',
+  },
+  password_too_common: {
+    when: 'A new password is easy to guess: a common one, a part of the address, the name of the service. Only where `PASSWORD_BLOCKLIST` is on.',
+    client: 'Ask for another password. `errors` names the field.',
+  },
+  unauthorized: {
+    when: 'The access token is missing, has expired, was revoked or is none. One answer for every reason.',
+    client:
+      'Refresh once, then send the request once more: nothing of it was done. If it is refused again, log in again.',
+  },
+  invalid_credentials: {
+    when: 'A wrong password, or no such account: at login, and where the password is asked for again.',
+    client:
+      'Ask for the password again. The tokens, if there are any, are good: do not refresh, do not log out.',
+  },
+  invalid_grant: {
+    when: 'The refresh token was never one, its session is over, or it was used before and comes too late: then the session ends.',
+    client: 'Forget both tokens and ask for the login. The same token will be refused again.',
+  },
+  email_not_verified: {
+    when: 'The password is right, and the address is still to be verified. Only where `REQUIRE_EMAIL_VERIFICATION` is on.',
+    client: 'Ask the user to open the mail; offer `POST /api/auth/email/resend`.',
+  },
+  host_not_allowed: {
+    when: 'Only in development mode: the `Host` is neither `localhost`, a name below it, a loopback address, `HOST`, nor the host of `PUBLIC_URL`. Otherwise a page in the browser could have its own name point at this service (DNS rebinding) and read its mailbox.',
+    client: 'Use `localhost`, or set `PUBLIC_URL` to the URL by which the service is reached.',
+  },
+  not_owner: {
+    when: "The `user_id` in the path is not the token's own, whether such a user exists or not.",
+    client: 'Use the id of the user who is logged in. Neither a refresh nor a retry helps.',
+  },
+  not_found: {
+    when: 'No route has this path.',
+    client: 'Check the base URL and its prefix. A generated client never gets it from the right service.',
+  },
+  user_not_found: {
+    when: 'The token is good, but its account is not there: it was deleted a moment ago.',
+    client: 'Forget both tokens and ask for the login.',
+  },
+  session_not_found: {
+    when: "The session to end is not one of the user's open ones: it is over, or it is another user's.",
+    client: 'Read the list of sessions again. For one that was to end, this is as good as done.',
+  },
+  task_not_found: {
+    when: 'The user has no task with this id.',
+    client: 'Drop it from what is shown. For one that was to be deleted, this is as good as done.',
+  },
+  method_not_allowed: {
+    when: 'The path has other methods; `Allow` names them.',
+    client: mendTheRequest,
+  },
+  request_timeout: {
+    when: 'The request did not arrive completely in time. The connection ends.',
+    client: 'Send it again on a new connection: nothing of it was done.',
+  },
+  idempotency_in_progress: {
+    when: 'Another request with this [`Idempotency-Key`](idempotency.md) is under way.',
+    client:
+      'Wait as many seconds as `Retry-After` says, then send the same again: it gets the outcome of the other.',
+  },
+  task_limit_reached: {
+    when: 'The user has `MAX_TASKS_PER_USER` tasks. Nothing was made, and an `Idempotency-Key` is not used up.',
+    client: 'Tell the user to delete tasks. The same request will be refused until there is room.',
+  },
+  precondition_failed: {
+    when: 'The task is not at a version that `If-Match` names, or it is at one that `If-None-Match` names. Nothing was changed.',
+    client: 'Read the task again, apply the change to what it is now, and send it with the new `ETag`.',
+  },
+  payload_too_large: {
+    when: 'The body has more than 16 KiB.',
+    client: mendTheRequest,
+  },
+  uri_too_long: {
+    when: 'The URL has more than 8,000 characters, or a part of its path more than 255.',
+    client: mendTheRequest,
+  },
+  unsupported_media_type: {
+    when: 'There is a body, and it is not `application/json` in UTF-8, or it is compressed.',
+    client: mendTheRequest,
+  },
+  expectation_failed: {
+    when: 'The request has an `Expect` header that asks for anything but `100-continue`.',
+    client: 'Leave the header out.',
+  },
+  idempotency_key_reused: {
+    when: 'In the last 24 hours this [`Idempotency-Key`](idempotency.md) came with another body. At signup also: with another password than the account has. Nothing was done.',
+    client:
+      'Draw a new key for each thing that is to be done once, and keep it for the repetitions of that one only.',
+  },
+  rate_limited: {
+    when: 'More requests from this address than its budget for a minute allows, see [limits](configuration.md#limits). Nothing was done.',
+    client: 'Wait as many seconds as `Retry-After` says, then send the same again. The session is good.',
+  },
+  headers_too_large: {
+    when: 'The headers have more than 16 KiB together. The connection ends.',
+    client: mendTheRequest,
+  },
+  internal_error: {
+    when: 'A fault of the service. Its log has the cause under `request_id`.',
+    client:
+      'Show `request_id`, so that it can be reported. What the request asked for may or may not have been done: read before sending it again.',
+  },
+  service_unavailable: {
+    when: 'The service cannot answer now: the database is away, too many passwords wait to be hashed, it cannot know which sessions have ended, the keys of a trusted issuer cannot be fetched, or (at /health/ready) it is shutting down.',
+    client:
+      'Wait as many seconds as `Retry-After` says, or a few, then send the same again; a refresh with the same token. The session is good. A change whose database went away in the middle may have been made: where twice would matter, read first, or send an [`Idempotency-Key`](idempotency.md) from the start.',
+  },
+  mail_unavailable: {
+    when: 'A mail is needed and cannot be sent: no mail server is configured, or too many mails wait.',
+    client: 'With `Retry-After`, wait as long and ask again; without, the feature is not to be had here.',
+  },
+}
+
+const introduction = `# Errors
+
+<!-- Written by \`npm run errors\` from src/problem.ts and scripts/problem-docs.ts. -->
+
+Every error is \`application/problem+json\` (RFC 9457): \`type\`, \`title\`, \`status\`, \`detail\`, \`code\`, \`request_id\`, and \`errors\` on \`validation_failed\`. [Errors](architecture.md#errors) shows one. A program switches over \`code\`, never over \`detail\`, and over the status only where it does not know the code. The codes are these and no others; a new one is a minor version, since a client must treat a code that it does not know like its status.
+
+openapi.yaml lists for each operation which of them it answers. Any request can also get what stops it before it is one of these operations: \`invalid_request\`, \`not_found\`, \`method_not_allowed\`, \`request_timeout\`, \`uri_too_long\`, \`headers_too_large\`.
+`
+
+/** The text of docs/errors.md: the catalogue, by status, and what a client does about each code. */
+export function errorsMarkdown(): string {
+  const statuses = [...new Set(problemCodes.map(statusOf))].sort((a, b) => a - b)
+  const chapters = statuses.map((status) => {
+    const codes = problemCodes.filter((code) => statusOf(code) === status)
+    return [`## ${status} ${titleOf(status)}`, ...codes.map(section)].join('\n\n')
+  })
+  return `${[introduction, ...chapters.map((chapter) => `${chapter}\n`)].join('\n')}`
+}
+
+function section(code: ProblemCode): string {
+  const { when, client } = explanations[code]
+  return [
+    `### ${code}`,
+    `> ${detailOf(code)}`,
+    `**When:** ${when}`,
+    `**What a client does:** ${client}`,
+  ].join('\n\n')
+}
+
+if (import.meta.filename === process.argv[1]) process.stdout.write(errorsMarkdown())

@@ -1,0 +1,73 @@
+import { violatesUnique } from '../db/errors.ts'
+import type { Trx } from '../db/schema.ts'
+import { findLiveToken, insertToken, type OneTimeToken } from '../one-time-tokens/repository.ts'
+import { newToken, type OneTimeKeys } from '../one-time-tokens/token.ts'
+import { Problem } from '../problem.ts'
+import type { Consequences } from '../sessions/commit.ts'
+import { noteEnded } from '../sessions/ending.ts'
+import { accessTokenLife, endSessionsWhere } from '../sessions/revocation-repository.ts'
+import { ownerByMail } from '../tokens/owner.ts'
+import type { UsedToken } from '../tokens/used-token.ts'
+import {
+  deleteUnverifiedUser,
+  type LockedAccount,
+  lockAccount,
+  setOwnedVerifiedEmail,
+} from '../users/repository.ts'
+import type { AccountDeps } from './service.ts'
+
+interface Undo {
+  readonly keys: OneTimeKeys
+  readonly seconds: number
+  readonly ip: string
+}
+
+/**
+ * Tells the present address that another was asked for, with a link that keeps it. Each mail has the same link while
+ * that is good: whoever asks again, or has moved the account already, must not be able to replace it.
+ */
+export async function offerUndo(
+  trx: Trx,
+  { id: userId, email, email_verified }: LockedAccount,
+  { keys, seconds, ip }: Undo,
+  { notices }: Consequences,
+): Promise<void> {
+  if (!email || !email_verified) return
+  const present = await findLiveToken(trx, userId, 'email_change_undo')
+  if (present && present.email !== email) return
+  const token = present ?? newToken(keys, 'email_change_undo')
+  if (!present) await insertToken(trx, token, { userId, email, seconds })
+  notices.push({ kind: 'email_change_requested', userId, tokenHash: token.token_hash, ip })
+}
+
+/**
+ * Gives an account the address that the token was mailed to, whatever has become of the change.
+ * @throws Problem invalid_token where the address is another verified account's by now
+ */
+export async function undoChange(
+  trx: Trx,
+  { sessionPolicy }: AccountDeps,
+  { account, used, ip }: { account: LockedAccount; used: OneTimeToken & UsedToken; ip: string },
+  consequences: Consequences,
+): Promise<void> {
+  if (account.email === used.email) return
+  const owner = ownerByMail(used)
+  // Free since the change, the address may have been signed up with, to keep it from coming back.
+  const holder = await lockAccount(trx, { email: used.email })
+  if (holder?.email_verified) throw new Problem('invalid_token', { reason: 'taken' })
+  if (holder) {
+    const ended = await endSessionsWhere(trx, accessTokenLife(sessionPolicy), (eb) =>
+      eb.and([eb('user_id', '=', holder.id)]),
+    )
+    noteEnded(consequences, ended, { userId: holder.id, ip })
+    await deleteUnverifiedUser(trx, holder.id)
+    consequences.events.push({ event: 'account_deleted', userId: holder.id, ip })
+  }
+  await setOwnedVerifiedEmail(trx, owner, used.email).catch((error: unknown) => {
+    throw violatesUnique(error, 'users_email_key') ? new Problem('invalid_token', { reason: 'taken' }) : error
+  })
+  consequences.events.push({ event: 'email_changed', userId: owner, ip })
+  if (account.email && account.email_verified) {
+    consequences.notices.push({ kind: 'email_changed', userId: owner, recipient: account.email, ip })
+  }
+}

@@ -1,0 +1,48 @@
+import { insertToken } from '../one-time-tokens/repository.ts'
+import { newToken } from '../one-time-tokens/token.ts'
+import { assertDeliverable, fieldProblem } from '../passwords/acceptable.ts'
+import { committing } from '../sessions/commit.ts'
+import type { OwnerId } from '../tokens/owner.ts'
+import { canonicalEmail } from '../users/email.ts'
+import { lockAccount } from '../users/repository.ts'
+import { offerUndo } from './email-change-undo.ts'
+import { withOwnedPassword } from './password-check.ts'
+import { assertMailAvailable, assertRoom } from './password-reset.ts'
+import type { AccountDeps, Asker } from './service.ts'
+
+/**
+ * Asks for a change of address, for the right password. The address stays until the token that is mailed to the new
+ * one is presented, and its reader is told at once, with a link to keep it. Whether the new one is taken is not looked up here: its holder is told instead.
+ * @throws Problem mail_unavailable, user_not_found, invalid_credentials, validation_failed, service_unavailable
+ */
+export async function requestEmailChange(
+  deps: AccountDeps,
+  owner: OwnerId,
+  { address, password }: { address: string; password: string },
+  asker: Asker,
+): Promise<void> {
+  assertMailAvailable(deps)
+  assertDeliverable(address, 'new_email')
+  const { keys, verificationSeconds: seconds } = deps.mail.tokens
+  const email = canonicalEmail(address)
+  await withOwnedPassword(deps, owner, password, asker, (currentHash) =>
+    committing(deps, async (trx, consequences) => {
+      const account = await lockAccount(trx, { id: owner })
+      if (account?.password_hash !== currentHash) return undefined
+      if (account.email === email) throw fieldProblem('new_email', 'must differ from the current one')
+      const token = newToken(keys, 'email_change')
+      const mail = {
+        kind: 'email_change',
+        recipient: email,
+        userId: owner,
+        tokenHash: token.token_hash,
+      } as const
+      const outcome = await consequences.request(mail)
+      assertRoom(outcome)
+      if (outcome !== 'accepted') return true
+      await insertToken(trx, token, { userId: owner, email, seconds })
+      await offerUndo(trx, account, { keys, seconds, ip: asker.ip }, consequences)
+      return true
+    }),
+  )
+}

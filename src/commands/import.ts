@@ -1,0 +1,94 @@
+import { appendFileSync, createReadStream, fstatSync, openSync, type Stats, statSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { type Config, ConfigError } from '../config/config.ts'
+import { openDatabase } from '../db/open.ts'
+import { type ImportCounts, importUsers, type Refusal } from '../import/import.ts'
+import { requireSchema } from './prepare-schema.ts'
+
+interface ImportOptions {
+  /** `-` is the standard input. */
+  readonly file: string
+  /** Where refused lines are told of; the standard error unless it is said. */
+  readonly report: string | undefined
+}
+
+/** Reads `<file> [--report <file>]`. @returns undefined when it is not that */
+export function importOptions(args: string[]): ImportOptions | undefined {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      options: { report: { type: 'string' } },
+      allowPositionals: true,
+    })
+    const [file, ...others] = positionals
+    return file && others.length === 0 && values.report !== '' ? { file, report: values.report } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Milliseconds between two lines of progress. */
+const progressInterval = 1_000
+
+/**
+ * Imports users from a file of JSON lines, see docs/import.md. The exit code is 1 when lines were refused.
+ * @throws ConfigError, DataFolderInUse, ImportStopped, and what the file system says
+ */
+export async function runImport(config: Config, { file, report }: ImportOptions): Promise<void> {
+  const input = file === '-' ? 0 : openSync(file, 'r')
+  const tell = report === undefined ? toStderr : toReport(report, fstatSync(input))
+  const database = await openDatabase(config, () => {})
+  const { db } = database
+  try {
+    await requireSchema(database)
+    const source = file === '-' ? process.stdin : createReadStream('', { fd: input })
+    const tellProgress = progress()
+    const counts = await importUsers(db, source, (counts, refused) => {
+      if (refused.length > 0) tell(refused.map(toLine).join(''))
+      tellProgress(counts)
+    })
+    process.stdout.write(`${told(counts)}\n`)
+    if (counts.refused > 0) process.exitCode = 1
+  } finally {
+    await db.destroy()
+  }
+}
+
+type Tell = (text: string) => void
+
+const toStderr: Tell = (text) => {
+  process.stderr.write(text)
+}
+
+/** Begins the report anew, unless that would empty what is to be read. */
+function toReport(path: string, input: Stats): Tell {
+  const { dev, ino } = statSync(path, { throwIfNoEntry: false }) ?? {}
+  if (dev === input.dev && ino === input.ino) {
+    throw new ConfigError('--report must not name the file that is read')
+  }
+  const report = openSync(path, 'w')
+  return (text) => appendFileSync(report, text)
+}
+
+/** Says nothing of the first batch: what ends with it is told by the sum. */
+function progress(): (counts: ImportCounts) => void {
+  let last: number | undefined
+  return (counts) => {
+    last ??= performance.now()
+    if (performance.now() - last < progressInterval) return
+    last = performance.now()
+    toStderr(`line ${inDigits(counts.lines)}: ${told(counts)}\n`)
+  }
+}
+
+function toLine({ line, reason }: Refusal): string {
+  return `line ${line}: ${reason}\n`
+}
+
+function told({ imported, alreadyThere, refused }: ImportCounts): string {
+  return `imported ${inDigits(imported)}, already there ${inDigits(alreadyThere)}, refused ${inDigits(refused)}`
+}
+
+function inDigits(count: number): string {
+  return count.toLocaleString('en-US')
+}

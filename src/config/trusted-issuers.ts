@@ -1,0 +1,94 @@
+import { Type } from '@sinclair/typebox'
+import { Value, ValueErrorType } from '@sinclair/typebox/value'
+import { parseStrictJson } from '../http/strict-json.ts'
+import { betterAuthIssuer } from '../tokens/better-auth.ts'
+import { issuerWeakness, type JwksIssuer, type TrustedIssuer } from '../tokens/foreign-token.ts'
+import { isHttpUrl, isPlainText } from '../tokens/http-url.ts'
+import { signatureAlgorithms } from '../tokens/jwk.ts'
+
+const TrustedIssuers = Type.Array(
+  Type.Object(
+    {
+      issuer: Type.String({ minLength: 1, expected: 'the text that its tokens have in iss' }),
+      audience: Type.String({ minLength: 1, expected: 'the text that its tokens have in aud' }),
+      jwks_url: Type.String({ expected: 'an http(s) URL without credentials' }),
+      algorithms: Type.Optional(
+        Type.Array(
+          Type.Union(
+            signatureAlgorithms.map((name) => Type.Literal(name)),
+            { expected: `one of ${signatureAlgorithms.join(', ')}` },
+          ),
+          { minItems: 1, expected: 'a list of at least one algorithm' },
+        ),
+      ),
+    },
+    {
+      additionalProperties: false,
+      expected: 'an object of issuer, audience, jwks_url and perhaps algorithms',
+    },
+  ),
+  { expected: 'a JSON list' },
+)
+
+interface IssuerVariables {
+  readonly BETTER_AUTH_URL?: string
+  readonly TRUSTED_ISSUERS?: string
+}
+
+/**
+ * Reads the variables that say whose tokens are accepted besides our own.
+ * @param publicUrl who we are: nobody else may be
+ * @returns the issuers, and what is wrong with the variables: names and rules, no values
+ */
+export function readTrustedIssuers(
+  { BETTER_AUTH_URL: betterAuth, TRUSTED_ISSUERS: list = '[]' }: IssuerVariables,
+  publicUrl: string,
+): { issuers: readonly JwksIssuer[]; faults: readonly string[] } {
+  const faults: string[] = []
+  const issuers: JwksIssuer[] = []
+  if (betterAuth !== undefined) {
+    if (isHttpUrl(betterAuth, { query: true })) issuers.push(betterAuthIssuer(betterAuth))
+    else faults.push('BETTER_AUTH_URL must be an http(s) URL without credentials')
+  }
+  const parsed = parseList(list)
+  if (Value.Check(TrustedIssuers, parsed)) {
+    for (const [at, { jwks_url: jwksUrl, ...issuer }] of parsed.entries()) {
+      const wrong = entryFaults(issuer, jwksUrl)
+      if (wrong.length === 0) issuers.push({ ...issuer, jwksUrl })
+      faults.push(...wrong.map((fault) => `TRUSTED_ISSUERS[${at}].${fault}`))
+    }
+  } else {
+    const [first] = Value.Errors(TrustedIssuers, parsed)
+    const place = first?.path.replace(/\/(\d+)/g, '[$1]').replaceAll('/', '.') ?? ''
+    const unknown = first?.type === ValueErrorType.ObjectAdditionalProperties
+    faults.push(
+      `TRUSTED_ISSUERS${place} must be ${unknown ? 'left out: there is no such member' : first?.schema['expected']}`,
+    )
+  }
+  if (issuers.some(({ issuer }) => issuer === publicUrl)) {
+    faults.push(
+      'PUBLIC_URL must differ from BETTER_AUTH_URL and from every issuer in TRUSTED_ISSUERS: on one origin, give it a path',
+    )
+  }
+  if (new Set(issuers.map(({ issuer }) => issuer)).size < issuers.length) {
+    faults.push('TRUSTED_ISSUERS must not name an issuer twice, nor the one of BETTER_AUTH_URL')
+  }
+  return { issuers, faults }
+}
+
+function entryFaults({ issuer, audience }: TrustedIssuer, jwksUrl: string): string[] {
+  const faults: string[] = []
+  const weakness = issuerWeakness(issuer)
+  if (weakness) faults.push(`issuer ${weakness}`)
+  if (!isPlainText(audience)) faults.push('audience must be the text that its tokens have in aud')
+  if (!isHttpUrl(jwksUrl, { query: true })) faults.push('jwks_url must be an http(s) URL without credentials')
+  return faults
+}
+
+function parseList(text: string): unknown {
+  try {
+    return parseStrictJson(Buffer.from(text))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,117 @@
+import type { Transaction } from 'kysely'
+import type { Clock } from '../clock.ts'
+import type { Database, Db } from '../db/schema.ts'
+import {
+  type SealingSecrets,
+  sealedUnderAnother,
+  sealPrivateKey,
+  unsealPrivateKey,
+} from './key-encryption.ts'
+import { makeKeyPair } from './key-pair.ts'
+import {
+  deleteSigningKeys,
+  endWaiting,
+  insertSigningKey,
+  listSigningKeys,
+  lockSigningKeys,
+  type StoredKey,
+} from './repository.ts'
+import {
+  endOf,
+  type KeyAlgorithm,
+  rotationIsDue,
+  rotationLead,
+  SigningKeyError,
+  signingKeyAt,
+} from './signing-keys.ts'
+
+/** The keys of one algorithm, and what making one takes. */
+export interface KeyStore extends SealingSecrets {
+  readonly db: Db
+  readonly algorithm: KeyAlgorithm
+  readonly clock: Clock
+}
+
+/** How long keys are of use. */
+export interface KeyPolicy {
+  /** Of an access token, in seconds. */
+  readonly lifetime: number
+  /** 0 never rotates. */
+  readonly rotationDays: number
+}
+
+/**
+ * Makes the first key where there is none and the next one where the newest is too old, removes the ended, and
+ * returns the rest. Any instance may do it at any time: they agree under the lock, and find nothing left to do.
+ */
+export async function maintainKeys(store: KeyStore, policy: KeyPolicy): Promise<StoredKey[]> {
+  const { db, algorithm, clock } = store
+  const wanting = (keys: StoredKey[]) =>
+    keys.length === 0 || rotationIsDue(keys, policy.rotationDays, clock())
+
+  let keys = await listSigningKeys(db, algorithm)
+  if (wanting(keys)) {
+    keys = await underLock(store, async (trx, found) => {
+      if (!wanting(found)) return found
+      return [...found, await addKey(trx, store, found, rotationLead)]
+    })
+  }
+  const ended = keys.filter((_, index) => endOf(keys, index, policy.lifetime) <= clock())
+  if (ended.length === 0) return keys
+  await deleteSigningKeys(
+    db,
+    ended.map((key) => key.kid),
+  )
+  return keys.filter((key) => !ended.includes(key))
+}
+
+/**
+ * Makes the next key. It signs after the lead, when every verifier has seen it published; `atOnce` is for an
+ * emergency, and passes over a key that waits.
+ * @throws SigningKeyError when a next key waits already, or the secret is not the one that keys are sealed under
+ */
+export async function rotateKeys(
+  store: KeyStore,
+  { atOnce }: { readonly atOnce: boolean },
+): Promise<StoredKey> {
+  return underLock(store, async (trx, keys) => {
+    const now = store.clock()
+    const newest = keys.at(-1)
+    if (atOnce) {
+      await endWaiting(trx, store.algorithm, now)
+    } else if (newest && newest !== signingKeyAt(keys, now)) {
+      const from = new Date(newest.signsFrom * 1000).toISOString()
+      throw new SigningKeyError(
+        `key ${newest.kid} waits to sign from ${from}; --now makes one that signs at once`,
+      )
+    }
+    return addKey(trx, store, keys, atOnce ? 0 : rotationLead)
+  })
+}
+
+function underLock<T>(
+  { db, algorithm }: KeyStore,
+  decide: (trx: Transaction<Database>, keys: StoredKey[]) => Promise<T>,
+): Promise<T> {
+  return db.transaction().execute(async (trx) => {
+    await lockSigningKeys(trx)
+    return decide(trx, await listSigningKeys(trx, algorithm))
+  })
+}
+
+async function addKey(
+  trx: Transaction<Database>,
+  { algorithm, clock, ...secrets }: KeyStore,
+  keys: readonly StoredKey[],
+  lead: number,
+): Promise<StoredKey> {
+  // Under another secret than the running instances have, it would be a key that none of them can sign with.
+  const newest = keys.at(-1)
+  if (newest && !unsealPrivateKey(newest.sealed, newest.kid, secrets)) throw sealedUnderAnother(newest.kid)
+  const { publicJwk, privateKey } = await makeKeyPair(algorithm)
+  const { kid } = publicJwk
+  const sealed = sealPrivateKey(privateKey, kid, secrets.secret)
+  const key = { kid, algorithm, publicJwk, sealed, signsFrom: clock() + (newest ? lead : 0) }
+  await insertSigningKey(trx, key)
+  return key
+}

@@ -1,0 +1,218 @@
+import { type Selectable, sql } from 'kysely'
+import { typeid } from 'typeid-js'
+import { violatesUnique } from '../db/errors.ts'
+import type { Db, Trx, UsersTable } from '../db/schema.ts'
+import type { OwnerId } from '../tokens/owner.ts'
+import { isContested, isWaiting, openingHash } from './claims.ts'
+import type { CanonicalEmail } from './email.ts'
+import { lastReset, type PasswordReset } from './password-resets.ts'
+
+/** An account as its owner sees it: what the wire calls `user`. */
+export type User = Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'created_at'>
+
+/** What an account is called until its owner says: even the address may have a stranger's words in it. */
+export const neutralName = 'User'
+
+/** A trusted issuer's user is known by the name that the issuer gave it. */
+const shownId = sql<string>`coalesce(subject, id)`.as('id')
+
+const visible = [shownId, 'email', 'name', 'email_verified', 'created_at'] as const
+
+interface NewUser {
+  readonly email: CanonicalEmail
+  readonly name: string
+  readonly passwordHash: string
+}
+
+/** @returns the new account, or undefined when the address has one already */
+export async function insertUser(db: Db, user: NewUser): Promise<User | undefined> {
+  return unlessTaken(db.insertInto('users').values(rowOf(user)).returning(visible).executeTakeFirstOrThrow())
+}
+
+/** The same for an account that waits until its address is verified. */
+export async function insertWaitingUser(db: Db, user: NewUser): Promise<User | undefined> {
+  return unlessTaken(
+    db
+      .with('made', (qb) =>
+        qb
+          .insertInto('users')
+          .values(rowOf(user))
+          .returning(['id as key', ...visible]),
+      )
+      .with('claim', (qb) =>
+        qb
+          .insertInto('account_claims')
+          .columns(['user_id', 'waiting'])
+          .expression(qb.selectFrom('made').select((eb) => ['key', eb.lit(true).as('waiting')])),
+      )
+      .selectFrom('made')
+      .select(['id', 'email', 'name', 'email_verified', 'created_at'])
+      .executeTakeFirstOrThrow(),
+  )
+}
+
+function rowOf({ email, name, passwordHash }: NewUser) {
+  return { id: typeid('user').toString(), email, name, password_hash: passwordHash }
+}
+
+async function unlessTaken(inserted: Promise<User>): Promise<User | undefined> {
+  try {
+    return await inserted
+  } catch (error) {
+    if (violatesUnique(error, 'users_email_key')) return undefined
+    throw error
+  }
+}
+
+interface ForeignUser {
+  readonly id: string
+  readonly issuer: string
+  readonly subject: string
+  readonly email: CanonicalEmail | null
+  readonly emailVerified: boolean
+  readonly name: string
+}
+
+/** Makes the row of a trusted issuer's user, unless it is there. */
+export async function insertForeignUser(db: Db, { emailVerified, ...user }: ForeignUser): Promise<void> {
+  await db
+    .insertInto('users')
+    .values({ ...user, email_verified: emailVerified })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .execute()
+}
+
+/**
+ * The account of an address with its hash, for login only. A trusted issuer's user has no login here. Reads one row
+ * whether there is an account or not: nothing hides this time where the answer computes no hash.
+ */
+export async function findCredentials(
+  db: Db,
+  email: CanonicalEmail,
+): Promise<
+  (User & { password_hash: string | null; waiting: boolean; reset: PasswordReset | null }) | undefined
+> {
+  const { id, name, email_verified, created_at, ...rest } = await db
+    .selectFrom(sql<object>`(select)`.as('one'))
+    .leftJoin('users', (join) => join.on('users.email', '=', email).on('users.issuer', 'is', null))
+    .select([...visible, openingHash, isWaiting, lastReset])
+    .executeTakeFirstOrThrow()
+  if (name === null || email_verified === null || created_at === null) return undefined
+  return { id, name, email_verified, created_at, ...rest }
+}
+
+/** An account made here, which nobody else changes until the transaction ends. */
+export interface LockedAccount
+  extends Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'password_hash'> {
+  readonly waiting: boolean
+  readonly contested: boolean
+}
+
+/** Finds an account by its id or by its address, never a trusted issuer's user, and locks it. */
+export async function lockAccount(
+  trx: Trx,
+  by: { readonly id: string } | { readonly email: string },
+): Promise<LockedAccount | undefined> {
+  return trx
+    .selectFrom('users')
+    .select(['id', 'email', 'name', 'email_verified', openingHash, isWaiting, isContested])
+    .where((eb) => eb.and(by))
+    .where('issuer', 'is', null)
+    .forUpdate()
+    .executeTakeFirst()
+}
+
+/** What decides how a mail to an account addresses its reader. */
+export async function findAddressee(
+  db: Db,
+  id: string,
+): Promise<
+  | (Pick<LockedAccount, 'name' | 'email_verified' | 'password_hash' | 'waiting'> & {
+      named_by: string | null
+    })
+  | undefined
+> {
+  return db
+    .selectFrom('users')
+    .select(['name', 'named_by', 'email_verified', 'password_hash', isWaiting])
+    .where('id', '=', id)
+    .executeTakeFirst()
+}
+
+/** For a session that is known to be this user's. */
+export async function findUser(db: Db, id: string): Promise<User | undefined> {
+  return db.selectFrom('users').select(visible).where('id', '=', id).executeTakeFirst()
+}
+
+export async function findOwnedUser(db: Db, owner: OwnerId): Promise<User | undefined> {
+  return findUser(db, owner)
+}
+
+/** @returns the row that has the hash, null where no password opens the account, and the address */
+export async function findOwnedPasswordHash(
+  db: Db,
+  owner: OwnerId,
+): Promise<
+  (Pick<Selectable<UsersTable>, 'email' | 'password_hash'> & { reset: PasswordReset | null }) | undefined
+> {
+  return db
+    .selectFrom('users')
+    .select(['email', 'password_hash', lastReset])
+    .where('id', '=', owner)
+    .executeTakeFirst()
+}
+
+export async function renameOwnedUser(db: Db, owner: OwnerId, name: string): Promise<User | undefined> {
+  return db
+    .updateTable('users')
+    .set({ name, named_by: sql<string | null>`case when email_verified then email end` })
+    .where('id', '=', owner)
+    .returning(visible)
+    .executeTakeFirst()
+}
+
+/** For an account whose name somebody else chose. */
+export async function resetOwnedName(db: Db, owner: OwnerId): Promise<void> {
+  await db.updateTable('users').set({ name: neutralName, named_by: null }).where('id', '=', owner).execute()
+}
+
+export async function setOwnedPasswordHash(
+  db: Db,
+  owner: OwnerId,
+  passwordHash: string | null,
+): Promise<void> {
+  await db.updateTable('users').set({ password_hash: passwordHash }).where('id', '=', owner).execute()
+}
+
+/**
+ * Keeps the same password by another hash, at a login, where there is no owner yet.
+ * @returns false when the hash is not `from` any more
+ */
+export async function replacePasswordHash(
+  db: Db,
+  userId: string,
+  { from, to }: { from: string; to: string },
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('users')
+    .set({ password_hash: to })
+    .where('id', '=', userId)
+    .where('password_hash', '=', from)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+/** Sets an address that its owner has proved. @throws what the database says of one that is taken */
+export async function setOwnedVerifiedEmail(db: Db, owner: OwnerId, email: string): Promise<void> {
+  await db.updateTable('users').set({ email, email_verified: true }).where('id', '=', owner).execute()
+}
+
+/** Deletes an account that nobody has verified. */
+export async function deleteUnverifiedUser(trx: Trx, id: string): Promise<void> {
+  await trx.deleteFrom('users').where('id', '=', id).where('email_verified', '=', false).execute()
+}
+
+/** Deletes the account; its sessions and tasks go with it by foreign key, in the same statement. */
+export async function deleteOwnedUser(db: Db, owner: OwnerId): Promise<void> {
+  await db.deleteFrom('users').where('id', '=', owner).execute()
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import t from 'tap'
+import { insertImported } from '../../../src/import/repository.ts'
+import type { CanonicalEmail } from '../../../src/users/email.ts'
+import { password, problemOf, testApp, twoUsers } from '../../helper.ts'
+import { forgetMails, mailTo, post, tokenTo } from '../../support/mailbox.ts'
+
+const chosen = 'another battery staple'
+
+t.test(
+  'E11: an address that is proved first by a reset keeps nothing of who signed up with it',
+  async (t) => {
+    const { app, alice: attacker, bob } = await twoUsers(t)
+    const keyed = { headers: { 'idempotency-key': randomUUID() } }
+    const task = { title: 'Pay at evil.example' }
+    await attacker.call('POST', attacker.tasks, task, keyed)
+    await bob.call('POST', bob.tasks, { title: 'mine' }, { headers: { 'idempotency-key': randomUUID() } })
+    await attacker.call('PATCH', '/api/auth/me', { name: 'Pay me' })
+    await attacker.call('PUT', '/api/auth/email', { new_email: 'attacker@example.com', password })
+    const change = await tokenTo(app, 'attacker@example.com')
+    const verification = await tokenTo(app, attacker.email)
+    await forgetMails(app)
+    await post(app, 'password/forgot', { email: attacker.email })
+    const [reset] = await mailTo(app, attacker.email)
+    t.match(reset?.text, /begins the account anew/)
+    const token = await tokenTo(app, attacker.email)
+    // What has not left yet.
+    await sql`insert into mail_outbox (kind, recipient, user_id, next_attempt_at)
+    values ('email_change', 'attacker2@example.com', ${attacker.id}, now() + interval '1 hour')`.execute(
+      app.db,
+    )
+    t.equal((await post(app, 'password/reset', { token, new_password: chosen })).statusCode, 204)
+
+    // Every table that belongs to a user, so that a new one is not forgotten.
+    const { rows } = await sql<{ table: string; column: string }>`
+    select c.conrelid::regclass::text as table, a.attname as column from pg_constraint c
+    join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+    where c.contype = 'f' and c.confrelid = 'users'::regclass order by 1`.execute(app.db)
+    t.ok(rows.length >= 6)
+    for (const { table, column } of rows) {
+      // Mails that have left are history, and the notice of the reset is the victim's.
+      const left = table === 'mail_outbox' ? sql`state = 'waiting' and kind <> 'password_reset'` : sql`true`
+      const owned =
+        await sql`select 1 from ${sql.table(table)} where ${sql.ref(column)} = ${attacker.id} and ${left}`.execute(
+          app.db,
+        )
+      t.equal(owned.rows.length, 0, table)
+    }
+    for (const old of [change, verification]) {
+      t.match(problemOf(await post(app, 'email/verify', { token: old })), { code: 'invalid_token' })
+    }
+    t.equal((await attacker.call('GET', '/api/auth/me')).statusCode, 401)
+    t.equal((await post(app, 'refresh', { refresh_token: attacker.refreshToken })).statusCode, 401)
+    const login = (await post(app, 'login', { email: attacker.email, password: chosen })).json()
+    t.match(login.user, { id: attacker.id, name: 'User', email_verified: true })
+    const headers = { authorization: `Bearer ${login.token}` }
+    t.same((await app.inject({ url: attacker.tasks, headers })).json(), [])
+    const again = await app.inject({
+      method: 'POST',
+      url: attacker.tasks,
+      payload: task,
+      headers: { ...headers, ...keyed.headers },
+    })
+    t.equal(again.headers['idempotent-replayed'], undefined)
+    t.notMatch((await mailTo(app, attacker.email))[0]?.text, /Pay me/)
+    t.match((await bob.call('GET', bob.tasks)).json(), [{ title: 'mine' }])
+  },
+)
+
+t.test('an address that was proved before keeps everything but its sessions', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
+  await alice.call('POST', alice.tasks, { title: 'mine' })
+  await post(app, 'password/forgot', { email: alice.email })
+  t.notMatch((await mailTo(app, alice.email))[0]?.text, /anew/)
+  await post(app, 'password/reset', { token: await tokenTo(app, alice.email), new_password: chosen })
+  const login = (await post(app, 'login', { email: alice.email, password: chosen })).json()
+  t.match(login.user, { name: 'alice' })
+  const tasks = await app.inject({ url: alice.tasks, headers: { authorization: `Bearer ${login.token}` } })
+  t.match(tasks.json(), [{ title: 'mine' }])
+})
+
+t.test('who has used an account without verifying it keeps it by verifying first', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  await alice.call('POST', alice.tasks, { title: 'mine' })
+  await forgetMails(app)
+  await post(app, 'email/resend', { email: alice.email })
+  await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
+  await post(app, 'password/forgot', { email: alice.email })
+  await post(app, 'password/reset', { token: await tokenTo(app, alice.email), new_password: chosen })
+  const login = (await post(app, 'login', { email: alice.email, password: chosen })).json()
+  const tasks = await app.inject({ url: alice.tasks, headers: { authorization: `Bearer ${login.token}` } })
+  t.match(tasks.json(), [{ title: 'mine' }])
+})
+
+t.test('an imported account that nobody had a password of keeps its name, whoever signs up', async (t) => {
+  const app = await testApp(t, { env: { REQUIRE_EMAIL_VERIFICATION: 'true' } })
+  const email = 'imported@example.com' as CanonicalEmail
+  await insertImported(app.db, [
+    { id: 'old1', email, name: 'Ida', passwordHash: null, emailVerified: false, createdAt: undefined },
+  ])
+  await post(app, 'signup', { email, password, name: 'pwned' })
+  t.match((await mailTo(app, email))[0], { name: 'choose_password' })
+  t.notMatch((await mailTo(app, email))[0]?.text, /anew|pwned/)
+  await post(app, 'password/reset', { token: await tokenTo(app, email), new_password: chosen })
+  t.match((await post(app, 'login', { email, password: chosen })).json(), {
+    user: { id: 'old1', name: 'Ida' },
+  })
+})
+
+t.test('a name that was chosen after the take-over is greeted, one from before is not', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
+  await post(app, 'password/forgot', { email: alice.email })
+  t.notMatch((await mailTo(app, alice.email))[0]?.text, /Hello/)
+  await alice.call('PATCH', '/api/auth/me', { name: 'Alice' })
+  await post(app, 'password/forgot', { email: alice.email })
+  t.match((await mailTo(app, alice.email))[0]?.text, /^Hello Alice,/)
+})

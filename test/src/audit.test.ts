@@ -1,0 +1,19 @@
+import t from 'tap'
+import { LaterEvents } from '../../src/audit.ts'
+import { twoUsers } from '../helper.ts'
+
+t.test('events that wait for their row are bounded, and each has its log line', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  let lines = 0
+  const log = { info: () => lines++, warn: () => lines++ }
+  const events = new LaterEvents(app.db, log)
+  for (let n = 0; n < 1_500; n++) events.note({ event: 'login_failed', userId: alice.id })
+  await events.flush()
+  t.equal(lines, 1_500)
+  const rows = await app.db
+    .selectFrom('security_events')
+    .select('id')
+    .where('event', '=', 'login_failed')
+    .execute()
+  t.equal(rows.length, 1_000)
+})

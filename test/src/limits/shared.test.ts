@@ -1,0 +1,156 @@
+import { setImmediate, setTimeout } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { budgets as defaults } from '../../../src/limits/budgets.ts'
+import type { Counter } from '../../../src/limits/counters.ts'
+import { MemoryCounters } from '../../../src/limits/memory.ts'
+import { type RemoteCounters, SharedCounters } from '../../../src/limits/shared.ts'
+
+/** One of them so small that a quarter of it is less than one. */
+const budgets = { ...defaults, verify: { max: 3, timeWindow: 60_000 } }
+
+const { max } = budgets.login
+const share = Math.floor(max / 4)
+
+/** What instances share, as far as they see it; a test breaks, delays and empties it. */
+class Remote implements RemoteCounters {
+  counters = new MemoryCounters(budgets)
+  broken = false
+  asked = 0
+  given = 0
+
+  async connect() {
+    if (this.broken) throw new Error('no connection')
+  }
+  close() {}
+  async take(wanted: readonly Counter[]) {
+    this.asked++
+    // Answers come later than they are asked for.
+    await setImmediate()
+    if (this.broken) throw new Error('no answer')
+    return this.counters.takeNow(wanted)
+  }
+  async giveBack(wanted: readonly Counter[]) {
+    this.given++
+    if (this.broken) throw new Error('no answer')
+    this.counters.giveBack(wanted)
+  }
+}
+
+function instanceOn(t: Test, remote: Remote) {
+  const told: string[] = []
+  const counters = new SharedCounters({
+    remote,
+    budgets,
+    onAway: (error) => told.push((error as Error).message),
+    onBack: () => told.push('back'),
+    retryMs: 1,
+  })
+  t.teardown(() => counters.stop())
+  const take = async (key: string, limit: Counter['limit'] = 'login') => {
+    const [count] = await counters.take([{ limit, key }])
+    if (!count) throw new Error('no count')
+    return count
+  }
+  /** How many of `count` at once are let through. */
+  const passed = async (key: string, count: number) =>
+    (await Promise.all(Array.from({ length: count }, () => take(key)))).filter(({ refused }) => !refused)
+      .length
+  return { counters, take, passed, told }
+}
+
+t.test('H07: instances share one budget', async (t) => {
+  const remote = new Remote()
+  const [one, two] = [instanceOn(t, remote), instanceOn(t, remote)]
+  const counts = await Promise.all([one.passed('a', max), two.passed('a', max)])
+  t.equal(counts[0] + counts[1], max)
+  t.match(await one.take('a'), { refused: true, used: max })
+  t.match(await two.take('a'), { refused: true, used: max })
+  t.match(await two.take('b'), { refused: false, used: 1 })
+})
+
+t.test('a flood that one instance has let in is refused there without asking', async (t) => {
+  const remote = new Remote()
+  const { passed } = instanceOn(t, remote)
+  t.equal(await passed('a', 500), max)
+  t.equal(remote.asked, max)
+})
+
+t.test('J09: while the shared counters are away, a stricter share of this process counts', async (t) => {
+  const remote = new Remote()
+  const { take, passed, told } = instanceOn(t, remote)
+  await passed('seen before', 5)
+  remote.broken = true
+  t.equal(await passed('new', 100), share)
+  t.equal(await passed('seen before', 100), share - 5, 'what was counted before counts on')
+  t.equal((await take('small', 'verify')).refused, false, 'at least one of anything')
+  t.equal((await take('small', 'verify')).refused, true)
+  t.same(told, ['no answer'], 'told once')
+
+  const asked = remote.asked
+  const tries = await passed('while away', 50)
+  t.equal(tries, share)
+  t.equal(remote.asked, asked, 'no request asks while it is away')
+
+  remote.broken = false
+  while (told.length < 2) await setTimeout(1)
+  t.same(told, ['no answer', 'back'])
+  t.equal(await passed('new', 100), max - share, 'the whole budget again')
+  remote.broken = true
+  await take('once more')
+  t.same(told, ['no answer', 'back', 'no answer'], 'each outage is told')
+})
+
+t.test('J09: counters that have forgotten let through no more of what went through here', async (t) => {
+  const remote = new Remote()
+  const { passed } = instanceOn(t, remote)
+  t.equal(await passed('a', 20), 20)
+  remote.counters = new MemoryCounters(budgets)
+  t.equal(await passed('a', 100), max - 20)
+  t.equal(await passed('a', 100), 0)
+})
+
+t.test('a start without them is an outage like another', async (t) => {
+  const remote = new Remote()
+  remote.broken = true
+  const { counters, passed, told } = instanceOn(t, remote)
+  await counters.start()
+  t.same(told, ['no connection'])
+  t.equal(await passed('a', 100), share)
+})
+
+t.test('what is given back is given back to all', async (t) => {
+  const remote = new Remote()
+  const [one, two] = [instanceOn(t, remote), instanceOn(t, remote)]
+  const account: Counter = { limit: 'account', key: 'a' }
+  for (let at = 0; at < budgets.account.max; at++) await one.take('a', 'account')
+  t.equal((await two.take('a', 'account')).refused, true)
+  one.counters.giveBack([account, account])
+  t.equal((await two.take('a', 'account')).refused, false)
+  t.equal((await one.take('a', 'account')).refused, false)
+  t.equal((await one.take('a', 'account')).refused, true)
+
+  const given = remote.given
+  one.counters.giveBack([])
+  t.equal(remote.given, given, 'nothing is no reason to ask')
+
+  remote.broken = true
+  one.counters.giveBack([account])
+  await setImmediate()
+  t.same(one.told, ['no answer'], 'nothing else comes of it when it fails')
+})
+
+t.test('several counters are asked for at once, each with its own answer', async (t) => {
+  const remote = new Remote()
+  const [one, two] = [instanceOn(t, remote), instanceOn(t, remote)]
+  for (let at = 0; at < budgets.account.max; at++) await one.take('a', 'account')
+  remote.asked = 0
+  const both: Counter[] = [
+    { limit: 'account', key: 'a' },
+    { limit: 'pair', key: 'a b' },
+  ]
+  for (const { counters } of [one, two]) {
+    t.match(await counters.take(both), [{ refused: true }, { refused: false }])
+  }
+  t.equal(remote.asked, 2)
+  t.equal((await remote.counters.take([both[1] as Counter]))[0]?.used, 3)
+})

@@ -1,0 +1,266 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import type { MailName, NoticeKind } from '../../../src/mail/kinds.ts'
+import { english } from '../../../src/mail/texts.ts'
+import { keptOpen, migratedDatabase, password, testApp } from '../../helper.ts'
+import { forgetMails, post, tokenTo } from '../../support/mailbox.ts'
+
+/** What no mail may carry: it is in every text that a party chooses here. */
+const words = 'strangerswords'
+const victim = 'victim@example.com'
+const chosen = 'another battery staple'
+
+/** Someone with a session, made by an app that opens one at signup. */
+interface Party {
+  readonly email: string
+  call(method: 'PUT' | 'PATCH', url: string, payload: object): Promise<number>
+  readonly refreshToken: string
+}
+
+/** What a cause has to work with: the service in its two modes on one database, and what the mailboxes have proved. */
+interface Stage {
+  readonly open: FastifyInstance
+  readonly strict: FastifyInstance
+  readonly proven: Set<string>
+  party(email: string): Promise<Party>
+  verified(email: string): Promise<Party>
+  /** Uses the newest link that was mailed to an address. */
+  use(app: FastifyInstance, email: string): Promise<void>
+}
+
+type Cause = (stage: Stage) => Promise<void>
+
+const strictSignup = (strict: FastifyInstance, email: string, password: string) =>
+  post(strict, 'signup', { email, password, name: words })
+
+/**
+ * Every way to cause each mail, with the request or the notice behind it. A new mail does not compile before it is
+ * listed here, nor does a new kind below; a new call fails the last test.
+ */
+const causes: Record<MailName, Record<string, Cause>> = {
+  verify_email: {
+    signup: async ({ party }) => void (await party(victim)),
+    'signup, verification required': async ({ strict }) =>
+      void (await strictSignup(strict, victim, password)),
+    'the same signup again': async ({ strict }) => {
+      await strictSignup(strict, victim, password)
+      await tokenTo(strict, victim)
+      await forgetMails(strict)
+      await strictSignup(strict, victim, password)
+    },
+    resend: async ({ open, party }) => {
+      await party(victim)
+      await post(open, 'email/resend', { email: victim })
+    },
+    'change to an address that nobody has proved': async ({ party }) => {
+      await party(victim)
+      const eve = await party('eve@example.com')
+      await eve.call('PUT', '/api/auth/email', { new_email: victim, password })
+    },
+  },
+  choose_password: {
+    'two signups': async ({ strict }) => {
+      await strictSignup(strict, victim, password)
+      await strictSignup(strict, victim, chosen)
+    },
+    'resend after two signups': async ({ strict }) => {
+      await strictSignup(strict, victim, password)
+      await strictSignup(strict, victim, chosen)
+      await tokenTo(strict, victim)
+      await forgetMails(strict)
+      await post(strict, 'email/resend', { email: victim })
+    },
+    'a signup with the address of an account in use': async ({ strict, party }) => {
+      await party(victim)
+      await strictSignup(strict, victim, chosen)
+    },
+  },
+  reset_password: {
+    forgot: async ({ open, verified }) => {
+      await verified(victim)
+      await post(open, 'password/forgot', { email: victim })
+    },
+    'forgot, never verified': async ({ open, party }) => {
+      await party(victim)
+      await post(open, 'password/forgot', { email: victim })
+    },
+  },
+  already_registered: {
+    signup: async ({ strict, verified }) => {
+      await verified(victim)
+      await strictSignup(strict, victim, chosen)
+    },
+    'change of address': async ({ party, verified }) => {
+      await verified(victim)
+      const eve = await party('eve@example.com')
+      await eve.call('PUT', '/api/auth/email', { new_email: victim, password })
+    },
+  },
+  confirm_email_change: {
+    'change of address': async ({ party }) => {
+      const eve = await party('eve@example.com')
+      await eve.call('PUT', '/api/auth/email', { new_email: victim, password })
+    },
+  },
+  email_change_requested: {
+    'change of address': async ({ verified }) => {
+      const owner = await verified(victim)
+      await owner.call('PUT', '/api/auth/email', { new_email: 'eve@example.com', password })
+    },
+  },
+  email_changed: {
+    'change of address': async ({ open, verified, use }) => {
+      const owner = await verified(victim)
+      await owner.call('PUT', '/api/auth/email', { new_email: 'eve@example.com', password })
+      await use(open, 'eve@example.com')
+    },
+    'change taken back': async ({ open, verified, use }) => {
+      const owner = await verified(victim)
+      await owner.call('PUT', '/api/auth/email', { new_email: 'eve@example.com', password })
+      const undo = await tokenTo(open, victim)
+      await use(open, 'eve@example.com')
+      await post(open, 'password/reset', { token: undo, new_password: chosen })
+    },
+  },
+  password_changed: {
+    'change of password': async ({ verified }) => {
+      const owner = await verified(victim)
+      await owner.call('PUT', '/api/auth/password', { current_password: password, new_password: chosen })
+    },
+  },
+  password_reset: {
+    reset: async ({ open, verified, use }) => {
+      await verified(victim)
+      await post(open, 'password/forgot', { email: victim })
+      await use(open, victim)
+    },
+    'reset, never verified': async ({ open, party, use }) => {
+      await party(victim)
+      await post(open, 'password/forgot', { email: victim })
+      await use(open, victim)
+    },
+    'choice of a password': async ({ strict, use }) => {
+      await strictSignup(strict, victim, password)
+      await strictSignup(strict, victim, chosen)
+      await use(strict, victim)
+    },
+  },
+  refresh_token_reused: {
+    theft: async ({ open, verified }) => {
+      const { refreshToken: refresh_token } = await verified(victim)
+      const next = (await post(open, 'refresh', { refresh_token })).json()
+      await post(open, 'refresh', { refresh_token: next.refresh_token })
+      await post(open, 'refresh', { refresh_token })
+    },
+  },
+}
+
+/** What asks the reader of an address to prove it, and so may go to one that nobody has proved. */
+const asks: ReadonlySet<MailName> = new Set([
+  'verify_email',
+  'choose_password',
+  'reset_password',
+  'confirm_email_change',
+])
+
+async function stage(t: Test): Promise<Stage> {
+  const db = await migratedDatabase(t)
+  t.teardown(() => db.destroy())
+  const open = await testApp(t, { db: keptOpen(db) })
+  const strict = await testApp(t, { db: keptOpen(db), env: { REQUIRE_EMAIL_VERIFICATION: 'true' } })
+  // What one app leaves, the other's worker could take.
+  await strict.mailWorker?.stop(5_000)
+  Object.assign(strict, { mailWorker: open.mailWorker, mailbox: open.mailbox })
+  Object.assign(strict.mail, { wake: open.mail.wake })
+  const proven = new Set<string>()
+  const headers = { 'user-agent': words }
+  const party = async (email: string): Promise<Party> => {
+    const payload = { email, password, name: words }
+    const made = (await open.inject({ method: 'POST', url: '/api/auth/signup', payload, headers })).json()
+    const authorization = `Bearer ${made.token}`
+    return {
+      email,
+      refreshToken: made.refresh_token,
+      call: async (method, url, payload) =>
+        (await open.inject({ method, url, payload, headers: { ...headers, authorization } })).statusCode,
+    }
+  }
+  const use = async (app: FastifyInstance, email: string) => {
+    const token = await tokenTo(app, email)
+    const [{ link = '' } = {}] = app.mailbox?.mails.filter(({ to }) => to === email) ?? []
+    const answer = link?.includes('/reset-password')
+      ? await post(app, 'password/reset', { token, new_password: chosen })
+      : await post(app, 'email/verify', { token })
+    if (answer.statusCode !== 204) throw new Error(answer.body)
+    proven.add(email)
+  }
+  const verified = async (email: string) => {
+    const made = await party(email)
+    await use(open, email)
+    return made
+  }
+  return { open, strict, proven, party, verified, use }
+}
+
+for (const [name, ways] of Object.entries(causes) as [MailName, Record<string, Cause>][]) {
+  for (const [way, cause] of Object.entries(ways)) {
+    t.test(`${name} by ${way} goes where it may, with no word of a stranger`, async (t) => {
+      const on = await stage(t)
+      await cause(on)
+      await on.open.mailWorker?.settled()
+      const mails = on.open.mailbox?.mails ?? []
+      t.ok(
+        mails.some((mail) => mail.name === name),
+        mails.map((mail) => mail.name).join(),
+      )
+      for (const mail of mails) {
+        t.ok(on.proven.has(mail.to) || asks.has(mail.name), `${mail.name} to ${mail.to}`)
+        t.notMatch([mail.subject, mail.text, mail.html].join('\n'), words, mail.name)
+      }
+    })
+  }
+}
+
+t.test('no notice goes to an address that nobody has proved', async (t) => {
+  const { open, party, use } = await stage(t)
+  const eve = await party(victim)
+  await eve.call('PUT', '/api/auth/password', { current_password: password, new_password: chosen })
+  const next = (await post(open, 'refresh', { refresh_token: eve.refreshToken })).json()
+  await post(open, 'refresh', { refresh_token: next.refresh_token })
+  const login = await post(open, 'login', { email: victim, password: chosen })
+  await post(open, 'refresh', { refresh_token: eve.refreshToken })
+  await open.inject({
+    method: 'PUT',
+    url: '/api/auth/email',
+    payload: { new_email: 'eve@example.com', password: chosen },
+    headers: { authorization: `Bearer ${login.json().token}` },
+  })
+  await use(open, 'eve@example.com')
+  await open.mailWorker?.settled()
+  t.same(
+    open.mailbox?.mails.filter(({ to }) => to === victim).map(({ name }) => name),
+    ['verify_email'],
+  )
+})
+
+t.test('every mail is listed here, and so is every place that asks for one', async (t) => {
+  t.same(Object.keys(causes).sort(), Object.keys(english.mails).sort())
+  const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(`src/${file}`, 'utf8'))
+    .join('\n')
+  const noticed = [...sources.matchAll(/\bnotices\.push\(\{\s*kind: '(\w+)'/g)].map(([, kind]) => kind)
+  const expected: NoticeKind[] = [
+    'email_change_requested',
+    'email_changed',
+    'email_changed',
+    'password_changed',
+    'password_reset',
+    'refresh_token_reused',
+  ]
+  t.same(noticed.sort(), expected)
+  t.equal([...sources.matchAll(/\bnotices\.push\(/g)].length, noticed.length)
+  const requests = [...sources.matchAll(/\brequest\(/g)].length
+  t.equal(requests, 5, 'one declaration, and four calls')
+})

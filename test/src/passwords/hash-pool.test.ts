@@ -1,0 +1,141 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import t from 'tap'
+import { createPasswords } from '../../../src/passwords/pool.ts'
+import { Problem } from '../../../src/problem.ts'
+import { password, problemOf, signUp, testApp } from '../../helper.ts'
+
+const full = { code: 'service_unavailable', reason: 'hash_queue_full', headers: { 'retry-after': /^[1-5]$/ } }
+const gone = { code: 'service_unavailable', reason: 'client_left' }
+
+t.test('H10: as many hashes as there are seats, and the next is refused at once', async (t) => {
+  const pool = createPasswords({ concurrency: 1, queue: 2 })
+  const accepted = [1, 2, 3].map(() => pool.hash(password))
+  await t.rejects(pool.hash(password), full)
+  const [first] = await Promise.all(accepted)
+  t.equal(await pool.verify(first, password), true)
+})
+
+t.test('a hash that nobody waits for any more is not computed, and gives up its seat at once', async (t) => {
+  const pool = createPasswords({ concurrency: 1, queue: 1 })
+  const [running, waiting] = [new AbortController(), new AbortController()]
+  const first = pool.hash(password, running.signal)
+  const second = pool.hash(password, waiting.signal)
+  await t.rejects(pool.hash(password), full)
+  running.abort()
+  await t.rejects(pool.hash(password), full, 'what runs keeps its seat')
+  waiting.abort()
+  const third = pool.hash(password)
+  await t.rejects(second, gone)
+  await Promise.all([first, third])
+  await t.rejects(pool.hash(password, waiting.signal), gone)
+  await Promise.all([pool.hash(password), pool.hash(password)])
+  t.pass('no seat is lost')
+})
+
+t.test('H10: a flood of logins gets 503 with Retry-After, and others get their answers', async (t) => {
+  const app = await testApp(t, { env: { HASH_CONCURRENCY: '1', HASH_QUEUE: '3' } })
+  const alice = await signUp(app, 'alice')
+  const found = t.capture(app.passwords, 'verify', app.passwords.verify)
+  const logins = Array.from({ length: 500 }, () =>
+    app.inject({ method: 'POST', url: '/api/auth/login', payload: { email: alice.email, password } }),
+  )
+  t.equal((await alice.call('GET', alice.tasks)).statusCode, 200)
+  const answers = await Promise.all(logins)
+  const served = answers.filter(({ statusCode }) => statusCode === 200)
+  const refused = answers.filter(({ statusCode }) => statusCode === 503)
+  t.equal(served.length + refused.length, 500)
+  t.ok(served.length >= 4 && served.length < 400, `${served.length} were served`)
+  for (const answer of refused.slice(0, 3)) {
+    t.match(problemOf(answer), { status: 503, code: 'service_unavailable' })
+    t.match(answer.headers['retry-after'], /^[1-5]$/)
+  }
+  t.equal(found().length, served.length, 'what is refused is not even looked up')
+  t.equal((await app.inject('/health/live')).statusCode, 200)
+})
+
+t.test('a client that leaves is noticed while its password is being verified, and no earlier', async (t) => {
+  const app = await testApp(t)
+  const alice = await signUp(app, 'alice')
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const body = JSON.stringify({ email: alice.email, password })
+  const send = () =>
+    request({
+      port,
+      path: '/api/auth/login',
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+    }).end(body)
+
+  const signals: (AbortSignal | undefined)[] = []
+  const verify = app.passwords.verify
+  t.intercept(app.passwords, 'verify', {
+    value: (async (hash, given, left) => {
+      signals.push(left)
+      return verify(hash, given, left)
+    }) satisfies typeof verify,
+  })
+  const [answer] = await once(send(), 'response')
+  t.equal(answer.statusCode, 200)
+  answer.resume()
+  await once(answer, 'end')
+  t.equal(signals[0]?.aborted, false)
+
+  const arrived = new Promise<AbortSignal>((resolve) => {
+    t.intercept(app.passwords, 'verify', {
+      value: (async (_hash, _given, left) => {
+        if (!left) throw new Error('no signal')
+        resolve(left)
+        await once(left, 'abort')
+        throw new Problem('service_unavailable', { reason: 'client_left' })
+      }) satisfies typeof verify,
+    })
+  })
+  const leaving = send().on('error', () => {})
+  const signal = await arrived
+  t.equal(signal.aborted, false)
+  const aborted = once(signal, 'abort')
+  leaving.destroy()
+  await aborted
+  t.equal((await app.inject('/health/live')).statusCode, 200)
+})
+
+t.test('H10: clients that send several requests at once and leave take no seat along', async (t) => {
+  const app = await testApp(t, { env: { HASH_CONCURRENCY: '1', HASH_QUEUE: '3' } })
+  const alice = await signUp(app, 'alice')
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const body = JSON.stringify({ email: alice.email, password })
+  const login = `POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const verify = app.passwords.verify
+  for (let client = 0; client < 3; client++) {
+    const accepted = once(app.server, 'connection')
+    const socket = connect(port, '127.0.0.1').on('error', () => {})
+    const arrived = new Promise<void>((resolve) => {
+      let verified = 0
+      t.intercept(app.passwords, 'verify', {
+        value: ((...args) => {
+          if (++verified === 4) resolve()
+          return verify(...args)
+        }) satisfies typeof verify,
+      })
+    })
+    socket.write(login.repeat(4))
+    const [here] = await accepted
+    const closed = once(here, 'close')
+    await arrived
+    socket.destroy()
+    await closed
+    // What runs cannot be stopped: it keeps its seat until it is done.
+    await app.passwords.hash(password)
+  }
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/api/auth/login',
+    payload: { email: alice.email, password },
+  })
+  t.equal(answer.statusCode, 200)
+  t.equal((await alice.call('GET', alice.tasks)).statusCode, 200)
+})

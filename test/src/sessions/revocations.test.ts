@@ -1,0 +1,117 @@
+import t from 'tap'
+import { Problem } from '../../../src/problem.ts'
+import { patience, Revocations } from '../../../src/sessions/revocations.ts'
+import type { Principal } from '../../../src/tokens/owner.ts'
+
+const alice: Principal = {
+  sub: 'alice',
+  userId: 'alice',
+  issuer: undefined,
+  sid: undefined,
+  issuedAt: 900,
+  expiresAt: 2000,
+}
+
+function setUp() {
+  const time = { now: 1000, monotonic: 0 }
+  const revocations = new Revocations(
+    () => time.now,
+    () => time.monotonic,
+  )
+  revocations.heard(0)
+  const outcome = (user: Partial<Principal>) => {
+    try {
+      revocations.assertLive({ ...alice, ...user })
+      return 'live'
+    } catch (error) {
+      return error instanceof Problem ? error.code : (error as Error).message
+    }
+  }
+  return { time, revocations, outcome }
+}
+
+t.test('a session is revoked until the last of its tokens has expired', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  revocations.apply([{ session: 's1', endsAt: 1100 }])
+  t.equal(outcome({ sid: 's1' }), 'revoked')
+  t.equal(outcome({ sid: 's2' }), 'live')
+  revocations.sweep()
+  t.equal(revocations.size, 1)
+  time.now = 1100
+  revocations.sweep()
+  t.equal(revocations.size, 0, 'and then costs nothing')
+})
+
+t.test('J14: a clock that leaps and is set back brings no revoked token back', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  revocations.apply([{ session: 's1', endsAt: 1100 }])
+  time.now = 4600
+  revocations.sweep()
+  time.now = 1050
+  t.equal(revocations.checkClock(), true)
+  t.equal(outcome({ sid: 's1' }), 'service_unavailable', 'until everything is read again')
+  revocations.apply([{ session: 's1', endsAt: 1100 }])
+  revocations.heard(0)
+  t.equal(outcome({ sid: 's1' }), 'revoked')
+  t.equal(outcome({ sid: 's2' }), 'live')
+  t.equal(revocations.checkClock(), false)
+})
+
+t.test('a user is revoked for tokens without a session that are not newer', async (t) => {
+  const { revocations, outcome } = setUp()
+  revocations.apply([{ user: 'alice', at: 1000, endsAt: 1100 }])
+  t.equal(outcome({ issuedAt: 999 }), 'revoked')
+  t.equal(outcome({ issuedAt: 1000 }), 'revoked', 'the same second may have been before')
+  t.equal(outcome({ issuedAt: undefined }), 'revoked', 'and so may one that does not say')
+  t.equal(outcome({ issuedAt: 1001 }), 'live')
+  t.equal(outcome({ issuedAt: 999, sid: 's1' }), 'live', 'a session is revoked by its own name')
+  t.equal(outcome({ issuedAt: 999, userId: 'bob' }), 'live')
+  revocations.apply([{ user: 'alice', at: 900, endsAt: 1200 }])
+  t.equal(outcome({ issuedAt: 1000 }), 'revoked', 'an older one that arrives late takes nothing back')
+})
+
+t.test('of several revocations in any order the latest times count', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  revocations.apply([
+    { user: 'alice', at: 1000, endsAt: 1100 },
+    { user: 'alice', at: 900, endsAt: 1200 },
+    { session: 's1', endsAt: 1200 },
+    { session: 's1', endsAt: 1100 },
+  ])
+  time.now = 1150
+  revocations.sweep()
+  t.equal(outcome({ issuedAt: 1000 }), 'revoked')
+  t.equal(outcome({ sid: 's1' }), 'revoked')
+})
+
+t.test('all that was issued until now covers this second, and an issuer whose clock is ahead', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  const revoke = (asking?: number) =>
+    revocations.apply([{ user: 'alice', at: revocations.issuedByNow('a', asking), endsAt: 9999 }])
+  t.equal(outcome({ issuer: 'a', issuedAt: 1000.9 }), 'live')
+  revoke()
+  t.equal(outcome({ issuer: 'a', issuedAt: 1000.9 }), 'revoked', 'a time with a fraction')
+  t.equal(outcome({ issuer: 'a', issuedAt: 1002 }), 'live')
+
+  t.equal(outcome({ issuer: 'a', issuedAt: 1025 }), 'live', 'a token shows that the clock is ahead')
+  t.equal(revocations.issuedByNow('b'), 1000.999, 'of that issuer only')
+  time.now = 1010
+  t.equal(outcome({ issuer: 'a', issuedAt: 1030 }), 'live')
+  revoke()
+  t.equal(outcome({ issuer: 'a', issuedAt: 1034 }), 'revoked', 'issued before, on another device')
+  t.equal(outcome({ issuer: 'a', issuedAt: 1037 }), 'live', 'issued afterwards')
+  time.now = 9000
+  t.equal(revocations.issuedByNow('a'), 9000.999, 'a clock that has been set right')
+  t.equal(revocations.issuedByNow('a', 9020), 9020, 'the token that asks, in any case')
+})
+
+t.test('J09: what cannot be known is refused, and not as a bad token', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  time.monotonic = patience
+  t.equal(outcome({ sid: 's2' }), 'live')
+  time.monotonic = patience + 1
+  t.equal(outcome({ sid: 's2' }), 'service_unavailable')
+  revocations.heard(time.monotonic)
+  t.equal(outcome({ sid: 's2' }), 'live', 'heals by itself')
+  t.equal(new Revocations(() => 0).current, false, 'a process that has heard nothing yet knows nothing')
+})

@@ -1,0 +1,238 @@
+import { SignJWT } from 'jose'
+import t, { type Test } from 'tap'
+import { problemOf, signUp, testApp, unauthorized } from '../../helper.ts'
+import { betterAuthSecret, startBetterAuth } from '../../support/better-auth.ts'
+
+type BetterAuth = Awaited<ReturnType<typeof startBetterAuth>>
+
+/** A Latchkey that trusts a Better Auth, and calls to it. */
+async function trusting(t: Test, { origin }: BetterAuth, env: Record<string, string> = {}) {
+  const app = await testApp(t, { env: { BETTER_AUTH_URL: origin, ...env } })
+  const call = (token: string, method: string, url: string, payload?: object) =>
+    app.inject({
+      method: method as 'GET',
+      url,
+      headers: { authorization: `Bearer ${token}` },
+      ...(payload ? { payload } : {}),
+    })
+  const refuses = async (token: string, label: string) => {
+    const answer = await call(token, 'GET', '/api/auth/me')
+    t.same(problemOf(answer), unauthorized, label)
+    t.equal(answer.headers['www-authenticate'], 'Bearer error="invalid_token"', label)
+  }
+  return { app, call, refuses }
+}
+
+for (const alg of ['EdDSA', 'ES256', 'RS256'] as const) {
+  t.test(`a stock Better Auth that signs with ${alg}: its users have tasks and a profile here`, async (t) => {
+    const frontend = await startBetterAuth(t, { jwt: { jwks: { keyPairConfig: { alg } } } })
+    const { call } = await trusting(t, frontend)
+    const [ann, ben] = [await frontend.signUp('ann'), await frontend.signUp('ben')]
+    const [annToken, benToken] = [await ann.token(), await ben.token()]
+    t.match(ann.id, /^[A-Za-z0-9]{32}$/)
+
+    t.same((await call(annToken, 'GET', `/api/${ann.id}/tasks`)).json(), [], 'no row yet')
+    const made = await call(annToken, 'POST', `/api/${ann.id}/tasks`, { title: 'Buy milk' })
+    t.equal(made.statusCode, 201)
+    t.match(made.json(), { user_id: ann.id, title: 'Buy milk' })
+    t.equal(made.headers['location'], `/api/${ann.id}/tasks/${made.json().id}`)
+    t.same((await call(annToken, 'GET', `/api/${ann.id}/tasks`)).json(), [made.json()])
+
+    const me = await call(benToken, 'GET', '/api/auth/me')
+    t.match(me.json(), { id: ben.id, email: 'ben@example.com', name: 'ben', email_verified: false })
+    t.match((await call(annToken, 'GET', '/api/auth/me')).json(), { id: ann.id, name: 'ann' })
+
+    const stranger = await call(benToken, 'GET', `/api/${ann.id}/tasks`)
+    t.equal(stranger.json().code, 'not_owner')
+    t.equal((await call(benToken, 'GET', `/api/${ben.id}/tasks/${made.json().id}`)).statusCode, 404)
+  })
+}
+
+t.test('A18: nothing else that a Better Auth signs or gives is an access token', async (t) => {
+  const frontend = await startBetterAuth(t)
+  const { call, refuses } = await trusting(t, frontend, { SECRET_KEY: betterAuthSecret })
+  const ann = await frontend.signUp('ann')
+  const good = await ann.token()
+  t.equal((await call(good, 'GET', '/api/auth/me')).statusCode, 200)
+
+  const cache = ann.cookies['better-auth.session_data'] ?? ''
+  t.match(
+    Buffer.from(cache.split('.')[0] ?? '', 'base64url').toString(),
+    /session-cache\+jwt/,
+    'signed by the same keys',
+  )
+  await refuses(cache, 'session cache')
+  await refuses(ann.sessionToken, 'opaque session token')
+  await refuses(decodeURIComponent(ann.cookies['better-auth.session_token'] ?? ''), 'session cookie')
+  t.equal(frontend.mails.length, 1)
+  await refuses(frontend.mails[0] ?? '', 'e-mail verification, signed with the shared secret')
+  const { token: idToken } = await frontend.auth.api.signJWT({
+    body: { payload: { sub: ann.id, aud: 'a-client', nonce: 'n' } },
+  })
+  await refuses(idToken, 'ID token for a client')
+  const { token: ours } = await frontend.auth.api.signJWT({
+    body: { payload: { sub: 'user_01kb3v5rs1e2wbhx4hrsz3zj5e' } },
+  })
+  await refuses(ours, 'a subject that looks like one of ours')
+})
+
+t.test('A09: another Better Auth of the same name is nobody', async (t) => {
+  const frontend = await startBetterAuth(t)
+  const { call, refuses } = await trusting(t, frontend)
+  const ann = await frontend.signUp('ann')
+  t.equal((await call(await ann.token(), 'GET', '/api/auth/me')).statusCode, 200)
+
+  const impostor = await startBetterAuth(t, {
+    jwt: { jwt: { issuer: frontend.origin, audience: frontend.origin } },
+  })
+  const mallory = await impostor.signUp('mallory')
+  await refuses(await mallory.token(), 'same iss and aud, other keys')
+})
+
+t.test('a key rotation fails no request, and a new key is found at once', async (t) => {
+  const frontend = await startBetterAuth(t)
+  const { call } = await trusting(t, frontend)
+  const ann = await frontend.signUp('ann')
+  const before = await ann.token()
+  t.equal((await call(before, 'GET', '/api/auth/me')).statusCode, 200)
+  frontend.rotate()
+  const after = await ann.token()
+  t.not(after.split('.')[0], before.split('.')[0], 'another kid')
+  const answers = await Promise.all([after, after, before].map((token) => call(token, 'GET', '/api/auth/me')))
+  t.same(
+    answers.map(({ statusCode }) => statusCode),
+    [200, 200, 200],
+  )
+})
+
+t.test('A12: 50 made-up kids cost the frontend a few fetches', async (t) => {
+  const frontend = await startBetterAuth(t)
+  const { call } = await trusting(t, frontend)
+  const ann = await frontend.signUp('ann')
+  const good = await ann.token()
+  t.equal((await call(good, 'GET', '/api/auth/me')).statusCode, 200)
+  const known = frontend.fetches
+  const [, claims, signature] = good.split('.')
+  const bogus = Array.from({ length: 50 }, (_, at) => {
+    const header = Buffer.from(JSON.stringify({ alg: 'EdDSA', kid: `made-up-${at}` })).toString('base64url')
+    return `${header}.${claims}.${signature}`
+  })
+  const answers = await Promise.all(bogus.map((token) => call(token, 'GET', '/api/auth/me')))
+  t.ok(answers.every(({ statusCode }) => statusCode === 401))
+  t.ok(frontend.fetches - known <= 3, `${frontend.fetches - known} fetches`)
+  t.equal((await call(good, 'GET', '/api/auth/me')).statusCode, 200, 'the good one is not disturbed')
+})
+
+t.test('A13: a frontend that is down: 503 while nothing is known, then its known keys go on', async (t) => {
+  const frontend = await startBetterAuth(t)
+  const ann = await frontend.signUp('ann')
+  const token = await ann.token()
+  await frontend.stop()
+  const { app, call } = await trusting(t, frontend)
+  const cold = await call(token, 'GET', '/api/auth/me')
+  t.equal(cold.statusCode, 503)
+  t.match(cold.headers['retry-after'], /^\d+$/)
+  t.equal(cold.json().code, 'service_unavailable')
+  const alice = await signUp(app, 'alice')
+  t.equal((await alice.call('GET', '/api/auth/me')).statusCode, 200, 'our own tokens are good all the while')
+
+  await frontend.start()
+  await t.resolveMatch(
+    untilOk(() => call(token, 'GET', '/api/auth/me')),
+    { statusCode: 200 },
+    'heals by itself',
+  )
+  await frontend.stop()
+  t.equal((await call(token, 'GET', '/api/auth/me')).statusCode, 200)
+})
+
+/** As a client that honours Retry-After would, only faster; the test's own time limit ends it. */
+async function untilOk<T extends { statusCode: number }>(ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const answer = await ask()
+    if (answer.statusCode < 500) return answer
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+t.test("revocation: a logout ends all tokens that a foreign user has, and no other user's", async (t) => {
+  const frontend = await startBetterAuth(t)
+  const { call, refuses } = await trusting(t, frontend)
+  const [ann, ben] = [await frontend.signUp('ann'), await frontend.signUp('ben')]
+  const [annToken, benToken] = [await ann.token(), await ben.token()]
+  t.equal((await call(annToken, 'GET', '/api/auth/me')).statusCode, 200)
+  t.same((await call(annToken, 'GET', '/api/auth/sessions')).json(), [], 'no session here')
+  t.equal((await call(annToken, 'POST', '/api/auth/logout', { scope: 'others' })).statusCode, 204)
+  t.equal((await call(annToken, 'GET', '/api/auth/me')).statusCode, 200, 'others does not mean this one')
+  t.equal((await call(annToken, 'POST', '/api/auth/logout')).statusCode, 204)
+  await refuses(annToken, 'after the logout')
+  t.equal((await call(benToken, 'GET', '/api/auth/me')).statusCode, 200)
+})
+
+t.test('a foreign user has no password here, and no local account by the same address', async (t) => {
+  const frontend = await startBetterAuth(t)
+  const { app, call } = await trusting(t, frontend)
+  const ann = await frontend.signUp('ann')
+  const token = await ann.token()
+  t.equal((await call(token, 'GET', '/api/auth/me')).statusCode, 200)
+  const password = 'password123'
+  const logIn = () =>
+    app.inject({ method: 'POST', url: '/api/auth/login', payload: { email: ann.email, password } })
+  t.equal((await logIn()).statusCode, 401)
+
+  const body = { email: ann.email, password, name: 'Another Ann' }
+  const signedUp = await app.inject({ method: 'POST', url: '/api/auth/signup', payload: body })
+  t.equal(signedUp.statusCode, 201, 'the address is free here')
+  const local = signedUp.json()
+  t.equal((await call(local.token, 'GET', `/api/${ann.id}/tasks`)).statusCode, 403)
+  t.equal((await call(token, 'GET', `/api/${local.user.id}/tasks`)).statusCode, 403)
+  t.match((await call(token, 'GET', '/api/auth/me')).json(), { id: ann.id, name: 'ann' })
+  t.equal((await logIn()).statusCode, 200)
+
+  t.match((await call(token, 'PATCH', '/api/auth/me', { name: 'Ann B.' })).json(), {
+    id: ann.id,
+    name: 'Ann B.',
+  })
+  t.match(
+    (await call(token, 'GET', '/api/auth/me')).json(),
+    { name: 'Ann B.' },
+    'kept, whatever the token says',
+  )
+  for (const [method, url, payload] of [
+    ['POST', '/api/auth/me/delete', { password }],
+    ['PUT', '/api/auth/password', { current_password: password, new_password: 'password1234' }],
+  ] as const) {
+    t.equal((await call(token, method, url, payload)).json().code, 'invalid_credentials', url)
+  }
+})
+
+t.test('the shared secret: a Better Auth that signs HS256 by an override', async (t) => {
+  const key = new TextEncoder().encode(betterAuthSecret)
+  const frontend = await startBetterAuth(t, {
+    jwt: {
+      jwks: { remoteUrl: 'https://auth.example.com/.well-known/jwks.json', keyPairConfig: { alg: 'EdDSA' } },
+      jwt: {
+        sign: async ({ iss: _iss, aud: _aud, ...claims }) =>
+          new SignJWT(claims).setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).sign(key),
+      },
+    },
+  })
+  const app = await testApp(t, { env: { SECRET_KEY: betterAuthSecret } })
+  const [ann, ben] = [await frontend.signUp('ann'), await frontend.signUp('ben')]
+  const call = (token: string, url: string) =>
+    app.inject({
+      method: 'POST',
+      url,
+      headers: { authorization: `Bearer ${token}` },
+      payload: { title: 'x' },
+    })
+  const annToken = await ann.token()
+  t.match((await call(annToken, `/api/${ann.id}/tasks`)).json(), { user_id: ann.id })
+  t.equal((await call(annToken, `/api/${ben.id}/tasks`)).statusCode, 403)
+  t.equal(
+    (await call(frontend.mails[0] ?? '', `/api/${ann.id}/tasks`)).statusCode,
+    401,
+    'e-mail verification',
+  )
+  t.equal((await call(ann.cookies['better-auth.session_data'] ?? '', `/api/${ann.id}/tasks`)).statusCode, 401)
+})

@@ -1,0 +1,273 @@
+import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
+import type { RequestListener } from 'node:http'
+import t, { type Test } from 'tap'
+import { Problem } from '../../../src/problem.ts'
+import { JwksCache } from '../../../src/tokens/jwks-cache.ts'
+import type { UnverifiedToken } from '../../../src/tokens/jws.ts'
+import { listening } from '../../support/better-auth.ts'
+
+const jwk = (kid: string) => ({
+  ...generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }),
+  kid,
+  alg: 'EdDSA',
+})
+
+const token = (kid: unknown, alg: unknown = 'EdDSA') =>
+  ({ compact: '', header: { alg, kid }, claims: {} }) as UnverifiedToken
+
+/** A JWKS endpoint whose answer can change, and a cache on it whose clock is ours. */
+async function setUp(t: Test, algorithms = ['EdDSA']) {
+  const endpoint = {
+    fetches: 0,
+    keys: [jwk('first')] as object[],
+    answer: undefined as RequestListener | undefined,
+  }
+  const server = await listening(t, (request, response) => {
+    endpoint.fetches++
+    if (endpoint.answer) return endpoint.answer(request, response)
+    response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: endpoint.keys }))
+  })
+  const time = { now: 1_000_000 }
+  const warnings: string[] = []
+  const cache = new JwksCache({
+    url: `${server.origin}/jwks`,
+    algorithms,
+    warn: (message) => warnings.push(message),
+    monotonic: () => time.now,
+  })
+  /** A key, or why there is none. */
+  const pemOf = async (kid: unknown, alg?: unknown) => {
+    try {
+      return await cache.verifyingKey(token(kid, alg))
+    } catch (error) {
+      return error instanceof Problem ? error.code : (error as Error).message
+    }
+  }
+  /** `found`, or why there is no key. */
+  const outcome = async (kid: unknown, alg?: unknown) => {
+    const found = await pemOf(kid, alg)
+    return found.startsWith('-----') && createPublicKey(found).asymmetricKeyType === 'ed25519'
+      ? 'found'
+      : found
+  }
+  return { endpoint, server, time, warnings, cache, pemOf, outcome }
+}
+
+t.test('one fetch serves all who ask at the start, and none is made for a known kid', async (t) => {
+  const { endpoint, outcome } = await setUp(t)
+  t.same(await Promise.all(Array.from({ length: 20 }, () => outcome('first'))), Array(20).fill('found'))
+  t.equal(endpoint.fetches, 1)
+  t.equal(await outcome('first'), 'found')
+  t.equal(endpoint.fetches, 1)
+})
+
+t.test('A12: what cannot be a kid of a key asks for no fetch', async (t) => {
+  const { endpoint, outcome } = await setUp(t)
+  for (const kid of [undefined, null, '', 7, {}, [], 'x'.repeat(257)])
+    t.equal(await outcome(kid), 'key', String(kid))
+  t.equal(await outcome('first', 'HS256'), 'algorithm')
+  t.equal(await outcome('first', null), 'algorithm')
+  t.equal(await outcome('first', ['EdDSA']), 'algorithm')
+  t.equal(endpoint.fetches, 0)
+  for (const kid of ['__proto__', 'constructor', '../../etc/passwd', "' OR 1=1--", '\0']) {
+    t.equal(await outcome(kid), 'key', kid)
+  }
+})
+
+t.test('A12: unknown kids share a fetch, at most one a second, and soon no longer wait for it', async (t) => {
+  const { endpoint, time, outcome } = await setUp(t)
+  t.equal(await outcome('first'), 'found')
+  const burst = await Promise.all(Array.from({ length: 200 }, () => outcome(randomUUID())))
+  t.ok(burst.every((reason) => reason === 'key'))
+  t.equal(endpoint.fetches, 2)
+  // The clock of the cache stands still: whoever waited now would be waiting for a second to pass.
+  for (let at = 0; at < 1_000; at++) t.equal(await outcome(randomUUID()), 'key')
+  t.equal(endpoint.fetches, 2)
+  time.now += 1_000
+  await Promise.all(Array.from({ length: 10 }, () => outcome(randomUUID())))
+  t.equal(endpoint.fetches, 3)
+})
+
+t.test('a key that appears after a fetch is found by the next one', async (t) => {
+  const { endpoint, outcome } = await setUp(t)
+  t.equal(await outcome('first'), 'found')
+  endpoint.keys = [jwk('second'), ...endpoint.keys]
+  t.same(await Promise.all([outcome('second'), outcome('first')]), ['found', 'found'])
+  t.equal(endpoint.fetches, 2)
+})
+
+t.test(
+  'keys are asked for again after 10 minutes at the latest, and behind the request after 5',
+  async (t) => {
+    const { endpoint, time, outcome } = await setUp(t)
+    t.equal(await outcome('first'), 'found')
+    endpoint.keys = [jwk('second')]
+    time.now += 301_000
+    t.equal(await outcome('first'), 'found', 'the known one, at once')
+    t.equal(await outcome('second'), 'found', 'joins the fetch that began behind it')
+    t.equal(endpoint.fetches, 2)
+    t.equal(await outcome('first'), 'key', 'removed')
+
+    const before = endpoint.fetches
+    endpoint.keys = [jwk('third')]
+    time.now += 601_000
+    t.equal(await outcome('second'), 'key', 'removed')
+    t.equal(endpoint.fetches, before + 1)
+  },
+)
+
+t.test('A13: an endpoint that does not answer as it should', async (t) => {
+  const answers: Record<string, RequestListener> = {
+    500: (_, response) => response.writeHead(500).end(),
+    'wrong content type': (_, response) =>
+      response.writeHead(200, { 'content-type': 'text/html' }).end('{"keys":[]}'),
+    'not JSON': (_, response) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end('<html>'),
+    null: (_, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('null'),
+    'no list of keys': (_, response) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"keys":{}}'),
+    '50 MB': (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      const more = () => {
+        while (!response.destroyed && response.write(Buffer.alloc(65_536, 32)));
+      }
+      response.on('drain', more)
+      more()
+    },
+  }
+  const { endpoint, time, warnings, outcome } = await setUp(t)
+  for (const [label, answer] of Object.entries(answers)) {
+    endpoint.answer = answer
+    time.now += 1_000
+    t.equal(await outcome('first'), 'service_unavailable', `cold: ${label}`)
+  }
+  t.equal(
+    warnings.filter((message) => /could not be fetched/.test(message)).length,
+    1,
+    'one warning for the outage',
+  )
+
+  endpoint.answer = undefined
+  time.now += 1_000
+  t.equal(await outcome('first'), 'found', 'heals')
+  for (const [label, answer] of Object.entries(answers)) {
+    endpoint.answer = answer
+    time.now += 600_001
+    t.equal(await outcome('first'), 'found', `warm: ${label}`)
+    t.equal(await outcome('unknown'), 'key', `warm, unknown kid: ${label}`)
+  }
+})
+
+t.test('A13: a redirect is not followed', async (t) => {
+  const { endpoint, outcome } = await setUp(t)
+  const other = await listening(t, () => t.fail('asked'))
+  endpoint.answer = (_, response) => response.writeHead(302, { location: `${other.origin}/jwks` }).end()
+  t.equal(await outcome('first'), 'service_unavailable')
+})
+
+t.test(
+  'A13: an endpoint that hangs is given up after 2 seconds, and known keys do not wait for it',
+  async (t) => {
+    const { endpoint, time, outcome } = await setUp(t)
+    const hang: RequestListener = () => {}
+    endpoint.answer = hang
+    const begun = performance.now()
+    t.equal(await outcome('first'), 'service_unavailable')
+    t.ok(performance.now() - begun < 4_000)
+    endpoint.answer = undefined
+    time.now += 1_000
+    t.equal(await outcome('first'), 'found')
+
+    endpoint.answer = hang
+    time.now += 601_000
+    t.equal(await outcome('first'), 'found', 'once too old, it is asked for and given up')
+    const again = performance.now()
+    for (let at = 0; at < 100; at++) t.equal(await outcome('first'), 'found')
+    t.ok(performance.now() - again < 1_000, 'and then the known key goes on')
+  },
+)
+
+/** Each is an answer of the issuer: it has no key that a token could be verified with. */
+const withdrawals: Record<string, object[]> = {
+  'no key': [],
+  'no public key': [{ kty: 'oct', k: 'AAAA', kid: 'first' }],
+  'no key for signatures': [{ ...jwk('first'), use: 'enc' }],
+  'no key of a trusted algorithm': [
+    {
+      ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
+      kid: 'first',
+    },
+  ],
+}
+
+t.test('A13: keys that an issuer has withdrawn are refused, as soon as it is asked', async (t) => {
+  for (const [label, keys] of Object.entries(withdrawals)) {
+    const { endpoint, time, warnings, outcome } = await setUp(t)
+    const { keys: before } = endpoint
+    endpoint.keys = keys
+    t.equal(await outcome('first'), 'service_unavailable', `${label}: before there was ever one`)
+    endpoint.keys = before
+    time.now += 1_000
+    t.equal(await outcome('first'), 'found', label)
+
+    endpoint.keys = keys
+    time.now += 600_001
+    t.equal(await outcome('first'), 'key', label)
+    t.equal(warnings.filter((message) => /withdrawn all its keys/.test(message)).length, 1, label)
+    for (let minute = 0; minute < 12; minute++) {
+      time.now += 60_000
+      t.equal(await outcome('first'), 'key', label)
+    }
+    endpoint.keys = before
+    time.now += 1_000
+    t.equal(await outcome('first'), 'found', `${label}: and back again`)
+  }
+})
+
+t.test(
+  'A13: keys older than an hour and ten minutes are not used, however long the endpoint is down',
+  async (t) => {
+    const { endpoint, time, outcome, cache } = await setUp(t)
+    const used = token('first')
+    await cache.verifyingKey(used)
+    t.ok(cache.stillVerifies(used))
+    endpoint.answer = (_, response) => response.writeHead(500).end()
+    let minutes = 0
+    for (; minutes < 69; minutes++) {
+      time.now += 60_000
+      t.equal(await outcome('first'), 'found', `${minutes + 1} minutes`)
+      t.equal(await outcome('unknown'), 'key')
+    }
+    t.ok(cache.stillVerifies(used))
+    time.now += 60_001
+    t.notOk(cache.stillVerifies(used), 'nor for a token that verified before')
+    for (const kid of ['first', 'unknown']) t.equal(await outcome(kid), 'service_unavailable', kid)
+    endpoint.answer = undefined
+    time.now += 1_000
+    t.equal(await outcome('first'), 'found', 'heals')
+    t.equal(await outcome('unknown'), 'key')
+  },
+)
+
+t.test('A08: the algorithm of a token selects among the keys of its kid', async (t) => {
+  const { endpoint, pemOf } = await setUp(t, ['EdDSA', 'ES256'])
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey
+  endpoint.keys = [jwk('first'), { ...ec.export({ format: 'jwk' }), kid: 'first' }, ...endpoint.keys]
+  t.equal(await pemOf('first', 'ES256'), ec.export({ type: 'spki', format: 'pem' }))
+  t.equal(await pemOf('first', 'EdDSA'), 'key', 'two keys of this algorithm')
+})
+
+t.test(
+  'A08: of two keys with one kid and algorithm none is used, and an ignored key is told of once',
+  async (t) => {
+    const { endpoint, time, warnings, outcome } = await setUp(t)
+    endpoint.keys = [jwk('twin'), jwk('twin'), jwk('single'), { kty: 'oct', k: 'AAAA', kid: 'mac' }]
+    t.equal(await outcome('single'), 'found')
+    time.now += 2_000
+    for (const kid of ['twin', 'mac']) t.equal(await outcome(kid), 'key', 'refused')
+    t.same(warnings.sort(), [
+      'a key of a trusted issuer is not used: it is not a public key',
+      'a key of a trusted issuer is not used: it shares its kid and algorithm with another one',
+    ])
+  },
+)

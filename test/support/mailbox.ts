@@ -1,0 +1,63 @@
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { type RootOperationNode, sql } from 'kysely'
+import type { DeliveredMail } from '../../src/mail/local-mailbox.ts'
+import { type AppOptions, migratedDatabase, testApp } from '../helper.ts'
+import type { Test } from './postgres.ts'
+
+/** What has been mailed to an address, newest first, once all that is due has been delivered. */
+export async function mailTo(app: FastifyInstance, address: string): Promise<DeliveredMail[]> {
+  await app.mailWorker?.settled()
+  return app.mailbox?.mails.filter(({ to }) => to === address) ?? []
+}
+
+/** The token in the newest mail to an address, as a person would find it: in the link. */
+export async function tokenTo(app: FastifyInstance, address: string): Promise<string> {
+  const [mail] = await mailTo(app, address)
+  const token = /#token=([\w-]+)/.exec(mail?.text ?? '')?.[1]
+  if (!token) throw new Error(`no link in the newest mail to ${address}: ${mail?.name}`)
+  return token
+}
+
+/** Lets an hour pass for what counts mails: its times are the database's. */
+export async function forgetMails(app: FastifyInstance): Promise<void> {
+  await app.mailWorker?.settled()
+  await sql`update mail_outbox set created_at = created_at - interval '61 minutes'`.execute(app.db)
+}
+
+export const post = (app: FastifyInstance, path: string, payload: object) =>
+  app.inject({ method: 'POST', url: `/api/auth/${path}`, payload })
+
+/** An answer without what must differ between any two: ids and the date. */
+export function comparable({ statusCode, headers, body }: LightMyRequestResponse) {
+  const { 'x-request-id': id, date: _, ...others } = headers
+  return { statusCode, headers: others, body: body.replaceAll(String(id), 'id') }
+}
+
+/** What the service does beside answering, at times of its own: reading revocations, keeping events. */
+const beside = /"(revocations|security_events)"/
+
+/**
+ * An app whose statements are written down, as far as two that differ in their values only are the same; but for
+ * those that no answer waits for.
+ */
+export async function recordingApp(t: Test, options: AppOptions = {}) {
+  const statements: string[] = []
+  const shapes = new WeakMap<object, string>()
+  const db = (await migratedDatabase(t)).withPlugin({
+    transformQuery({ node, queryId }) {
+      shapes.set(queryId, shapeOf(node))
+      return node
+    },
+    async transformResult({ result, queryId }) {
+      // Without a shape, src/db/compiled.ts has put it together for another app.
+      const shape = shapes.get(queryId) ?? 'compiled before'
+      if (!beside.test(shape)) statements.push(shape)
+      return result
+    },
+  })
+  return { app: await testApp(t, { ...options, db }), statements }
+}
+
+function shapeOf(node: RootOperationNode): string {
+  return JSON.stringify(node, (name, value) => (name === 'value' || name === 'values' ? '?' : value))
+}
