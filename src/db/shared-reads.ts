@@ -21,11 +21,43 @@ export class SharedReads {
     this.#pipelines = pipelines
   }
 
-  async run<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
-    let pipeline = freest(this.#pipelines)
+  run<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
+    const pipeline = freest(this.#pipelines)
+    return pipeline ? this.#runOn(pipeline, compiled) : this.#runInTurn(compiled)
+  }
+
+  #runOn<R>(pipeline: Pipeline, compiled: CompiledQuery): Promise<QueryResult<R>> {
+    return new Promise((resolve, reject) => {
+      let again: Promise<void> | undefined
+      let answered = false
+      const onHeldUp = () => {
+        again = this.#turns.take(ownerIn(compiled)).then(async () => {
+          try {
+            if (!answered) resolve(await this.#runAlone(compiled))
+          } finally {
+            this.#turns.give(ownerIn(compiled))
+          }
+        })
+        // Where it fails, the first one may still be answered.
+        again.catch(() => {})
+      }
+      pipeline.query(compiled.sql, compiled.parameters, onHeldUp).then(
+        (result) => {
+          answered = true
+          resolve(result)
+        },
+        (error) => {
+          if (again) again.catch(() => reject(error))
+          else reject(error)
+        },
+      )
+    })
+  }
+
+  async #runInTurn<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
     // Answers may have arrived that this process had no time to read.
-    if (!pipeline) await setImmediate()
-    pipeline ??= freest(this.#pipelines)
+    await setImmediate()
+    let pipeline = freest(this.#pipelines)
     if (pipeline) return this.#runOn(pipeline, compiled)
     const owner = ownerIn(compiled)
     await this.#turns.take(owner)
@@ -36,34 +68,6 @@ export class SharedReads {
       this.#turns.give(owner)
     }
     return this.#runOn(pipeline, compiled)
-  }
-
-  #runOn<R>(pipeline: Pipeline, compiled: CompiledQuery): Promise<QueryResult<R>> {
-    return new Promise((resolve, reject) => {
-      let answered = false
-      let again: Promise<void> | undefined
-      const answer = (result: QueryResult<R>) => {
-        answered = true
-        resolve(result)
-      }
-      const runAgain = async () => {
-        const owner = ownerIn(compiled)
-        await this.#turns.take(owner)
-        try {
-          if (!answered) answer(await this.#runAlone(compiled))
-        } finally {
-          this.#turns.give(owner)
-        }
-      }
-      const onHeldUp = () => {
-        again = runAgain()
-        again.catch(() => {})
-      }
-      pipeline.query(compiled.sql, compiled.parameters, onHeldUp).then(answer, (error) => {
-        if (again) again.catch(() => reject(error))
-        else reject(error)
-      })
-    })
   }
 
   async #runAlone<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
