@@ -327,7 +327,9 @@ function urlFaults(variables: Variables): string[] {
     faults.push('CORS_ORIGINS must be a comma-separated list of origins, such as https://app.example.com')
   }
   if (variables.REDIS_URL !== undefined && !isRedisUrl(variables.REDIS_URL)) {
-    faults.push('REDIS_URL must be a redis:// or rediss:// URL, with a database number as its path if any')
+    faults.push(
+      'REDIS_URL must be a redis:// or rediss:// URL with a host, a database number as its path if any, and no query; in a password, / is %2F, ? is %3F, # is %23, % is %25',
+    )
   }
   return faults
 }
@@ -364,8 +366,10 @@ function isDecodable(text: string): boolean {
 /** The client takes a path that is no number for database 0, and any text for a host. */
 function isRedisUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
-  const { protocol, hostname, pathname } = new URL(text)
-  return /^rediss?:$/.test(protocol) && hostname !== '' && /^(\/\d{0,4})?$/.test(pathname)
+  const { protocol, hostname, pathname, username, password, search, hash } = new URL(text)
+  if (!/^rediss?:$/.test(protocol) || hostname === '' || !/^(\/\d{0,4})?$/.test(pathname)) return false
+  // The client takes a query for options of its own, as text.
+  return !/[?#]/.test(text) && search === '' && hash === '' && [username, password].every(isDecodable)
 }
 
 const proxyNames = ['loopback', 'linklocal', 'uniquelocal']

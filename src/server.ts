@@ -10,6 +10,7 @@ import { pendingMigrations } from './db/migrate.ts'
 import { type OpenDatabase, openDatabase } from './db/open.ts'
 import { importOptions, runImport } from './import-command.ts'
 import { runKeys } from './keys-command.ts'
+import { RedisRefusal } from './limits/redis-refusal.ts'
 import { developmentSecret } from './tokens/secret.ts'
 import { SigningKeyError } from './tokens/signing-keys.ts'
 
@@ -69,7 +70,7 @@ async function serve(config: Config): Promise<void> {
     await app.close()
   })
   const address = await app.listen({ host: config.host, port: config.port })
-  process.stdout.write(banner(config, address))
+  process.stdout.write(banner(config, address, { redisAway: app.counters.away === true }))
 }
 
 async function prepareSchema({ db, migrate }: OpenDatabase, { migrateOnStart }: Config): Promise<void> {
@@ -96,7 +97,7 @@ async function runMigrations(config: Config): Promise<void> {
 
 /** One line for what the operator can mend; a stack only for what is a fault of this program. */
 function explain(error: unknown): string {
-  const mendable = [ConfigError, DataFolderInUse, ImportStopped, SigningKeyError]
+  const mendable = [ConfigError, DataFolderInUse, ImportStopped, RedisRefusal, SigningKeyError]
   if (mendable.some((kind) => error instanceof kind)) return (error as Error).message
   const { code, message, stack, port } = error as NodeJS.ErrnoException & { port?: number }
   if (code === 'EADDRINUSE') return `port ${port} is in use; set PORT to another one`
