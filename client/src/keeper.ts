@@ -11,6 +11,8 @@ interface Surroundings {
   readonly storage: SessionStorage
   /** Sends a refresh token to the service. */
   readonly exchange: (refreshToken: string) => Promise<Response>
+  /** The service has ended a session. */
+  readonly onEnded: (session: KeptSession) => Promise<void>
   readonly onSessionEnd: () => void
 }
 
@@ -25,7 +27,7 @@ export interface Keeper {
 }
 
 /** Keeps one session in a storage that other clients, and other tabs, may share. */
-export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings): Keeper {
+export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surroundings): Keeper {
   let open = false
   let renewing: Promise<Renewal> | undefined
 
@@ -59,6 +61,7 @@ export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings):
       return { session }
     }
     if ((await codeOf(answer)) !== 'invalid_grant') return { answer }
+    await onEnded(held)
     await storage.delete()
     return {}
   }
