@@ -19,6 +19,7 @@ import { DataFolderUnusable, madePrivate } from './db/private-folder.ts'
 import { DatabaseRefused } from './db/refusals.ts'
 import { ImportStopped } from './import/import.ts'
 import { SigningKeyError } from './keys/signing-keys.ts'
+import { RedisRefusal } from './limits/redis-refusal.ts'
 
 type Command = (config: Config) => Promise<void>
 
@@ -121,7 +122,7 @@ async function serve(config: Config): Promise<void> {
       started = app.startWork(resolve)
     })
     await Promise.race([started, putOff, delay(bannerDelay, undefined, { ref: false })])
-    process.stdout.write(banner(config, address))
+    process.stdout.write(banner(config, address, { redisAway: app.counters.away === true }))
     await started
     app.log.info('ready')
   } catch (error) {
@@ -191,6 +192,7 @@ function explain(error: unknown): string {
     ImportStopped,
     KeptSecretUnusable,
     MigrationWaited,
+    RedisRefusal,
     SigningKeyError,
   ]
   if (mendable.some((kind) => error instanceof kind)) return (error as Error).message

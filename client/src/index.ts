@@ -1,12 +1,27 @@
 import createClient, { type Client, type FetchResponse } from 'openapi-fetch'
+import { keepDevice, memoryDevice, proofFor } from './device.ts'
 import { createKeeper, type Keeper } from './keeper.ts'
 import { codeOf } from './problem.ts'
 import type { components, paths } from './schema.ts'
-import { type KeptSession, memoryStorage, type SessionStorage, type User } from './storage.ts'
+import {
+  type DeviceStorage,
+  type KeptSession,
+  memoryStorage,
+  type SessionStorage,
+  type User,
+} from './storage.ts'
 
 export { isProblem, type Problem, type ProblemCode } from './problem.ts'
 export type { components, operations, paths } from './schema.ts'
-export { type KeptSession, memoryStorage, type SessionStorage, type User, webStorage } from './storage.ts'
+export {
+  type DeviceStorage,
+  type KeptDevice,
+  type KeptSession,
+  memoryStorage,
+  type SessionStorage,
+  type User,
+  webStorage,
+} from './storage.ts'
 
 /** The schemas of the contract: `Schemas['Task']`. */
 export type Schemas = components['schemas']
@@ -35,7 +50,10 @@ export interface LatchkeySession {
    * was lost can be sent again.
    */
   signUp(body: Schemas['SignUp'], options?: { readonly idempotencyKey?: string }): Answer<'/api/auth/signup'>
-  /** Opens a session and keeps it. */
+  /**
+   * Opens a session and keeps it. Sends the last refresh token that this client has had of the same account, so that
+   * the service knows the device.
+   */
   logIn(body: Schemas['LogIn']): Answer<'/api/auth/login'>
   /**
    * Ends the session, the user's others, or all. This one is forgotten here when the service has ended it; where the
@@ -64,8 +82,10 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
   const plain = options.fetch ?? ((request: Request) => globalThis.fetch(request))
   // The service redirects nobody, and a 307 or 308 would take a password or a refresh token along to another origin.
   const fetch = (request: Request) => plain(new Request(request, { redirect: 'error' }))
+  const device = storage.device ?? memoryDevice()
   const keeper = createKeeper({
     storage,
+    onEnded: (session) => keepDevice(device, session),
     onSessionEnd,
     exchange: (refreshToken) => exchange(fetch, baseUrl, refreshToken),
   })
@@ -75,10 +95,10 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
     // A token goes to the service only, whatever base URL a call may name.
     fetch: (request) => (isAt(request.url, baseUrl) ? send(request) : fetch(request)),
   })
-  return Object.assign(client, { session: sessionOf(client, keeper) })
+  return Object.assign(client, { session: sessionOf(client, keeper, device) })
 }
 
-function sessionOf(client: Client<paths>, keeper: Keeper): LatchkeySession {
+function sessionOf(client: Client<paths>, keeper: Keeper, device: DeviceStorage): LatchkeySession {
   return {
     async signUp(body, { idempotencyKey: key } = {}) {
       const header = key === undefined ? {} : { 'idempotency-key': key }
@@ -88,13 +108,20 @@ function sessionOf(client: Client<paths>, keeper: Keeper): LatchkeySession {
       return answer
     },
     async logIn(body) {
-      const answer = await client.POST('/api/auth/login', { body })
+      const proof = await proofFor(device, await keeper.current(), body.email)
+      const proven = proof === undefined ? body : { refresh_token: proof, ...body }
+      const answer = await client.POST('/api/auth/login', { body: proven })
       await keeper.keep(answer.data)
       return answer
     },
     async logOut(scope = 'current') {
+      const session = await keeper.current()
       const answer = await client.POST('/api/auth/logout', { body: { scope } })
-      if (scope !== 'others' && answer.response.ok) await keeper.forget()
+      if (scope !== 'others' && answer.response.ok) {
+        // After a refresh meanwhile, an older token of the session shows as much.
+        await keepDevice(device, session)
+        await keeper.forget()
+      }
       return answer
     },
     forget: () => keeper.forget(),

@@ -11,6 +11,8 @@ interface Surroundings {
   readonly storage: SessionStorage
   /** Sends a refresh token to the service. */
   readonly exchange: (refreshToken: string) => Promise<Response>
+  /** The service has ended a session. */
+  readonly onEnded: (session: KeptSession) => Promise<void>
   readonly onSessionEnd: () => void
 }
 
@@ -26,7 +28,7 @@ export interface Keeper {
 }
 
 /** Keeps one session in a storage that other clients, and other tabs, may share. */
-export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings): Keeper {
+export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surroundings): Keeper {
   let open = false
   /** The refresh token that the service has refused: a storage may fail to delete it. */
   let ended: string | undefined
@@ -89,6 +91,7 @@ export function createKeeper({ storage, exchange, onSessionEnd }: Surroundings):
     }
     if ((await codeOf(answer)) !== 'invalid_grant') return { answer }
     ended = held.refresh_token
+    await onEnded(held)
     await deleteStored()
     return {}
   }

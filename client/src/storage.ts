@@ -28,6 +28,17 @@ export function sessionIn(value: unknown): KeptSession | null {
   return typeof id === 'string' && id !== '' ? { user: user as User, token, refresh_token } : null
 }
 
+/** The last refresh token of a session that is over. It opens nothing; a login shows by it that the device is known. */
+export interface KeptDevice {
+  readonly email: string
+  readonly refresh_token: string
+}
+
+export interface DeviceStorage {
+  get(): MaybePromise<KeptDevice | null>
+  set(device: KeptDevice): MaybePromise<void>
+}
+
 /** Where the session is kept. Each of the three may answer at once or later. */
 export interface SessionStorage {
   get(): MaybePromise<KeptSession | null>
@@ -35,6 +46,8 @@ export interface SessionStorage {
   delete(): MaybePromise<void>
   /** For a storage that other tabs see too: the name of the Web Lock under which only one of them refreshes. */
   readonly lock?: string
+  /** Where the device is remembered beyond a session; in the memory of the client if not said. */
+  readonly device?: DeviceStorage
 }
 
 /** Until the page or the process ends, and for nobody else to read. */
@@ -65,17 +78,24 @@ interface TextStorage {
 export function webStorage(storage: TextStorage, key = 'latchkey'): SessionStorage {
   return {
     lock: `latchkey:${key}`,
-    get() {
-      let text: string | null = null
-      try {
-        text = storage.getItem(key)
-        return JSON.parse(text ?? 'null') as KeptSession | null
-      } catch {
-        if (text !== null) storage.removeItem(key)
-        return null
-      }
+    device: {
+      get: () => parsed<KeptDevice>(storage, `${key}:device`),
+      set: (device) => storage.setItem(`${key}:device`, JSON.stringify(device)),
     },
+    get: () => parsed<KeptSession>(storage, key),
     set: (session) => storage.setItem(key, JSON.stringify(session)),
     delete: () => storage.removeItem(key),
+  }
+}
+
+/** What cannot be read is deleted. */
+function parsed<T>(storage: TextStorage, key: string): T | null {
+  let text: string | null = null
+  try {
+    text = storage.getItem(key)
+    return JSON.parse(text ?? 'null') as T | null
+  } catch {
+    if (text !== null) storage.removeItem(key)
+    return null
   }
 }

@@ -34,8 +34,7 @@ export default fp<RateLimitOptions>(
       const budget = budgetOf(route)
       if (route.config?.health) route.config = { ...route.config, rateLimit: false }
       if (!byAddress || budget === undefined) return
-      const limiter =
-        limiters.get(budget) ?? app.rateLimit({ ...budgets[budget], keyGenerator: keyFor(budget) })
+      const limiter = limiters.get(budget) ?? app.rateLimit(limiterOf(app.counters, budgets, budget))
       limiters.set(budget, limiter)
       route.config = { ...route.config, rateLimit: false } as NonNullable<RouteOptions['config']>
       route.onRequest = [limiter, ...[route.onRequest ?? []].flat()] as onRequestHookHandler[]
@@ -43,11 +42,10 @@ export default fp<RateLimitOptions>(
 
     if (!byAddress) return
     await app.register(rateLimit, {
-      ...budgets.everything,
-      keyGenerator: keyFor('everything'),
-      store: storeOn(app.counters),
+      ...limiterOf(app.counters, budgets, 'everything'),
+      store: CountedStore,
       onExceeded({ id }, text) {
-        const counter = counterOf(text)
+        const { counter } = countOf(text)
         if (!app.firstTimes.isFirst(counter)) return
         const event = { event: 'rate_limit_reached', ip: counter.key, limit: counter.limit } as const
         logEvents(naming(id, app.log), [event])
@@ -70,33 +68,39 @@ function budgetOf({ method, url, config }: RouteOptions): BudgetName | undefined
   return budget
 }
 
-/** The library has one text for what it counts: the limit, and for whom. */
-function keyFor(limit: LimitName): (request: FastifyRequest) => string {
-  return (request) => `${limit} ${clientKey(clientAddress(request))}`
+/**
+ * The library asks for a key, then for the maximum, then for the count. One take has all three, and the maximum that is
+ * in force at that moment: while Redis is away, it is a share of the budget. So the text that is the library's key
+ * carries the others.
+ */
+function limiterOf(counters: Counters, budgets: Budgets, limit: LimitName) {
+  return {
+    timeWindow: budgets[limit].timeWindow,
+    async keyGenerator(request: FastifyRequest): Promise<string> {
+      const key = clientKey(clientAddress(request))
+      const [count] = await counters.take([{ limit, key }])
+      if (!count) throw new Error('a counter without a count')
+      const used = count.refused ? count.max + 1 : count.used
+      return [limit, key, count.max, used, count.resetMs].join(' ')
+    },
+    max: (_request: FastifyRequest, text: string) => countOf(text).max,
+  }
 }
 
-function counterOf(text: string): Counter {
-  const [limit = '', key = ''] = text.split(' ')
-  return { limit: limit as LimitName, key }
+function countOf(text: string): { counter: Counter; max: number; used: number; resetMs: number } {
+  const [limit = '', key = '', max, used, resetMs] = text.split(' ')
+  const counter = { limit: limit as LimitName, key }
+  return { counter, max: Number(max), used: Number(used), resetMs: Number(resetMs) }
 }
 
 /** The library's own store drops counters when it is full; an attacker with enough addresses could fill it. */
-function storeOn(counters: Counters): FastifyRateLimitStoreCtor {
-  return class Store {
-    incr(
-      text: string,
-      done: (error: Error | null, result?: { current: number; ttl: number }) => void,
-      _timeWindow: number,
-      max: number,
-    ) {
-      counters.take([counterOf(text)]).then(([count]) => {
-        if (!count) throw new Error('a counter without a count')
-        done(null, { current: count.refused ? max + 1 : count.used, ttl: count.resetMs })
-      }, done)
-    }
+const CountedStore: FastifyRateLimitStoreCtor = class {
+  incr(text: string, done: (error: Error | null, result?: { current: number; ttl: number }) => void) {
+    const { used, resetMs } = countOf(text)
+    done(null, { current: used, ttl: resetMs })
+  }
 
-    child() {
-      return this
-    }
+  child() {
+    return this
   }
 }

@@ -8,7 +8,7 @@ import { openShared } from '../../src/limits/open.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /** What all limits are counted with. */
-    readonly counters: Counters
+    readonly counters: Counters & { readonly away?: boolean }
     /** So that a limit that is reached again and again is told of once in each window. */
     readonly firstTimes: FirstTimes
   }
@@ -29,6 +29,8 @@ export default fp<CounterOptions>(
     }
     const shared = await openShared(redisUrl, budgets, {
       onAway: (err) => app.log.warn({ err }, 'Redis does not answer: stricter limits of this process count'),
+      onRefused: (err) =>
+        app.log.error({ err }, 'Redis refuses the counters: stricter limits of this process count'),
       onBack: () => app.log.info('Redis answers again: all instances share their limits'),
     })
     app.decorate('counters', shared)

@@ -60,7 +60,7 @@ export function createAccountLimits(options: Options): AccountLimits {
       reason: counter.limit,
       headers: {
         'retry-after': seconds,
-        'ratelimit-limit': String(budgets[counter.limit].max),
+        'ratelimit-limit': String(count.max),
         'ratelimit-remaining': '0',
         'ratelimit-reset': seconds,
       },

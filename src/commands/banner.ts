@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts'
 import { isLoopback } from '../http/loopback.ts'
 
 /** What a person who has just started the service wants to know. `address` is where it listens. */
-export function banner(config: Config, address: string): string {
+export function banner(config: Config, address: string, { redisAway = false } = {}): string {
   const { database } = config
   const rows = [
     config.docs ? ['docs', `${address}/docs`] : ['contract', `${address}/openapi.json`],
@@ -10,7 +10,7 @@ export function banner(config: Config, address: string): string {
     ['mode', config.mode],
     ...config.trustedIssuers.map(({ issuer, jwksUrl }) => ['trusts', `${issuer} by ${jwksUrl}`]),
     ['mail', mailNote(config, address)],
-    ['limits', limitsOf(config)],
+    ['limits', limitsOf(config, redisAway)],
   ]
   const lines = rows.map(([name, value]) => `  ${name?.padEnd(9)} ${value}`)
   return `Latchkey listens on ${address}\n${lines.join('\n')}\n${config.mode === 'production' ? '' : developmentNotes(config)}`
@@ -23,14 +23,15 @@ function mailNote({ mode, mail }: Config, address: string): string {
   return 'none, since SMTP_URL is not set: what needs it answers 503 mail_unavailable'
 }
 
-function limitsOf(config: Config): string {
-  const where = countersOf(config)
+function limitsOf(config: Config, redisAway: boolean): string {
+  const where = countersOf(config, redisAway)
   return config.addressLimits
     ? where
     : `of accounts only, ${where}\n${' '.repeat(12)}RATE_LIMITS=off: the gateway must limit the requests of an address`
 }
 
-function countersOf({ redisUrl, mode }: Config): string {
+function countersOf({ redisUrl, mode }: Config, redisAway: boolean): string {
+  if (redisUrl && redisAway) return 'stricter ones of this process, until Redis answers'
   if (redisUrl) return 'counted in Redis, for all instances together'
   const alone = 'counted in the memory of this process'
   return mode === 'production' ? `${alone}: several instances need REDIS_URL to share them` : alone

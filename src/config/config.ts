@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { postgresUrlFaults } from '../db/postgres-url.ts'
+import { isDecodable, postgresUrlFaults } from '../db/postgres-url.ts'
 import type { TokenAlgorithm } from '../keys/signing-keys.ts'
 import {
   type Budgets,
@@ -415,7 +415,9 @@ function urlFaults(variables: Variables): string[] {
     )
   }
   if (variables.REDIS_URL !== undefined && !isRedisUrl(variables.REDIS_URL)) {
-    faults.push('REDIS_URL must be a redis:// or rediss:// URL, with a database number as its path if any')
+    faults.push(
+      'REDIS_URL must be a redis:// or rediss:// URL with a host, a database number as its path if any, and no query; in a password, / is %2F, ? is %3F, # is %23, % is %25',
+    )
   }
   return faults
 }
@@ -434,8 +436,10 @@ function isOrigin(text: string): boolean {
 /** The client takes a path that is no number for database 0, and any text for a host. */
 function isRedisUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
-  const { protocol, hostname, pathname } = new URL(text)
-  return /^rediss?:$/.test(protocol) && hostname !== '' && /^(\/\d{0,4})?$/.test(pathname)
+  const { protocol, hostname, pathname, username, password, search, hash } = new URL(text)
+  if (!/^rediss?:$/.test(protocol) || hostname === '' || !/^(\/\d{0,4})?$/.test(pathname)) return false
+  // The client takes a query for options of its own, as text.
+  return !/[?#]/.test(text) && search === '' && hash === '' && [username, password].every(isDecodable)
 }
 
 const proxyNames = ['loopback', 'linklocal', 'uniquelocal']

@@ -100,7 +100,7 @@ function isReadable(text: string): boolean {
   return [username, password, hostname, pathname].every(isDecodable)
 }
 
-function isDecodable(text: string): boolean {
+export function isDecodable(text: string): boolean {
   try {
     decodeURIComponent(text)
     return true

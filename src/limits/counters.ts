@@ -11,6 +11,8 @@ export interface Count {
   /** The budget was used up before; what is refused is not counted. */
   readonly refused: boolean
   readonly used: number
+  /** What may be used in a window: the budget, or the share of it that is in force. */
+  readonly max: number
   /** Milliseconds until the window ends. */
   readonly resetMs: number
   /** Refused for want of room, on a counter that others of its network share. */

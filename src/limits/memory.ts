@@ -34,7 +34,7 @@ export class MemoryCounters implements Counters {
   }
 
   /** Ends a window when that of counters that know as much ends; what they have forgotten counts on. */
-  align({ limit, key }: Counter, count: Count): void {
+  align({ limit, key }: Counter, count: Pick<Count, 'used' | 'resetMs'>): void {
     this.#tables[limit].align(key, count)
   }
 
@@ -86,10 +86,11 @@ class Table {
     const refused = window.used >= this.#budget.max
     if (!refused) window.used++
     const shared = refused && this.#live(key, now) === undefined
-    return { refused, used: window.used, resetMs: window.endsAt - now, ...(shared ? { shared } : {}) }
+    const { max } = this.#budget
+    return { refused, used: window.used, max, resetMs: window.endsAt - now, ...(shared ? { shared } : {}) }
   }
 
-  align(key: string, { used, resetMs }: Count): void {
+  align(key: string, { used, resetMs }: Pick<Count, 'used' | 'resetMs'>): void {
     const now = this.#now()
     const window = this.#live(key, now)
     if (!window || used < window.used) return

@@ -5,7 +5,7 @@ import { SharedCounters } from './shared.ts'
 export async function openShared(
   redisUrl: string,
   budgets: Budgets,
-  told: { readonly onAway: (error: unknown) => void; readonly onBack: () => void },
+  told: Pick<ConstructorParameters<typeof SharedCounters>[0], 'onAway' | 'onRefused' | 'onBack'>,
 ): Promise<SharedCounters> {
   const { RedisCounters } = await import('./redis.ts')
   return new SharedCounters({ remote: new RedisCounters(redisUrl, budgets), budgets, ...told })

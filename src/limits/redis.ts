@@ -34,6 +34,9 @@ for _, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') > 1 then redis.call('DECR', key) else redis.call('DEL', key) end
 end`
 
+/** Keys that a start asks for. That one of two nodes had all of them would be by chance of 2^-32. */
+const probes = 32
+
 /** A request waits no longer for an answer. */
 const commandTimeout = 200
 
@@ -58,6 +61,8 @@ export class RedisCounters {
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
       enableAutoPipelining: true,
+      // Its INFO may not be permitted, and the first counter shows as much.
+      enableReadyCheck: false,
       // After a failover, the address may lead to another server.
       reconnectOnError: ({ message }) => message.startsWith('READONLY'),
     })
@@ -66,16 +71,25 @@ export class RedisCounters {
     this.#redis.on('error', (error: Error) => {
       this.#fault = error
     })
-    this.#redis.on('ready', () => {
+    // Not at `ready`: a SELECT that failed leaves a connection that is ready, on another database.
+    this.#redis.on('connect', () => {
       this.#fault = undefined
     })
   }
 
-  /** Resolves when the connection is there, rejects when the first try fails; it is tried again until `close`. */
+  /**
+   * Resolves when Redis does all that is asked of it here, rejects when the first try fails; the connection is tried
+   * again until `close`.
+   */
   async connect(): Promise<void> {
-    await this.#redis.connect().catch((error: unknown) => {
-      throw this.#fault ?? error
-    })
+    if (this.#redis.status === 'wait') {
+      await this.#redis.connect().catch((error: unknown) => {
+        throw this.#fault ?? error
+      })
+    }
+    await this.take([{ limit: 'everything', key: 'probe' }])
+    // Keys of many slots: a node of a cluster with several has some of them only.
+    await Promise.all(Array.from({ length: probes }, (_, at) => this.#redis.get(`probe {${at}}`)))
   }
 
   close(): void {
@@ -83,6 +97,7 @@ export class RedisCounters {
   }
 
   async take(counters: readonly Counter[]): Promise<readonly Count[]> {
+    if (this.#fault) throw this.#fault
     const allowed = counters.flatMap(({ limit }) => [
       this.#budgets[limit].max,
       this.#budgets[limit].timeWindow,
@@ -93,9 +108,14 @@ export class RedisCounters {
         // Of a connection that is not there, the reason says more.
         throw this.#fault ?? error
       })
-    return counters.map((_, at) => {
+    return counters.map((counter, at) => {
       const [refused, used = 0, resetMs = 0] = answer.slice(3 * at)
-      return { refused: refused === 1, used, resetMs: Math.max(1, resetMs) }
+      return {
+        refused: refused === 1,
+        used,
+        resetMs: Math.max(1, resetMs),
+        max: this.#budgets[counter.limit].max,
+      }
     })
   }
 
@@ -104,6 +124,11 @@ export class RedisCounters {
   }
 }
 
+/**
+ * With a hash tag around the client or the account that a request is about: in cluster mode, a script may touch keys of
+ * one slot only.
+ */
 function nameOf({ limit, key }: Counter): string {
-  return `${limit} ${key}`
+  const [subject, ...rest] = key.split(' ')
+  return [limit, `{${subject}}`, ...rest].join(' ')
 }

@@ -1,6 +1,8 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Budgets } from './budgets.ts'
 import type { Count, Counter, Counters } from './counters.ts'
 import { MemoryCounters } from './memory.ts'
+import { type RedisRefusal, refusalOf } from './redis-refusal.ts'
 
 /** Counters elsewhere, which can be out of reach: then these reject. */
 export interface RemoteCounters {
@@ -13,11 +15,14 @@ export interface RemoteCounters {
 interface Options {
   readonly remote: RemoteCounters
   readonly budgets: Budgets
-  /** Once for each outage. */
+  /** Once for each outage that may end by itself. */
   readonly onAway: (error: unknown) => void
+  /** An outage that only the operator can end; again every hour. */
+  readonly onRefused: (refusal: RedisRefusal) => void
   readonly onBack: () => void
   /** Milliseconds between two tries while it is away. */
   readonly retryMs?: number
+  readonly remindMs?: number
 }
 
 /**
@@ -25,6 +30,9 @@ interface Options {
  * together.
  */
 const shareWhileAlone = 1 / 4
+
+/** So that a busy moment does not hide that Redis refuses this service, which ends the start. */
+const triesAtStart = 3
 
 /**
  * Counters that instances share, and beside them those of this process, which count what went through here. So a
@@ -36,6 +44,7 @@ export class SharedCounters implements Counters {
   readonly #local: MemoryCounters
   #away = false
   #closed = false
+  #remindAt = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: Options) {
@@ -43,9 +52,27 @@ export class SharedCounters implements Counters {
     this.#local = new MemoryCounters(options.budgets)
   }
 
-  /** Resolves when the first try to connect has ended, however it did. */
+  /**
+   * Resolves when it has connected, or has tried for a moment and found nobody.
+   * @throws RedisRefusal
+   */
   async start(): Promise<void> {
-    await this.#options.remote.connect().catch((error: unknown) => this.#leave(error))
+    const { remote, retryMs = 500 } = this.#options
+    for (let tries = triesAtStart; ; tries--) {
+      try {
+        return await remote.connect()
+      } catch (error) {
+        const refusal = refusalOf(error)
+        if (refusal) throw refusal
+        if (tries === 1 || this.#closed) return this.#leave(error)
+      }
+      await setTimeout(retryMs)
+    }
+  }
+
+  /** Whether only this process counts. */
+  get away(): boolean {
+    return this.#away
   }
 
   stop(): void {
@@ -89,30 +116,49 @@ export class SharedCounters implements Counters {
 
   #alone(counter: Counter, count: Count): Count {
     const share = Math.max(1, Math.floor(this.#options.budgets[counter.limit].max * shareWhileAlone))
-    if (count.refused || count.used <= share) return count
+    if (count.refused || count.used <= share) return { ...count, max: share }
     this.#local.giveBack([counter])
-    return { ...count, refused: true }
+    return { ...count, refused: true, max: share }
   }
 
   #leave(error: unknown): void {
     if (this.#away || this.#closed) return
     this.#away = true
-    this.#options.onAway(error)
+    if (!this.#remind(error)) this.#options.onAway(error)
     this.#retryLater()
+  }
+
+  /** @returns whether the operator has been told, now or in the last hour, what only an operator can mend */
+  #remind(error: unknown): boolean {
+    const refusal = refusalOf(error)
+    const { onRefused, remindMs = 3_600_000 } = this.#options
+    if (!refusal) return false
+    const now = performance.now()
+    if (now >= this.#remindAt) {
+      this.#remindAt = now + remindMs
+      onRefused(refusal)
+    }
+    return true
   }
 
   #retryLater(): void {
     const { remote, onBack, retryMs = 500 } = this.#options
-    this.#timer = setTimeout(async () => {
-      try {
-        // What requests ask for, and not a ping: a server may be there and refuse to write.
-        await remote.take([{ limit: 'everything', key: 'probe' }])
-      } catch {
-        if (!this.#closed) this.#retryLater()
-        return
-      }
-      this.#away = false
-      if (!this.#closed) onBack()
-    }, retryMs).unref()
+    this.#timer = globalThis
+      .setTimeout(async () => {
+        try {
+          // What requests ask for, and not a ping: a server may be there and refuse to write.
+          await remote.take([{ limit: 'everything', key: 'probe' }])
+        } catch (error) {
+          if (this.#closed) return
+          // A server that was away may be back with another password.
+          this.#remind(error)
+          this.#retryLater()
+          return
+        }
+        this.#away = false
+        this.#remindAt = 0
+        if (!this.#closed) onBack()
+      }, retryMs)
+      .unref()
   }
 }

@@ -5,8 +5,11 @@ import { Redis } from 'ioredis'
 import { freePort } from './free-port.ts'
 import type { Test } from './postgres.ts'
 
-/** A Redis server of the test's own, which it can stop, start, freeze and break. */
-export async function ownRedis(t: Test) {
+/**
+ * A Redis server of the test's own, which it can stop, start, freeze and break.
+ * @param more arguments of redis-server
+ */
+export async function ownRedis(t: Test, more: readonly string[] = []) {
   const port = await freePort()
   const url = `redis://127.0.0.1:${port}`
   let child: ChildProcess
@@ -23,6 +26,7 @@ export async function ownRedis(t: Test) {
       'no',
       '--dir',
       tmpdir(),
+      ...more,
     ]
     child = spawn('redis-server', settings)
     const started = child

@@ -23,6 +23,12 @@ t.test('the banner says what counts the limits, and no secret', async (t) => {
   )
   const shared = bannerOf({ ...production, REDIS_URL: 'redis://:hunter2@redis' })
   t.match(shared, /limits +counted in Redis, for all instances together\n/)
+  const away = banner(
+    loadConfig({ ...production, REDIS_URL: 'redis://redis' }, () => ''),
+    'http://127.0.0.1:8000',
+    { redisAway: true },
+  )
+  t.match(away, /limits +stricter ones of this process, until Redis answers\n/)
   const off = bannerOf({ ...production, RATE_LIMITS: 'off' })
   t.match(
     off,

@@ -88,7 +88,7 @@ t.test('wrong passwords for 20,000 other accounts refuse nobody at the first try
 t.test('a window ends when that of counters elsewhere does, if those know as much', async (t) => {
   const { all, time, take, use } = counters()
   const align = (used: number, resetMs: number) =>
-    all.align({ limit: 'account', key: 'a' }, { refused: false, used, resetMs })
+    all.align({ limit: 'account', key: 'a' }, { used, resetMs })
   use('a', 3)
   align(3, 1_000)
   time.now += 1_000
@@ -103,7 +103,7 @@ t.test('a window ends when that of counters elsewhere does, if those know as muc
   }
   align(1, 1)
   t.match(take('a'), { used: 5 }, 'what they have forgotten counts on')
-  all.align({ limit: 'account', key: 'b' }, { refused: true, used: max, resetMs: 1_000 })
+  all.align({ limit: 'account', key: 'b' }, { used: max, resetMs: 1_000 })
   t.match(take('b'), { used: 1 }, 'and nothing is taken over')
 })
 

@@ -15,18 +15,19 @@ const share = Math.floor(max / 4)
 class Remote implements RemoteCounters {
   counters = new MemoryCounters(budgets)
   broken = false
+  reason = 'no answer'
   asked = 0
   given = 0
 
   async connect() {
-    if (this.broken) throw new Error('no connection')
+    if (this.broken) throw new Error(this.reason === 'no answer' ? 'no connection' : this.reason)
   }
   close() {}
   async take(wanted: readonly Counter[]) {
     this.asked++
     // Answers come later than they are asked for.
     await setImmediate()
-    if (this.broken) throw new Error('no answer')
+    if (this.broken) throw new Error(this.reason)
     return this.counters.takeNow(wanted)
   }
   async giveBack(wanted: readonly Counter[]) {
@@ -36,14 +37,16 @@ class Remote implements RemoteCounters {
   }
 }
 
-function instanceOn(t: Test, remote: Remote) {
+function instanceOn(t: Test, remote: Remote, more: { remindMs?: number } = {}) {
   const told: string[] = []
   const counters = new SharedCounters({
     remote,
     budgets,
     onAway: (error) => told.push((error as Error).message),
+    onRefused: ({ message }) => told.push(message),
     onBack: () => told.push('back'),
     retryMs: 1,
+    ...more,
   })
   t.teardown(() => counters.stop())
   const take = async (key: string, limit: Counter['limit'] = 'login') => {
@@ -116,6 +119,45 @@ t.test('a start without them is an outage like another', async (t) => {
   await counters.start()
   t.same(told, ['no connection'])
   t.equal(await passed('a', 100), share)
+})
+
+t.test('a start that Redis refuses fails: waiting would not mend it', async (t) => {
+  const remote = new Remote()
+  remote.broken = true
+  remote.reason = 'WRONGPASS invalid username-password pair or user is disabled.'
+  const { counters, told } = instanceOn(t, remote)
+  await t.rejects(counters.start(), { name: 'RedisRefusal', message: /^REDIS_URL: .*password \(WRONGPASS/ })
+  t.same(told, [])
+})
+
+t.test('what Redis refuses later is logged as such, and again while it lasts', async (t) => {
+  const remote = new Remote()
+  const { counters, passed, told } = instanceOn(t, remote, { remindMs: 20 })
+  await counters.start()
+  remote.broken = true
+  t.equal(await passed('a', max), share)
+  t.same(told, ['no answer'])
+  t.equal(counters.away, true)
+  remote.reason = 'NOAUTH Authentication required.'
+  while (told.length < 3) await setTimeout(1)
+  t.match(told, [
+    'no answer',
+    /^REDIS_URL: Redis asks for a password/,
+    /^REDIS_URL: Redis asks for a password/,
+  ])
+  remote.broken = false
+  while (told.at(-1) !== 'back') await setTimeout(1)
+  t.equal(counters.away, false)
+})
+
+t.test('while they are away, the share in force is what is answered', async (t) => {
+  const remote = new Remote()
+  const { take } = instanceOn(t, remote)
+  t.match(await take('a'), { max, used: 1 })
+  remote.broken = true
+  t.match(await take('a'), { max: share, used: 2 })
+  t.match(await take('b', 'verify'), { max: 1, used: 1, refused: false })
+  t.match(await take('b', 'verify'), { max: 1, refused: true })
 })
 
 t.test('what is given back is given back to all', async (t) => {

@@ -1,0 +1,53 @@
+/** Redis refuses this service, or cannot be what REDIS_URL means: waiting does not mend it, the operator can. */
+export class RedisRefusal extends Error {
+  override name = 'RedisRefusal'
+}
+
+/** What Redis answers, or the TLS library finds, and what that means. The first that fits counts. */
+const refusals: readonly (readonly [pattern: RegExp, meaning: string])[] = [
+  [/^NOAUTH/, 'Redis asks for a password'],
+  [
+    /^WRONGPASS|invalid password|invalid username-password|without any password configured/,
+    'Redis refuses the user or the password',
+  ],
+  [
+    /^NOPERM|ACL failure|has no permissions|can't run this command|can't access (at least )?one of the keys/,
+    'the user may not do what the limits need, see docs/limits.md',
+  ],
+  [/^MOVED/, 'this is one node of a Redis Cluster with several, which is not supported'],
+  [/^CROSSSLOT/, 'this is a Redis Cluster behind a proxy that is not supported'],
+  [/SELECT is not allowed/, 'Redis in cluster mode has database 0 only'],
+  [/DB index is out of range|invalid DB index/, 'Redis has no database with this number'],
+  [
+    /^ERR unknown command|^ERR This instance has cluster support disabled/,
+    'this Redis has no scripts (EVAL)',
+  ],
+  [
+    /SELF_SIGNED_CERT|UNABLE_TO_(GET_ISSUER|VERIFY)/,
+    "the server's certificate is not signed by a known CA; NODE_EXTRA_CA_CERTS names a file with others",
+  ],
+  [/ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH/, "the server's certificate is for another name"],
+  [/\bCERT_[A-Z_]+/, "the server's certificate is not valid"],
+  [
+    /WRONG_VERSION_NUMBER|packet length too long/,
+    'the server speaks no TLS there: redis:// instead of rediss://?',
+  ],
+  [/^Protocol error|^Unknown RESP type/, 'the server speaks no Redis there'],
+]
+
+/** Of the errors that Redis answers with, those that end when it has loaded, has failed over or has room again. */
+const temporary =
+  /LOADING|READONLY|OOM|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|^ASK|NOREPLICAS|MISCONF|UNKILLABLE|NOSCRIPT|max number of clients/
+
+/** @returns undefined for what may pass by itself */
+export function refusalOf(error: unknown): RedisRefusal | undefined {
+  if (error instanceof RedisRefusal) return error
+  const { name, code, message } = error as NodeJS.ErrnoException
+  if (temporary.test(message)) return undefined
+  // Each by itself: a pattern may ask for the beginning.
+  const texts = [message, String(code ?? '')]
+  const found = refusals.find(([pattern]) => texts.some((text) => pattern.test(text)))
+  const meaning =
+    found?.[1] ?? (name === 'ReplyError' ? 'Redis refuses what the limits ask of it' : undefined)
+  return meaning ? new RedisRefusal(`REDIS_URL: ${meaning} (${message})`, { cause: error }) : undefined
+}
