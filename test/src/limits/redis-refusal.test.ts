@@ -1,5 +1,5 @@
 import t from 'tap'
-import { refusalOf } from '../../src/limits/redis-refusal.ts'
+import { refusalOf } from '../../../src/limits/redis-refusal.ts'
 
 const reply = (message: string) => Object.assign(new Error(message), { name: 'ReplyError' })
 const failure = (code: string, message = 'failed') => Object.assign(new Error(message), { code })
