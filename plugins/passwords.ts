@@ -14,8 +14,8 @@ declare module 'fastify' {
     hashes?: boolean
   }
   interface FastifyRequest {
-    /** Aborts when the client leaves before its answer; only where `config.hashes` says so. */
-    left: AbortSignal | null
+    /** Aborts when the client disconnects before its answer; only with `config.hashes`. */
+    clientGone: AbortSignal | null
   }
 }
 
@@ -25,7 +25,7 @@ export default fp<{ readonly concurrency: number; readonly queue: number; readon
     const onMalformedHash = () =>
       app.log.error({ event: 'malformed_password_hash' }, 'a stored hash is unreadable')
     app.decorate('passwords', createPasswords({ concurrency, queue, cost, onMalformedHash }))
-    app.decorateRequest('left', null)
+    app.decorateRequest('clientGone', null)
 
     // What a flood cannot have served must cost little: not a body to read, and no look at the database.
     const seats = new Seats(concurrency + queue)
@@ -38,7 +38,7 @@ export default fp<{ readonly concurrency: number; readonly queue: number; readon
       }
       const leave = seats.take()
       const controller = new AbortController()
-      request.left = controller.signal
+      request.clientGone = controller.signal
       // Not `request.signal`, which aborts as soon as the body has been read.
       reply.raw.once('close', () => {
         leave()

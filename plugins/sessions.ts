@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { Clock } from '../src/clock.ts'
 import type { Listen } from '../src/db/listen.ts'
-import type { SessionPolicy } from '../src/sessions/opening.ts'
+import type { SessionPolicy } from '../src/sessions/policy.ts'
 import { RevocationFeed } from '../src/sessions/revocation-feed.ts'
 import { Revocations } from '../src/sessions/revocations.ts'
 

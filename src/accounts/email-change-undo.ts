@@ -14,7 +14,7 @@ import {
   lockAccount,
   setOwnedVerifiedEmail,
 } from '../users/repository.ts'
-import type { AccountDeps } from './service.ts'
+import type { AccountDeps } from './deps.ts'
 
 interface Undo {
   readonly keys: OneTimeKeys

@@ -1,14 +1,15 @@
 import { insertToken } from '../one-time-tokens/repository.ts'
 import { newToken } from '../one-time-tokens/token.ts'
 import { assertDeliverable, fieldProblem } from '../passwords/acceptable.ts'
+import type { Caller } from '../sessions/caller.ts'
 import { committing } from '../sessions/commit.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { canonicalEmail } from '../users/email.ts'
 import { lockAccount } from '../users/repository.ts'
+import type { AccountDeps } from './deps.ts'
 import { offerUndo } from './email-change-undo.ts'
 import { withOwnedPassword } from './password-check.ts'
 import { assertMailAvailable, assertRoom } from './password-reset.ts'
-import type { AccountDeps, Asker } from './service.ts'
 
 /**
  * Asks for a change of address, for the right password. The address stays until the token that is mailed to the new
@@ -19,13 +20,13 @@ export async function requestEmailChange(
   deps: AccountDeps,
   owner: OwnerId,
   { address, password }: { address: string; password: string },
-  asker: Asker,
+  caller: Caller,
 ): Promise<void> {
   assertMailAvailable(deps)
   assertDeliverable(address, 'new_email')
   const { keys, verificationSeconds: seconds } = deps.mail.tokens
   const email = canonicalEmail(address)
-  await withOwnedPassword(deps, owner, password, asker, (currentHash) =>
+  await withOwnedPassword(deps, owner, password, caller, (currentHash) =>
     committing(deps, async (trx, consequences) => {
       const account = await lockAccount(trx, { id: owner })
       if (account?.password_hash !== currentHash) return undefined
@@ -41,7 +42,7 @@ export async function requestEmailChange(
       assertRoom(outcome)
       if (outcome !== 'accepted') return true
       await insertToken(trx, token, { userId: owner, email, seconds })
-      await offerUndo(trx, account, { keys, seconds, ip: asker.ip }, consequences)
+      await offerUndo(trx, account, { keys, seconds, ip: caller.ip }, consequences)
       return true
     }),
   )

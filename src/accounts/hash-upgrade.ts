@@ -1,6 +1,6 @@
 import type { Passwords } from '../passwords/pool.ts'
 import { committing } from '../sessions/commit.ts'
-import type { SessionDeps } from '../sessions/opening.ts'
+import type { SessionDeps } from '../sessions/policy.ts'
 import { replacePasswordHash } from '../users/repository.ts'
 
 interface Verified {

@@ -2,11 +2,11 @@ import type { LaterEvents } from '../audit.ts'
 import type { Db } from '../db/schema.ts'
 import type { Passwords } from '../passwords/pool.ts'
 import { Problem } from '../problem.ts'
+import type { Caller } from '../sessions/caller.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { PasswordReset } from '../users/password-resets.ts'
 import { findOwnedPasswordHash } from '../users/repository.ts'
 import type { AccountLimits } from './guess-limits.ts'
-import type { Asker } from './service.ts'
 
 interface Deps {
   readonly passwords: Passwords
@@ -31,8 +31,8 @@ interface Attempt {
   readonly sessionId?: string | undefined
   /** A session of the account that the device has proved to have been in. */
   readonly device?: string | undefined
-  /** Aborts when nobody waits for the answer any more. */
-  readonly left?: AbortSignal | undefined
+  /** Aborts when the client disconnects before its answer. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -43,7 +43,7 @@ interface Attempt {
  */
 export async function withPassword<Account extends Found, T>(
   { passwords, accountLimits, securityEvents }: Deps,
-  { password, left, failure, ...from }: Attempt,
+  { password, signal, failure, ...from }: Attempt,
   find: () => Promise<Account | undefined>,
   work: (found: Account, hash: string) => Promise<T | undefined>,
 ): Promise<T> {
@@ -52,7 +52,7 @@ export async function withPassword<Account extends Found, T>(
     found = await find()
     const guess = { ...from, userId: found?.id, reset: found?.reset, device: from.device ?? from.sessionId }
     const matched = await accountLimits.guess(guess, () =>
-      passwords.verify(found?.password_hash, password, left),
+      passwords.verify(found?.password_hash, password, signal),
     )
     if (!found?.password_hash || !matched) break
     const done = await work(found, found.password_hash)
@@ -70,7 +70,7 @@ export async function withOwnedPassword<T>(
   deps: Deps & { readonly db: Db },
   owner: OwnerId,
   password: string,
-  { sid, ip, left }: Asker,
+  { sid, ip, signal }: Caller,
   work: (hash: string) => Promise<T | undefined>,
 ): Promise<T> {
   const find = async () => {
@@ -80,6 +80,6 @@ export async function withOwnedPassword<T>(
   }
   const { email } = await find()
   const failure = 'reauthentication_failed' as const
-  const attempt = { failure, password, email: email ?? owner, ip, sessionId: sid || undefined, left }
+  const attempt = { failure, password, email: email ?? owner, ip, sessionId: sid || undefined, signal }
   return withPassword(deps, attempt, find, (_, hash) => work(hash))
 }

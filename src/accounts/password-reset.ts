@@ -1,14 +1,17 @@
 import { deleteAllTokens, findToken, useToken } from '../one-time-tokens/repository.ts'
 import { assertAcceptable } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
+import type { Caller } from '../sessions/caller.ts'
 import { committing } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
+import { mayBePreHijacked } from '../users/claims.ts'
 import { canonicalEmail } from '../users/email.ts'
 import { noteReset } from '../users/password-resets.ts'
 import { lockAccount, setOwnedPasswordHash, setOwnedVerifiedEmail } from '../users/repository.ts'
+import type { AccountDeps } from './deps.ts'
 import { undoChange } from './email-change-undo.ts'
-import { type AccountDeps, type Asker, endAccess } from './service.ts'
-import { isLeftBehind, removeFormerParty } from './take-over.ts'
+import { endAccess } from './service.ts'
+import { removeFormerParty } from './take-over.ts'
 
 /**
  * Asks for a mail to an address: a link to set a password, or one to verify the address. Nothing is looked up here,
@@ -34,7 +37,7 @@ export async function requestMail(
 export async function resetPassword(
   deps: AccountDeps,
   { token, wanted }: { token: string; wanted: string },
-  { ip, left }: Omit<Asker, 'sid'>,
+  { ip, signal }: Caller,
 ): Promise<void> {
   // Whatever the token is, so that the answer tells nothing of it; its address is known only after it.
   assertAcceptable(deps, wanted, { path: 'new_password', email: null })
@@ -42,7 +45,7 @@ export async function resetPassword(
   const found = await findToken(deps.db, token, ['password_reset', 'email_change_undo'])
   if (!found) throw new Problem('invalid_token')
   assertAcceptable(deps, wanted, { path: 'new_password', email: found.email })
-  const passwordHash = await deps.passwords.hash(wanted, left)
+  const passwordHash = await deps.passwords.hash(wanted, signal)
   await committing(deps, async (trx, consequences) => {
     const account = await lockAccount(trx, { id: found.user_id })
     const used = await useToken(trx, found)
@@ -51,7 +54,7 @@ export async function resetPassword(
     const isUndo = used.purpose === 'email_change_undo'
     if (isUndo) await undoChange(trx, deps, { account, used, ip }, consequences)
     else if (account.email !== used.email) throw new Problem('invalid_token')
-    else if (isLeftBehind(account)) await removeFormerParty(trx, owner)
+    else if (mayBePreHijacked(account)) await removeFormerParty(trx, owner)
     await setOwnedPasswordHash(trx, owner, passwordHash)
     await setOwnedVerifiedEmail(trx, owner, used.email)
     await deleteAllTokens(trx, owner, used.email)

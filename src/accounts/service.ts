@@ -1,18 +1,15 @@
-import type { LaterEvents } from '../audit.ts'
 import type { Trx } from '../db/schema.ts'
 import type { KeyedRequest } from '../idempotency/keyed-request.ts'
 import { assertSame, inProgress } from '../idempotency/once.ts'
 import { findKept, keep, tryLockKey } from '../idempotency/repository.ts'
 import { deleteTokens } from '../one-time-tokens/repository.ts'
 import { assertAcceptable, assertDeliverable, fieldProblem } from '../passwords/acceptable.ts'
-import type { Blocklist } from '../passwords/blocklist.ts'
-import type { Passwords } from '../passwords/pool.ts'
 import { Problem } from '../problem.ts'
+import type { Caller } from '../sessions/caller.ts'
 import { type Consequences, committing } from '../sessions/commit.ts'
 import { endOwnedSessionsIn, revokeForeignTokensIn, type WhichSessions } from '../sessions/ending.ts'
 import { knownDevice } from '../sessions/known-devices.ts'
-import { openSession, type SessionDeps, type SignedIn } from '../sessions/opening.ts'
-import { type Client, lockUser } from '../sessions/repository.ts'
+import { openSession, type SignedIn } from '../sessions/opening.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { endWaiting } from '../users/claims.ts'
 import { type CanonicalEmail, canonicalEmail } from '../users/email.ts'
@@ -21,30 +18,12 @@ import {
   findCredentials,
   findOwnedUser,
   insertUser,
+  lockUser,
   setOwnedPasswordHash,
 } from '../users/repository.ts'
-import type { AccountLimits } from './guess-limits.ts'
+import type { AccountDeps } from './deps.ts'
 import { upgradeHash } from './hash-upgrade.ts'
 import { withOwnedPassword, withPassword } from './password-check.ts'
-
-/** What accounts need of their surroundings; a Fastify instance with the plugins on it is one. */
-export interface AccountDeps extends SessionDeps {
-  readonly passwords: Passwords
-  /** Whether a login asks for an address that has been verified. */
-  readonly verificationRequired: boolean
-  readonly accountLimits: AccountLimits
-  readonly blocklist: Blocklist
-  readonly securityEvents: Pick<LaterEvents, 'note'>
-}
-
-/** Where a password that is asked for in a session comes from. */
-export interface Asker {
-  /** Empty for a token that names no session. */
-  readonly sid: string
-  readonly ip: string
-  /** Aborts when nobody waits for the answer any more. */
-  readonly left?: AbortSignal | undefined
-}
 
 export interface SignUp {
   readonly email: string
@@ -61,20 +40,20 @@ export interface SignUp {
 export async function signUp(
   deps: AccountDeps,
   wanted: SignUp,
-  client: Client,
+  caller: Caller,
   keyed: KeyedRequest | null,
 ): Promise<SignedIn> {
   assertDeliverable(wanted.email, 'email')
   assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
-  if (!keyed) return makeAccount(deps, wanted, client)
-  const again = await signUpAgain(deps, wanted, client, keyed)
+  if (!keyed) return makeAccount(deps, wanted, caller)
+  const again = await signUpAgain(deps, wanted, caller, keyed)
   if (again) return again
   try {
-    return await makeAccount(deps, wanted, client, keyed)
+    return await makeAccount(deps, wanted, caller, keyed)
   } catch (error) {
     if (!(error instanceof Problem && error.code === 'email_already_registered')) throw error
     // It may have been this request's first that was faster.
-    const again = await signUpAgain(deps, wanted, client, keyed)
+    const again = await signUpAgain(deps, wanted, caller, keyed)
     if (again) return again
     throw error
   }
@@ -88,7 +67,7 @@ export async function signUp(
 async function signUpAgain(
   deps: AccountDeps,
   { email: address, password }: SignUp,
-  client: Client,
+  caller: Caller,
   keyed: KeyedRequest,
 ): Promise<SignedIn | undefined> {
   const email = canonicalEmail(address)
@@ -97,7 +76,7 @@ async function signUpAgain(
   if (!kept) return undefined
   assertSame(kept, keyed)
   try {
-    return await openByPassword(deps, { email, password }, client)
+    return await openByPassword(deps, { email, password }, caller)
   } catch (error) {
     if (!(error instanceof Problem && error.code === 'invalid_credentials')) throw error
     throw new Problem('idempotency_key_reused', { reason: 'password' })
@@ -107,11 +86,11 @@ async function signUpAgain(
 async function makeAccount(
   deps: AccountDeps,
   wanted: SignUp,
-  client: Client,
+  caller: Caller,
   keyed?: KeyedRequest,
 ): Promise<SignedIn> {
   // Hashed before the address is looked at: a taken one costs the same time.
-  const passwordHash = await deps.passwords.hash(wanted.password, client.left)
+  const passwordHash = await deps.passwords.hash(wanted.password, caller.signal)
   const email = canonicalEmail(wanted.email)
   return committing(deps, async (trx, consequences) => {
     // Of an address, since there is no account yet that the key could be one of.
@@ -119,10 +98,10 @@ async function makeAccount(
     const user = await insertUser(trx, { email, name: wanted.name, passwordHash })
     if (!user) throw new Problem('email_already_registered')
     if (keyed) await keep(trx, user.id, keyed, null)
-    const opening = { userId: user.id, passwordHash, client }
+    const opening = { userId: user.id, passwordHash, caller }
     const session = await openSession(trx, deps.sessionPolicy, opening, consequences)
     if (!session) throw new Error('the account that was just made is not there')
-    const made = { userId: user.id, sessionId: session.id, ip: client.ip }
+    const made = { userId: user.id, sessionId: session.id, ip: caller.ip }
     consequences.events.push({ event: 'account_created', ...made })
     // One that is not accepted stops no signup: the account can ask again.
     if (deps.mail.available) await consequences.request({ kind: 'signup', recipient: email })
@@ -144,22 +123,22 @@ export interface LogIn {
 export async function logIn(
   deps: AccountDeps,
   { refreshToken: token, ...given }: LogIn,
-  client: Client,
+  caller: Caller,
 ): Promise<SignedIn> {
   const email = canonicalEmail(given.email)
   const { refreshKeys } = deps.sessionPolicy
   const device = token === undefined ? undefined : await knownDevice(deps.db, refreshKeys, { email, token })
-  return openByPassword(deps, { ...given, email, device }, client)
+  return openByPassword(deps, { ...given, email, device }, caller)
 }
 
 async function openByPassword(
   deps: AccountDeps,
   { email, password, device }: { email: CanonicalEmail; password: string; device?: string | undefined },
-  client: Client,
+  caller: Caller,
 ): Promise<SignedIn> {
-  const { ip, left } = client
+  const { ip, signal } = caller
   const failure = 'login_failed' as const
-  const attempt = { failure, email, password, ip, device, left }
+  const attempt = { failure, email, password, ip, device, signal }
   const find = () => findCredentials(deps.db, email)
   return withPassword(
     deps,
@@ -170,7 +149,7 @@ async function openByPassword(
         deps.securityEvents.note({ event: failure, userId: user.id, ip })
         throw new Problem('email_not_verified')
       }
-      const opening = { userId: user.id, passwordHash: hash, client }
+      const opening = { userId: user.id, passwordHash: hash, caller }
       const session = await committing(deps, async (trx, consequences) => {
         const opened = await openSession(trx, deps.sessionPolicy, opening, consequences)
         if (opened && waiting) await endWaiting(trx, user.id)
@@ -194,14 +173,15 @@ export async function changePassword(
   deps: AccountDeps,
   owner: OwnerId,
   { current, wanted }: { current: string; wanted: string },
-  { sid, ip, left }: Asker,
+  caller: Caller,
 ): Promise<void> {
+  const { sid, ip, signal } = caller
   const user = await findOwnedUser(deps.db, owner)
   if (!user) throw new Problem('user_not_found')
   assertAcceptable(deps, wanted, { path: 'new_password', email: user.email })
-  await withOwnedPassword(deps, owner, current, { sid, ip, left }, async (currentHash) => {
+  await withOwnedPassword(deps, owner, current, caller, async (currentHash) => {
     if (wanted === current) throw fieldProblem('new_password', 'must differ from the current one')
-    const passwordHash = await deps.passwords.hash(wanted, left)
+    const passwordHash = await deps.passwords.hash(wanted, signal)
     return committing(deps, async (trx, consequences) => {
       if ((await lockUser(trx, owner)) !== currentHash) return undefined
       await setOwnedPasswordHash(trx, owner, passwordHash)
@@ -223,9 +203,10 @@ export async function deleteAccount(
   deps: AccountDeps,
   owner: OwnerId,
   password: string,
-  { sid, ip, left }: Asker,
+  caller: Caller,
 ): Promise<void> {
-  await withOwnedPassword(deps, owner, password, { sid, ip, left }, (hash) =>
+  const { ip } = caller
+  await withOwnedPassword(deps, owner, password, caller, (hash) =>
     committing(deps, async (trx, consequences) => {
       if ((await lockUser(trx, owner)) !== hash) return undefined
       await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)

@@ -6,6 +6,7 @@ import { isPlain } from '../mail/mailbox-of.ts'
 import { deleteAllTokens, findToken, type OneTimeToken, useToken } from '../one-time-tokens/repository.ts'
 import { assertAcceptable, assertDeliverable } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
+import type { Caller } from '../sessions/caller.ts'
 import { type Consequences, committing } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
@@ -20,8 +21,9 @@ import {
   setOwnedPasswordHash,
   setOwnedVerifiedEmail,
 } from '../users/repository.ts'
+import type { AccountDeps } from './deps.ts'
 import { assertMailAvailable, assertRoom } from './password-reset.ts'
-import { type AccountDeps, type Asker, endAccess, type SignUp } from './service.ts'
+import { endAccess, type SignUp } from './service.ts'
 
 /**
  * Signs up where an address has to be verified before anybody can log in. The answer is one whether the address is
@@ -32,7 +34,7 @@ import { type AccountDeps, type Asker, endAccess, type SignUp } from './service.
 export async function signUpUnverified(
   deps: AccountDeps,
   wanted: SignUp,
-  from: Omit<Asker, 'sid'>,
+  from: Caller,
   keyed: KeyedRequest | null,
 ): Promise<void> {
   assertMailAvailable(deps)
@@ -46,15 +48,15 @@ export async function signUpUnverified(
 async function trySignUp(
   deps: AccountDeps,
   { email: address, password, name }: SignUp,
-  { ip, left }: Omit<Asker, 'sid'>,
+  { ip, signal }: Caller,
   keyed: KeyedRequest | null,
 ): Promise<boolean> {
   const email = canonicalEmail(address)
   const known = await findCredentials(deps.db, email)
   // One hash in every case: made for a new address, compared for one that waits, compared with nothing for a taken one.
-  const passwordHash = known ? null : await deps.passwords.hash(password, left)
+  const passwordHash = known ? null : await deps.passwords.hash(password, signal)
   const waiting = known?.email_verified ? undefined : known?.password_hash
-  const again = known !== undefined && (await deps.passwords.verify(waiting, password, left))
+  const again = known !== undefined && (await deps.passwords.verify(waiting, password, signal))
   try {
     const made = await committing(deps, async (trx, { request }) => {
       if (keyed) await lockKey(trx, email, keyed)

@@ -15,16 +15,16 @@ export const passwordLength = { min: 8, max: 128 } as const
 
 export interface Passwords {
   /**
-   * @param left aborts when nobody waits for the answer any more; a hash that has not begun is then not computed
+   * @param signal aborts when the client disconnects: a hash still in the queue is then not computed
    * @throws Problem service_unavailable when the queue is full
    */
-  hash(password: string, left?: AbortSignal): Promise<string>
+  hash(password: string, signal?: AbortSignal): Promise<string>
   /**
    * False for a wrong password, for a malformed hash, for an account without a password and for no account at all.
    * The last three cost what a hash that was made here does; another system's hash costs what it costs.
    * @throws Problem service_unavailable when the queue is full
    */
-  verify(hash: string | null | undefined, password: string, left?: AbortSignal): Promise<boolean>
+  verify(hash: string | null | undefined, password: string, signal?: AbortSignal): Promise<boolean>
   /**
    * Hands a new hash to `keep` where the one that this password was verified against is outdated: once, however
    * many logins ask for it at the same time.
@@ -59,18 +59,18 @@ export function createPasswords(options: PoolOptions): Passwords {
 
   const seats = new Seats(concurrency + queue)
 
-  async function enqueue<T>(work: () => Promise<T>, left?: AbortSignal): Promise<T> {
+  async function enqueue<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const leave = seats.take()
-    left?.addEventListener('abort', leave)
+    signal?.addEventListener('abort', leave)
     try {
       return await limit(async () => {
-        if (left?.aborted) throw new Problem('service_unavailable', { reason: 'client_left' })
+        if (signal?.aborted) throw new Problem('service_unavailable', { reason: 'client_left' })
         // From here on it takes a seat, whoever waits for it.
-        left?.removeEventListener('abort', leave)
+        signal?.removeEventListener('abort', leave)
         return work()
       })
     } finally {
-      left?.removeEventListener('abort', leave)
+      signal?.removeEventListener('abort', leave)
       leave()
     }
   }
@@ -85,10 +85,10 @@ export function createPasswords(options: PoolOptions): Passwords {
   }
 
   return {
-    hash: async (password, left) => enqueue(() => hashPassword(password, cost), left),
-    async verify(hash, password, left) {
+    hash: async (password, signal) => enqueue(() => hashPassword(password, cost), signal),
+    async verify(hash, password, signal) {
       const stored = hash ?? (await dummy)
-      const matched = await enqueue(() => matches(stored, password), left)
+      const matched = await enqueue(() => matches(stored, password), signal)
       return matched && stored === hash
     },
     async upgrade(hash, password, keep) {

@@ -3,7 +3,7 @@ import { Problem } from '../problem.ts'
 import { sharedSecretIssuer } from '../tokens/foreign-token.ts'
 import { issuerOf, type OwnerId, type Principal } from '../tokens/owner.ts'
 import { type Consequences, committing } from './commit.ts'
-import type { SessionDeps, SessionPolicy } from './opening.ts'
+import type { SessionDeps, SessionPolicy } from './policy.ts'
 import { accessTokenLife, endSessionsWhere, revokeOwnedTokens } from './revocation-repository.ts'
 import type { Revocation, Revocations } from './revocations.ts'
 

@@ -1,38 +1,13 @@
-import type { Clock } from '../clock.ts'
 import type { Db, Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
-import { findUser, type User } from '../users/repository.ts'
-import { type CommitDeps, type Consequences, committing } from './commit.ts'
+import { findUser, lockUser, type User } from '../users/repository.ts'
+import type { Caller } from './caller.ts'
+import { type Consequences, committing } from './commit.ts'
 import { noteEnded } from './ending.ts'
-import { parseRefreshToken, type RefreshKeys, verifiesRefreshToken } from './refresh-token.ts'
-import {
-  type Client,
-  findLiveSession,
-  insertSession,
-  isLive,
-  type Lifetimes,
-  lockUser,
-  rotateSession,
-  type Session,
-} from './repository.ts'
+import type { SessionDeps, SessionPolicy } from './policy.ts'
+import { parseRefreshToken, verifiesRefreshToken } from './refresh-token.ts'
+import { findLiveSession, insertSession, isLive, rotateSession, type Session } from './repository.ts'
 import { accessTokenLife, endSessionsWhere } from './revocation-repository.ts'
-
-/** How long sessions and what they give live, and the keys of their refresh tokens. */
-export interface SessionPolicy extends Lifetimes {
-  readonly accessTokenSeconds: number
-  /** Longest life of a token that names no session, from its issue. */
-  readonly foreignTokenSeconds: number
-  /** Whether tokens under a shared secret are accepted, which may name any user. */
-  readonly sharedSecret: boolean
-  /** The one that tokens are verified by. */
-  readonly clock: Clock
-  readonly refreshKeys: RefreshKeys
-}
-
-/** What sessions need of their surroundings; a Fastify instance with the plugins on it is one. */
-export interface SessionDeps extends CommitDeps {
-  readonly sessionPolicy: SessionPolicy
-}
 
 export interface SignedIn {
   readonly user: User
@@ -61,7 +36,7 @@ const graceSeconds = 10
 export async function openSession(
   trx: Trx,
   policy: SessionPolicy,
-  { userId, passwordHash, client }: { userId: string; passwordHash: string; client: Client },
+  { userId, passwordHash, caller }: { userId: string; passwordHash: string; caller: Caller },
   consequences: Consequences,
 ): Promise<Session | undefined> {
   // Counting and inserting under the lock: of 50 logins at once, the cap still holds. And a login that was
@@ -84,8 +59,8 @@ export async function openSession(
       ),
     ]),
   )
-  noteEnded(consequences, surplus, { userId, ip: client.ip })
-  return insertSession(trx, userId, client, policy)
+  noteEnded(consequences, surplus, { userId, ip: caller.ip })
+  return insertSession(trx, userId, caller, policy)
 }
 
 /**
@@ -94,7 +69,7 @@ export async function openSession(
  * that one later, means that two parties hold the session's tokens: it ends.
  * @throws Problem invalid_grant
  */
-export async function refreshSession(deps: SessionDeps, token: string, { ip }: Client): Promise<SignedIn> {
+export async function refreshSession(deps: SessionDeps, token: string, { ip }: Caller): Promise<SignedIn> {
   const { db, sessionPolicy: policy } = deps
   const presented = parseRefreshToken(token)
   const known = presented && (await findLiveSession(db, presented.sessionId, graceSeconds))

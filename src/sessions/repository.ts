@@ -2,23 +2,11 @@ import { type Selectable, sql } from 'kysely'
 import { typeid } from 'typeid-js'
 import type { Db, SessionsTable, Trx } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
+import type { Caller } from './caller.ts'
+import type { Lifetimes } from './policy.ts'
 import { newSalt } from './refresh-token.ts'
 
 export type Session = Selectable<SessionsTable>
-
-/** Where a session was opened from, as its owner will see it in the list. */
-export interface Client {
-  readonly ip: string
-  readonly userAgent: string
-  /** Aborts when nobody waits for the answer any more. */
-  readonly left?: AbortSignal | undefined
-}
-
-/** Days until a session ends: without use, and in any case. */
-export interface Lifetimes {
-  readonly idleDays: number
-  readonly absoluteDays: number
-}
 
 const inDays = (days: number) => sql<string>`now() + make_interval(days => ${days})`
 
@@ -28,24 +16,10 @@ const nextIdleEnd = (days: number) => sql<string>`least(expires_at, ${inDays(day
 /** An expired session is over before the clean-up removes it. */
 export const isLive = sql<boolean>`idle_expires_at > now()`
 
-/**
- * Makes whoever else would open or end this user's sessions wait for the end of the transaction.
- * @returns the password hash as it is under the lock, null for an account without, undefined when there is no such user
- */
-export async function lockUser(trx: Trx, userId: string): Promise<string | null | undefined> {
-  const row = await trx
-    .selectFrom('users')
-    .select('password_hash')
-    .where('id', '=', userId)
-    .forUpdate()
-    .executeTakeFirst()
-  return row?.password_hash
-}
-
 export async function insertSession(
   trx: Trx,
   userId: string,
-  { ip, userAgent }: Client,
+  { ip, userAgent }: Pick<Caller, 'ip' | 'userAgent'>,
   { idleDays, absoluteDays }: Lifetimes,
 ): Promise<Session> {
   return trx

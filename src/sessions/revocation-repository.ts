@@ -1,7 +1,7 @@
 import { type ExpressionBuilder, type RawBuilder, type Selectable, sql } from 'kysely'
 import type { Database, Db, RevocationsTable } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import type { SessionPolicy } from './opening.ts'
+import type { SessionPolicy } from './policy.ts'
 import type { Revocation } from './revocations.ts'
 
 /** What PostgreSQL's NOTIFY carries revocations on; a trigger on the table sends them. */

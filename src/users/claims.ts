@@ -34,6 +34,19 @@ export async function contestUnverifiedAccount(trx: Trx, email: CanonicalEmail):
     .execute()
 }
 
+/**
+ * Whether an account may have been pre-hijacked: asked when its address is proved by setting a password. Nobody has
+ * proved the address before, and somebody has chosen a password. An imported account without one is safe: nobody could
+ * have logged in.
+ */
+export function mayBePreHijacked(account: {
+  readonly email_verified: boolean
+  readonly password_hash: string | null
+  readonly waiting: boolean
+}): boolean {
+  return !account.email_verified && (account.password_hash !== null || account.waiting)
+}
+
 /** The account is in use from its first login on. */
 export async function endWaiting(trx: Trx, userId: string): Promise<void> {
   await trx.updateTable('account_claims').set({ waiting: false }).where('user_id', '=', userId).execute()

@@ -101,6 +101,20 @@ export async function findCredentials(
   return { id, name, email_verified, created_at, ...rest }
 }
 
+/**
+ * Takes the user's row lock: whatever else would open or end this user's sessions waits for the end of the transaction.
+ * @returns the password hash under the lock, null for an account without one, undefined when there is no such user
+ */
+export async function lockUser(trx: Trx, userId: string): Promise<string | null | undefined> {
+  const row = await trx
+    .selectFrom('users')
+    .select('password_hash')
+    .where('id', '=', userId)
+    .forUpdate()
+    .executeTakeFirst()
+  return row?.password_hash
+}
+
 /** An account made here, which nobody else changes until the transaction ends. */
 export interface LockedAccount
   extends Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'password_hash'> {

@@ -7,7 +7,7 @@ import { signUpUnverified } from '../../../src/accounts/verification.ts'
 import { logOut } from '../../../src/sessions/ending.ts'
 import { refreshSession, type SignedIn, secondsLeft } from '../../../src/sessions/opening.ts'
 import { refreshToken } from '../../../src/sessions/refresh-token.ts'
-import { clientOf } from './client.ts'
+import { callerOf } from './caller.ts'
 import emailRoutes from './email/index.ts'
 import meRoutes from './me/index.ts'
 import passwordRoutes from './password/index.ts'
@@ -70,9 +70,9 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       if (!app.verificationRequired) {
         return reply
           .code(201)
-          .send(answer(await signUp(request.services, request.body, clientOf(request), request.keyed)))
+          .send(answer(await signUp(request.services, request.body, callerOf(request), request.keyed)))
       }
-      await signUpUnverified(request.services, request.body, clientOf(request), request.keyed)
+      await signUpUnverified(request.services, request.body, callerOf(request), request.keyed)
       return reply.code(202).send(accepted.signup)
     },
   )
@@ -101,7 +101,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { refresh_token: refreshToken, ...given } = request.body
-      const signedIn = await logIn(request.services, { ...given, refreshToken }, clientOf(request))
+      const signedIn = await logIn(request.services, { ...given, refreshToken }, callerOf(request))
       return reply.code(200).send(answer(signedIn))
     },
   )
@@ -124,7 +124,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
     async (request, reply) =>
       reply
         .code(200)
-        .send(answer(await refreshSession(request.services, request.body.refresh_token, clientOf(request)))),
+        .send(answer(await refreshSession(request.services, request.body.refresh_token, callerOf(request)))),
   )
 
   app.post(

@@ -72,9 +72,9 @@ t.test('a client that leaves is noticed while its password is being verified, an
   const signals: (AbortSignal | undefined)[] = []
   const verify = app.passwords.verify
   t.intercept(app.passwords, 'verify', {
-    value: (async (hash, given, left) => {
-      signals.push(left)
-      return verify(hash, given, left)
+    value: (async (hash, given, signal) => {
+      signals.push(signal)
+      return verify(hash, given, signal)
     }) satisfies typeof verify,
   })
   const [answer] = await once(send(), 'response')
@@ -85,10 +85,10 @@ t.test('a client that leaves is noticed while its password is being verified, an
 
   const arrived = new Promise<AbortSignal>((resolve) => {
     t.intercept(app.passwords, 'verify', {
-      value: (async (_hash, _given, left) => {
-        if (!left) throw new Error('no signal')
-        resolve(left)
-        await once(left, 'abort')
+      value: (async (_hash, _given, signal) => {
+        if (!signal) throw new Error('no signal')
+        resolve(signal)
+        await once(signal, 'abort')
         throw new Problem('service_unavailable', { reason: 'client_left' })
       }) satisfies typeof verify,
     })

@@ -5,7 +5,7 @@ import { clientAddress } from '../../../../plugins/limits/client-address.ts'
 import { requestEmailChange } from '../../../../src/accounts/email-change.ts'
 import { requestMail } from '../../../../src/accounts/password-reset.ts'
 import { verifyEmail } from '../../../../src/accounts/verification.ts'
-import { askerOf } from '../client.ts'
+import { callerOf } from '../caller.ts'
 import { AcceptedSchema, accepted } from '../schemas.ts'
 import { ChangeEmailBody, ResendBody, schemas, VerifyEmailBody } from './schemas.ts'
 
@@ -79,7 +79,7 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { new_email: address, password } = request.body
-      await requestEmailChange(request.services, request.owner, { address, password }, askerOf(request))
+      await requestEmailChange(request.services, request.owner, { address, password }, callerOf(request))
       return reply.code(202).send(accepted.change)
     },
   )

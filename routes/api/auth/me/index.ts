@@ -5,7 +5,7 @@ import { deleteAccount } from '../../../../src/accounts/service.ts'
 import { Problem } from '../../../../src/problem.ts'
 import { withRow } from '../../../../src/users/foreign-users.ts'
 import { findOwnedUser, renameOwnedUser } from '../../../../src/users/repository.ts'
-import { askerOf } from '../client.ts'
+import { callerOf } from '../caller.ts'
 import { UserSchema } from '../schemas.ts'
 import { DeleteAccountBody, ProfileBody, schemas } from './schemas.ts'
 
@@ -76,7 +76,7 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await deleteAccount(request.services, request.owner, request.body.password, askerOf(request))
+      await deleteAccount(request.services, request.owner, request.body.password, callerOf(request))
       return reply.code(204).send(null)
     },
   )

@@ -3,7 +3,7 @@ import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
 import { requestMail, resetPassword } from '../../../../src/accounts/password-reset.ts'
 import { changePassword } from '../../../../src/accounts/service.ts'
-import { askerOf } from '../client.ts'
+import { callerOf } from '../caller.ts'
 import { AcceptedSchema, accepted } from '../schemas.ts'
 import { ChangePasswordBody, ForgotPasswordBody, ResetPasswordBody, schemas } from './schemas.ts'
 
@@ -33,7 +33,7 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { current_password: current, new_password: wanted } = request.body
-      await changePassword(request.services, request.owner, { current, wanted }, askerOf(request))
+      await changePassword(request.services, request.owner, { current, wanted }, callerOf(request))
       return reply.code(204).send(null)
     },
   )
@@ -82,7 +82,7 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { token, new_password: wanted } = request.body
-      await resetPassword(request.services, { token, wanted }, askerOf(request))
+      await resetPassword(request.services, { token, wanted }, callerOf(request))
       return reply.code(204).send(null)
     },
   )
