@@ -2,7 +2,7 @@ import type { onRequestHookHandler, preHandlerHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import type { HashCost } from '../src/passwords/hashes.ts'
 import { createPasswords, type Passwords } from '../src/passwords/pool.ts'
-import { Seats } from '../src/passwords/slots.ts'
+import { Slots } from '../src/passwords/slots.ts'
 import { Problem } from '../src/problem.ts'
 
 declare module 'fastify' {
@@ -28,15 +28,15 @@ export default fp<{ readonly concurrency: number; readonly queue: number; readon
     app.decorateRequest('clientGone', null)
 
     // What a flood cannot have served must cost little: not a body to read, and no look at the database.
-    const seats = new Seats(concurrency + queue)
-    const refuseEarly: onRequestHookHandler = async () => seats.assertFree()
-    // Only now that the body has come: whoever sends it slowly must not keep a seat from others.
-    const takeSeat: preHandlerHookHandler = async (request, reply) => {
+    const slots = new Slots(concurrency + queue)
+    const refuseEarly: onRequestHookHandler = async () => slots.assertFree()
+    // Only now that the body has come: whoever sends it slowly must not keep a slot from others.
+    const takeSlot: preHandlerHookHandler = async (request, reply) => {
       // Nobody would hear that it ended.
       if (request.raw.socket.destroyed) {
         throw new Problem('service_unavailable', { reason: 'client_left' })
       }
-      const leave = seats.take()
+      const leave = slots.take()
       const controller = new AbortController()
       request.clientGone = controller.signal
       // Not `request.signal`, which aborts as soon as the body has been read.
@@ -48,7 +48,7 @@ export default fp<{ readonly concurrency: number; readonly queue: number; readon
     app.addHook('onRoute', (route) => {
       if (!route.config?.hashes) return
       route.onRequest = [...[route.onRequest ?? []].flat(), refuseEarly] as onRequestHookHandler[]
-      route.preHandler = [...[route.preHandler ?? []].flat(), takeSeat] as preHandlerHookHandler[]
+      route.preHandler = [...[route.preHandler ?? []].flat(), takeSlot] as preHandlerHookHandler[]
     })
   },
   { name: 'latchkey-passwords', fastify: '5.x' },

@@ -74,7 +74,7 @@ const most = 1_000
  * Events that no transaction carries: a log line at once, and for an account that exists a row a moment later. The
  * answer does not wait for the row, nor does the next one feel it: there is none where there is no account.
  */
-export class LaterEvents {
+export class EventBuffer {
   readonly #db: Db
   readonly #log: SecurityLog
   #pending: SecurityEvent[] = []

@@ -1,4 +1,4 @@
-import type { LaterEvents } from '../audit.ts'
+import type { EventBuffer } from '../audit.ts'
 import type { Blocklist } from '../passwords/blocklist.ts'
 import type { Passwords } from '../passwords/pool.ts'
 import type { SessionDeps } from '../sessions/policy.ts'
@@ -11,5 +11,5 @@ export interface AccountDeps extends SessionDeps {
   readonly verificationRequired: boolean
   readonly accountLimits: AccountLimits
   readonly blocklist: Blocklist
-  readonly securityEvents: Pick<LaterEvents, 'note'>
+  readonly securityEvents: Pick<EventBuffer, 'note'>
 }

@@ -3,7 +3,7 @@ import type { Trx } from '../db/schema.ts'
 import { findLiveToken, insertToken, type OneTimeToken } from '../one-time-tokens/repository.ts'
 import { newToken, type OneTimeKeys } from '../one-time-tokens/token.ts'
 import { Problem } from '../problem.ts'
-import type { Consequences } from '../sessions/commit.ts'
+import type { Effects } from '../sessions/commit.ts'
 import { noteEnded } from '../sessions/ending.ts'
 import { accessTokenLife, endSessionsWhere } from '../sessions/revocation-repository.ts'
 import { ownerByMail } from '../tokens/owner.ts'
@@ -30,7 +30,7 @@ export async function offerUndo(
   trx: Trx,
   { id: userId, email, email_verified }: LockedAccount,
   { keys, seconds, ip }: Undo,
-  { notices }: Consequences,
+  { notices }: Effects,
 ): Promise<void> {
   if (!email || !email_verified) return
   const present = await findLiveToken(trx, userId, 'email_change_undo')
@@ -48,7 +48,7 @@ export async function undoChange(
   trx: Trx,
   { sessionPolicy }: AccountDeps,
   { account, used, ip }: { account: LockedAccount; used: OneTimeToken & UsedToken; ip: string },
-  consequences: Consequences,
+  effects: Effects,
 ): Promise<void> {
   if (account.email === used.email) return
   const owner = ownerByMail(used)
@@ -59,15 +59,15 @@ export async function undoChange(
     const ended = await endSessionsWhere(trx, accessTokenLife(sessionPolicy), (eb) =>
       eb.and([eb('user_id', '=', holder.id)]),
     )
-    noteEnded(consequences, ended, { userId: holder.id, ip })
+    noteEnded(effects, ended, { userId: holder.id, ip })
     await deleteUnverifiedUser(trx, holder.id)
-    consequences.events.push({ event: 'account_deleted', userId: holder.id, ip })
+    effects.events.push({ event: 'account_deleted', userId: holder.id, ip })
   }
   await setOwnedVerifiedEmail(trx, owner, used.email).catch((error: unknown) => {
     throw violatesUnique(error, 'users_email_key') ? new Problem('invalid_token', { reason: 'taken' }) : error
   })
-  consequences.events.push({ event: 'email_changed', userId: owner, ip })
+  effects.events.push({ event: 'email_changed', userId: owner, ip })
   if (account.email && account.email_verified) {
-    consequences.notices.push({ kind: 'email_changed', userId: owner, recipient: account.email, ip })
+    effects.notices.push({ kind: 'email_changed', userId: owner, recipient: account.email, ip })
   }
 }

@@ -2,7 +2,7 @@ import { insertToken } from '../one-time-tokens/repository.ts'
 import { newToken } from '../one-time-tokens/token.ts'
 import { assertDeliverable, fieldProblem } from '../passwords/acceptable.ts'
 import type { Caller } from '../sessions/caller.ts'
-import { committing } from '../sessions/commit.ts'
+import { commit } from '../sessions/commit.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { canonicalEmail } from '../users/email.ts'
 import { lockAccount } from '../users/repository.ts'
@@ -27,7 +27,7 @@ export async function requestEmailChange(
   const { keys, verificationSeconds: seconds } = deps.mail.tokens
   const email = canonicalEmail(address)
   await withOwnedPassword(deps, owner, password, caller, (currentHash) =>
-    committing(deps, async (trx, consequences) => {
+    commit(deps, async (trx, effects) => {
       const account = await lockAccount(trx, { id: owner })
       if (account?.password_hash !== currentHash) return undefined
       if (account.email === email) throw fieldProblem('new_email', 'must differ from the current one')
@@ -38,11 +38,11 @@ export async function requestEmailChange(
         userId: owner,
         tokenHash: token.token_hash,
       } as const
-      const outcome = await consequences.request(mail)
+      const outcome = await effects.request(mail)
       assertRoom(outcome)
       if (outcome !== 'accepted') return true
       await insertToken(trx, token, { userId: owner, email, seconds })
-      await offerUndo(trx, account, { keys, seconds, ip: caller.ip }, consequences)
+      await offerUndo(trx, account, { keys, seconds, ip: caller.ip }, effects)
       return true
     }),
   )

@@ -1,5 +1,5 @@
 import type { Passwords } from '../passwords/pool.ts'
-import { committing } from '../sessions/commit.ts'
+import { commit } from '../sessions/commit.ts'
 import type { SessionDeps } from '../sessions/policy.ts'
 import { replacePasswordHash } from '../users/repository.ts'
 
@@ -22,7 +22,7 @@ export async function upgradeHash(
 ): Promise<void> {
   try {
     await deps.passwords.upgrade(hash, password, (next) =>
-      committing(deps, async (trx, { events }) => {
+      commit(deps, async (trx, { events }) => {
         // On another instance, or by a password change, it may be another one by now.
         if (!(await replacePasswordHash(trx, userId, { from: hash, to: next }))) return
         events.push({ event: 'password_hash_upgraded', userId, sessionId, ip })

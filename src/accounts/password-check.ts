@@ -1,4 +1,4 @@
-import type { LaterEvents } from '../audit.ts'
+import type { EventBuffer } from '../audit.ts'
 import type { Db } from '../db/schema.ts'
 import type { Passwords } from '../passwords/pool.ts'
 import { Problem } from '../problem.ts'
@@ -11,7 +11,7 @@ import type { AccountLimits } from './guess-limits.ts'
 interface Deps {
   readonly passwords: Passwords
   readonly accountLimits: AccountLimits
-  readonly securityEvents: Pick<LaterEvents, 'note'>
+  readonly securityEvents: Pick<EventBuffer, 'note'>
 }
 
 interface Found {

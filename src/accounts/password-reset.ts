@@ -2,7 +2,7 @@ import { deleteAllTokens, findToken, useToken } from '../one-time-tokens/reposit
 import { assertAcceptable } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
 import type { Caller } from '../sessions/caller.ts'
-import { committing } from '../sessions/commit.ts'
+import { commit } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import { mayBePreHijacked } from '../users/claims.ts'
 import { canonicalEmail } from '../users/email.ts'
@@ -25,7 +25,7 @@ export async function requestMail(
 ): Promise<void> {
   assertMailAvailable(deps)
   const recipient = canonicalEmail(address)
-  await committing(deps, async (_trx, { request }) => assertRoom(await request({ kind, recipient })))
+  await commit(deps, async (_trx, { request }) => assertRoom(await request({ kind, recipient })))
 }
 
 /**
@@ -46,22 +46,22 @@ export async function resetPassword(
   if (!found) throw new Problem('invalid_token')
   assertAcceptable(deps, wanted, { path: 'new_password', email: found.email })
   const passwordHash = await deps.passwords.hash(wanted, signal)
-  await committing(deps, async (trx, consequences) => {
+  await commit(deps, async (trx, effects) => {
     const account = await lockAccount(trx, { id: found.user_id })
     const used = await useToken(trx, found)
     if (!used || !account) throw new Problem('invalid_token')
     const owner = ownerByMail(used)
     const isUndo = used.purpose === 'email_change_undo'
-    if (isUndo) await undoChange(trx, deps, { account, used, ip }, consequences)
+    if (isUndo) await undoChange(trx, deps, { account, used, ip }, effects)
     else if (account.email !== used.email) throw new Problem('invalid_token')
     else if (mayBePreHijacked(account)) await removeFormerParty(trx, owner)
     await setOwnedPasswordHash(trx, owner, passwordHash)
     await setOwnedVerifiedEmail(trx, owner, used.email)
     await deleteAllTokens(trx, owner, used.email)
     await noteReset(trx, owner, ip)
-    consequences.events.push({ event: 'password_reset', userId: owner, ip })
-    consequences.notices.push({ kind: 'password_reset', userId: owner, ip })
-    await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
+    effects.events.push({ event: 'password_reset', userId: owner, ip })
+    effects.notices.push({ kind: 'password_reset', userId: owner, ip })
+    await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
   })
 }
 

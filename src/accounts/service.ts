@@ -6,7 +6,7 @@ import { deleteTokens } from '../one-time-tokens/repository.ts'
 import { assertAcceptable, assertDeliverable, fieldProblem } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
 import type { Caller } from '../sessions/caller.ts'
-import { type Consequences, committing } from '../sessions/commit.ts'
+import { commit, type Effects } from '../sessions/commit.ts'
 import { endOwnedSessionsIn, revokeForeignTokensIn, type WhichSessions } from '../sessions/ending.ts'
 import { knownDevice } from '../sessions/known-devices.ts'
 import { openSession, type SignedIn } from '../sessions/opening.ts'
@@ -92,19 +92,19 @@ async function makeAccount(
   // Hashed before the address is looked at: a taken one costs the same time.
   const passwordHash = await deps.passwords.hash(wanted.password, caller.signal)
   const email = canonicalEmail(wanted.email)
-  return committing(deps, async (trx, consequences) => {
+  return commit(deps, async (trx, effects) => {
     // Of an address, since there is no account yet that the key could be one of.
     if (keyed && !(await tryLockKey(trx, email, keyed))) throw inProgress()
     const user = await insertUser(trx, { email, name: wanted.name, passwordHash })
     if (!user) throw new Problem('email_already_registered')
     if (keyed) await keep(trx, user.id, keyed, null)
     const opening = { userId: user.id, passwordHash, caller }
-    const session = await openSession(trx, deps.sessionPolicy, opening, consequences)
+    const session = await openSession(trx, deps.sessionPolicy, opening, effects)
     if (!session) throw new Error('the account that was just made is not there')
     const made = { userId: user.id, sessionId: session.id, ip: caller.ip }
-    consequences.events.push({ event: 'account_created', ...made })
+    effects.events.push({ event: 'account_created', ...made })
     // One that is not accepted stops no signup: the account can ask again.
-    if (deps.mail.available) await consequences.request({ kind: 'signup', recipient: email })
+    if (deps.mail.available) await effects.request({ kind: 'signup', recipient: email })
     return { user, session }
   })
 }
@@ -150,10 +150,10 @@ async function openByPassword(
         throw new Problem('email_not_verified')
       }
       const opening = { userId: user.id, passwordHash: hash, caller }
-      const session = await committing(deps, async (trx, consequences) => {
-        const opened = await openSession(trx, deps.sessionPolicy, opening, consequences)
+      const session = await commit(deps, async (trx, effects) => {
+        const opened = await openSession(trx, deps.sessionPolicy, opening, effects)
         if (opened && waiting) await endWaiting(trx, user.id)
-        if (opened) consequences.events.push({ event: 'login', userId: user.id, sessionId: opened.id, ip })
+        if (opened) effects.events.push({ event: 'login', userId: user.id, sessionId: opened.id, ip })
         return opened
       })
       if (!session) return undefined
@@ -182,14 +182,14 @@ export async function changePassword(
   await withOwnedPassword(deps, owner, current, caller, async (currentHash) => {
     if (wanted === current) throw fieldProblem('new_password', 'must differ from the current one')
     const passwordHash = await deps.passwords.hash(wanted, signal)
-    return committing(deps, async (trx, consequences) => {
+    return commit(deps, async (trx, effects) => {
       if ((await lockUser(trx, owner)) !== currentHash) return undefined
       await setOwnedPasswordHash(trx, owner, passwordHash)
       // Whoever knew the old password may have asked for them. A proof of the present address gives nothing away.
       await deleteTokens(trx, owner, ['password_reset', 'email_change'])
-      consequences.events.push({ event: 'password_changed', userId: owner, sessionId: sid, ip })
-      consequences.notices.push({ kind: 'password_changed', userId: owner, ip })
-      await endAccess(trx, deps, { owner, which: { except: sid }, ip }, consequences)
+      effects.events.push({ event: 'password_changed', userId: owner, sessionId: sid, ip })
+      effects.notices.push({ kind: 'password_changed', userId: owner, ip })
+      await endAccess(trx, deps, { owner, which: { except: sid }, ip }, effects)
       return true
     })
   })
@@ -207,11 +207,11 @@ export async function deleteAccount(
 ): Promise<void> {
   const { ip } = caller
   await withOwnedPassword(deps, owner, password, caller, (hash) =>
-    committing(deps, async (trx, consequences) => {
+    commit(deps, async (trx, effects) => {
       if ((await lockUser(trx, owner)) !== hash) return undefined
-      await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
+      await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
       await deleteOwnedUser(trx, owner)
-      consequences.events.push({ event: 'account_deleted', userId: owner, ip })
+      effects.events.push({ event: 'account_deleted', userId: owner, ip })
       return true
     }),
   )
@@ -222,8 +222,8 @@ export async function endAccess(
   trx: Trx,
   deps: AccountDeps,
   ending: { owner: OwnerId; which: WhichSessions; ip: string },
-  consequences: Consequences,
+  effects: Effects,
 ): Promise<void> {
-  await endOwnedSessionsIn(trx, deps.sessionPolicy, ending, consequences)
-  await revokeForeignTokensIn(trx, deps, ending, consequences)
+  await endOwnedSessionsIn(trx, deps.sessionPolicy, ending, effects)
+  await revokeForeignTokensIn(trx, deps, ending, effects)
 }

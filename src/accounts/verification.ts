@@ -7,7 +7,7 @@ import { deleteAllTokens, findToken, type OneTimeToken, useToken } from '../one-
 import { assertAcceptable, assertDeliverable } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
 import type { Caller } from '../sessions/caller.ts'
-import { type Consequences, committing } from '../sessions/commit.ts'
+import { commit, type Effects } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
 import { contestUnverifiedAccount, deleteClaim } from '../users/claims.ts'
@@ -58,7 +58,7 @@ async function trySignUp(
   const waiting = known?.email_verified ? undefined : known?.password_hash
   const again = known !== undefined && (await deps.passwords.verify(waiting, password, signal))
   try {
-    const made = await committing(deps, async (trx, { request }) => {
+    const made = await commit(deps, async (trx, { request }) => {
       if (keyed) await lockKey(trx, email, keyed)
       // Asked for a new address too: it takes the same statements.
       const done = keyed && (await wasDone(trx, known?.id ?? '', keyed))
@@ -101,12 +101,12 @@ export async function verifyEmail(
   const found = await findToken(deps.db, token, ['email_verification', 'email_change'])
   if (!found) throw new Problem('invalid_token')
   try {
-    await committing(deps, async (trx, consequences) => {
+    await commit(deps, async (trx, effects) => {
       const account = await lockAccount(trx, { id: found.user_id })
       const used = await useToken(trx, found)
       if (!account || !used) throw new Problem('invalid_token')
-      if (used.purpose === 'email_change') await changeEmail(trx, deps, { account, used, ip }, consequences)
-      else await confirmEmail(trx, deps, { account, used, ip }, consequences)
+      if (used.purpose === 'email_change') await changeEmail(trx, deps, { account, used, ip }, effects)
+      else await confirmEmail(trx, deps, { account, used, ip }, effects)
     })
   } catch (error) {
     // Somebody else has signed up with the address since it was asked for.
@@ -125,12 +125,12 @@ async function confirmEmail(
   trx: Trx,
   deps: AccountDeps,
   { account, used, ip }: Proof,
-  consequences: Consequences,
+  effects: Effects,
 ): Promise<void> {
   if (account.email !== used.email) throw new Problem('invalid_token')
   const owner = ownerByMail(used)
   await setOwnedVerifiedEmail(trx, owner, used.email)
-  consequences.events.push({ event: 'email_verified', userId: owner, ip })
+  effects.events.push({ event: 'email_verified', userId: owner, ip })
   if (!account.contested && !account.waiting) return
   await deleteClaim(trx, owner)
   if (!account.contested) return
@@ -138,7 +138,7 @@ async function confirmEmail(
   // nobody stays in. An account in use keeps what is in it, since its reader has just said that it is theirs.
   await setOwnedPasswordHash(trx, owner, null)
   if (account.waiting) await resetOwnedName(trx, owner)
-  await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
+  await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
 }
 
 /** Ends every session: which of them the change was asked from is not known here, and a thief may have asked. */
@@ -146,16 +146,16 @@ async function changeEmail(
   trx: Trx,
   deps: AccountDeps,
   { account, used, ip }: Proof,
-  consequences: Consequences,
+  effects: Effects,
 ): Promise<void> {
   const owner = ownerByMail(used)
   await setOwnedVerifiedEmail(trx, owner, used.email)
   await deleteClaim(trx, owner)
   await deleteAllTokens(trx, owner, used.email)
-  consequences.events.push({ event: 'email_changed', userId: owner, ip })
+  effects.events.push({ event: 'email_changed', userId: owner, ip })
   // One that nobody has proved may be a stranger's to name.
   if (account.email && account.email_verified) {
-    consequences.notices.push({ kind: 'email_changed', userId: owner, recipient: account.email, ip })
+    effects.notices.push({ kind: 'email_changed', userId: owner, recipient: account.email, ip })
   }
-  await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
+  await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
 }

@@ -8,7 +8,7 @@ import {
   recommendedCost,
   verifyHash,
 } from './hashes.ts'
-import { Seats } from './slots.ts'
+import { Slots } from './slots.ts'
 
 /** Lengths in code points, NIST SP 800-63B section 3.1.1.2. */
 export const passwordLength = { min: 8, max: 128 } as const
@@ -57,15 +57,15 @@ export function createPasswords(options: PoolOptions): Passwords {
   const dummy = hashPassword(crypto.randomUUID(), cost)
   const upgrading = new Set<string>()
 
-  const seats = new Seats(concurrency + queue)
+  const slots = new Slots(concurrency + queue)
 
   async function enqueue<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const leave = seats.take()
+    const leave = slots.take()
     signal?.addEventListener('abort', leave)
     try {
       return await limit(async () => {
         if (signal?.aborted) throw new Problem('service_unavailable', { reason: 'client_left' })
-        // From here on it takes a seat, whoever waits for it.
+        // From here on it takes a slot, whoever waits for it.
         signal?.removeEventListener('abort', leave)
         return work()
       })

@@ -4,7 +4,7 @@ import { Problem } from '../problem.ts'
 const maxRetrySeconds = 5
 
 /** How much may be under way at a time that ends in a password hash. */
-export class Seats {
+export class Slots {
   #free: number
 
   constructor(count: number) {
@@ -23,7 +23,7 @@ export class Seats {
   }
 
   /**
-   * @returns gives the seat back, however often it is called
+   * @returns gives the slot back, however often it is called
    * @throws Problem service_unavailable when none is free
    */
   take(): () => void {

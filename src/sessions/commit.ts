@@ -13,7 +13,7 @@ export interface CommitDeps {
 }
 
 /** What a transaction leaves to be done: written with it, told once it has committed. */
-export interface Consequences {
+export interface Effects {
   readonly revoked: Revocation[]
   readonly events: SecurityEvent[]
   readonly notices: Notice[]
@@ -25,9 +25,9 @@ export interface Consequences {
  * Runs a transaction whose revocations this process knows, whose events are logged and whose mail leaves, as soon as
  * it has committed and only then.
  */
-export async function committing<T>(
+export async function commit<T>(
   { db, revocations, log, mail }: CommitDeps,
-  work: (trx: Trx, consequences: Consequences) => Promise<T>,
+  work: (trx: Trx, effects: Effects) => Promise<T>,
 ): Promise<T> {
   const { result, revoked, events, mailed } = await inTransaction(db, async (trx) => {
     const revoked: Revocation[] = []

@@ -2,7 +2,7 @@ import type { Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import { sharedSecretIssuer } from '../tokens/foreign-token.ts'
 import { issuerOf, type OwnerId, type Principal } from '../tokens/owner.ts'
-import { type Consequences, committing } from './commit.ts'
+import { commit, type Effects } from './commit.ts'
 import type { SessionDeps, SessionPolicy } from './policy.ts'
 import { accessTokenLife, endSessionsWhere, revokeOwnedTokens } from './revocation-repository.ts'
 import type { Revocation, Revocations } from './revocations.ts'
@@ -30,9 +30,9 @@ export async function endOwnedSessions(
   which: WhichSessions,
   ip: string,
 ): Promise<number> {
-  return committing(deps, async (trx, consequences) => {
-    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which, ip }, consequences)
-    return consequences.revoked.length
+  return commit(deps, async (trx, effects) => {
+    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which, ip }, effects)
+    return effects.revoked.length
   })
 }
 
@@ -50,13 +50,13 @@ export async function logOut(
 ): Promise<void> {
   const { sid, issuedAt } = caller
   const which = { current: { only: sid ?? '' }, others: { except: sid ?? '' }, all: 'all' } as const
-  await committing(deps, async (trx, consequences) => {
-    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which: which[scope], ip }, consequences)
+  await commit(deps, async (trx, effects) => {
+    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which: which[scope], ip }, effects)
     if (sid === undefined ? scope === 'others' : scope === 'current') return
     const asking = sid === undefined ? issuedAt : undefined
-    await revokeForeignTokensIn(trx, deps, { owner, asking }, consequences)
+    await revokeForeignTokensIn(trx, deps, { owner, asking }, effects)
     // Of a caller with a session it is not known whether there are such tokens at all.
-    if (sid === undefined) consequences.events.push({ event: 'tokens_revoked', userId: owner, ip })
+    if (sid === undefined) effects.events.push({ event: 'tokens_revoked', userId: owner, ip })
   })
 }
 
@@ -65,7 +65,7 @@ export async function endOwnedSessionsIn(
   trx: Trx,
   policy: SessionPolicy,
   { owner, which, ip }: { owner: OwnerId; which: WhichSessions; ip: string },
-  consequences: Consequences,
+  effects: Effects,
 ): Promise<void> {
   const ended = await endSessionsWhere(trx, accessTokenLife(policy), (eb) =>
     eb.and([
@@ -74,7 +74,7 @@ export async function endOwnedSessionsIn(
       ...(which !== 'all' && 'except' in which ? [eb('id', '!=', which.except)] : []),
     ]),
   )
-  noteEnded(consequences, ended, { userId: owner, ip })
+  noteEnded(effects, ended, { userId: owner, ip })
 }
 
 /**
@@ -88,7 +88,7 @@ export async function revokeForeignTokensIn(
     revocations,
   }: { readonly sessionPolicy: SessionPolicy; readonly revocations: Revocations },
   { owner, asking }: { readonly owner: OwnerId; readonly asking?: number | undefined },
-  { revoked }: Consequences,
+  { revoked }: Effects,
 ): Promise<void> {
   const issuer = issuerOf(owner) ?? (sharedSecret ? sharedSecretIssuer : undefined)
   if (issuer === undefined) return
@@ -98,7 +98,7 @@ export async function revokeForeignTokensIn(
 
 /** Leaves what is to be told of sessions that have ended. */
 export function noteEnded(
-  { revoked, events }: Consequences,
+  { revoked, events }: Effects,
   ended: readonly Revocation[],
   { userId, ip }: { userId: string; ip: string },
 ): void {

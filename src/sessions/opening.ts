@@ -2,7 +2,7 @@ import type { Db, Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import { findUser, lockUser, type User } from '../users/repository.ts'
 import type { Caller } from './caller.ts'
-import { type Consequences, committing } from './commit.ts'
+import { commit, type Effects } from './commit.ts'
 import { noteEnded } from './ending.ts'
 import type { SessionDeps, SessionPolicy } from './policy.ts'
 import { parseRefreshToken, verifiesRefreshToken } from './refresh-token.ts'
@@ -37,7 +37,7 @@ export async function openSession(
   trx: Trx,
   policy: SessionPolicy,
   { userId, passwordHash, caller }: { userId: string; passwordHash: string; caller: Caller },
-  consequences: Consequences,
+  effects: Effects,
 ): Promise<Session | undefined> {
   // Counting and inserting under the lock: of 50 logins at once, the cap still holds. And a login that was
   // verified while the password changed must not outlive the change.
@@ -59,7 +59,7 @@ export async function openSession(
       ),
     ]),
   )
-  noteEnded(consequences, surplus, { userId, ip: caller.ip })
+  noteEnded(effects, surplus, { userId, ip: caller.ip })
   return insertSession(trx, userId, caller, policy)
 }
 
@@ -98,7 +98,7 @@ async function endStolenSession(
   { id, user_id: userId }: Session,
   ip: string,
 ): Promise<void> {
-  await committing(deps, async (trx, { revoked, events, notices }) => {
+  await commit(deps, async (trx, { revoked, events, notices }) => {
     const ended = await endSessionsWhere(trx, accessTokenLife(deps.sessionPolicy), (eb) =>
       eb.and([eb('id', '=', id)]),
     )

@@ -5,7 +5,7 @@ import t from 'tap'
 import passwords from '../../plugins/passwords.ts'
 import { recommendedCost } from '../../src/passwords/hashes.ts'
 
-t.test('H10: a client that has left before a seat is taken takes none along', async (t) => {
+t.test('H10: a client that has left before a slot is taken takes none along', async (t) => {
   const app = Fastify()
   await app.register(passwords, { concurrency: 1, queue: 1, cost: recommendedCost })
   // As while the limits are counted elsewhere.

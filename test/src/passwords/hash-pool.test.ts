@@ -9,7 +9,7 @@ import { password, problemOf, signUp, testApp } from '../../helper.ts'
 const full = { code: 'service_unavailable', reason: 'hash_queue_full', headers: { 'retry-after': /^[1-5]$/ } }
 const gone = { code: 'service_unavailable', reason: 'client_left' }
 
-t.test('H10: as many hashes as there are seats, and the next is refused at once', async (t) => {
+t.test('H10: as many hashes as there are slots, and the next is refused at once', async (t) => {
   const pool = createPasswords({ concurrency: 1, queue: 2 })
   const accepted = [1, 2, 3].map(() => pool.hash(password))
   await t.rejects(pool.hash(password), full)
@@ -17,21 +17,21 @@ t.test('H10: as many hashes as there are seats, and the next is refused at once'
   t.equal(await pool.verify(first, password), true)
 })
 
-t.test('a hash that nobody waits for any more is not computed, and gives up its seat at once', async (t) => {
+t.test('a hash that nobody waits for any more is not computed, and gives up its slot at once', async (t) => {
   const pool = createPasswords({ concurrency: 1, queue: 1 })
   const [running, waiting] = [new AbortController(), new AbortController()]
   const first = pool.hash(password, running.signal)
   const second = pool.hash(password, waiting.signal)
   await t.rejects(pool.hash(password), full)
   running.abort()
-  await t.rejects(pool.hash(password), full, 'what runs keeps its seat')
+  await t.rejects(pool.hash(password), full, 'what runs keeps its slot')
   waiting.abort()
   const third = pool.hash(password)
   await t.rejects(second, gone)
   await Promise.all([first, third])
   await t.rejects(pool.hash(password, waiting.signal), gone)
   await Promise.all([pool.hash(password), pool.hash(password)])
-  t.pass('no seat is lost')
+  t.pass('no slot is lost')
 })
 
 t.test('H10: a flood of logins gets 503 with Retry-After, and others get their answers', async (t) => {
@@ -102,7 +102,7 @@ t.test('a client that leaves is noticed while its password is being verified, an
   t.equal((await app.inject('/health/live')).statusCode, 200)
 })
 
-t.test('H10: clients that send several requests at once and leave take no seat along', async (t) => {
+t.test('H10: clients that send several requests at once and leave take no slot along', async (t) => {
   const app = await testApp(t, { env: { HASH_CONCURRENCY: '1', HASH_QUEUE: '3' } })
   const alice = await signUp(app, 'alice')
   await app.listen({ host: '127.0.0.1', port: 0 })
@@ -128,7 +128,7 @@ t.test('H10: clients that send several requests at once and leave take no seat a
     await arrived
     socket.destroy()
     await closed
-    // What runs cannot be stopped: it keeps its seat until it is done.
+    // What runs cannot be stopped: it keeps its slot until it is done.
     await app.passwords.hash(password)
   }
   const answer = await app.inject({
