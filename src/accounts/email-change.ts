@@ -8,8 +8,8 @@ import { canonicalEmail } from '../users/email.ts'
 import { lockAccount } from '../users/repository.ts'
 import type { AccountDeps } from './deps.ts'
 import { offerUndo } from './email-change-undo.ts'
+import { assertMailAvailable, assertRoom } from './mail-requests.ts'
 import { withOwnedPassword } from './password-check.ts'
-import { assertMailAvailable, assertRoom } from './password-reset.ts'
 
 /**
  * Asks for a change of address, for the right password. The address stays until the token that is mailed to the new

@@ -5,28 +5,12 @@ import type { Caller } from '../sessions/caller.ts'
 import { commit } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import { mayBePreHijacked } from '../users/claims.ts'
-import { canonicalEmail } from '../users/email.ts'
 import { noteReset } from '../users/password-resets.ts'
 import { lockAccount, setOwnedPasswordHash, setOwnedVerifiedEmail } from '../users/repository.ts'
 import type { AccountDeps } from './deps.ts'
 import { undoChange } from './email-change-undo.ts'
-import { endAccess } from './service.ts'
+import { endAccess } from './end-access.ts'
 import { removeFormerParty } from './take-over.ts'
-
-/**
- * Asks for a mail to an address: a link to set a password, or one to verify the address. Nothing is looked up here,
- * so an address with an account and one without are the same to it.
- * @throws Problem mail_unavailable
- */
-export async function requestMail(
-  deps: AccountDeps,
-  kind: 'forgot' | 'resend',
-  address: string,
-): Promise<void> {
-  assertMailAvailable(deps)
-  const recipient = canonicalEmail(address)
-  await commit(deps, async (_trx, { request }) => assertRoom(await request({ kind, recipient })))
-}
 
 /**
  * Sets a new password for a token that was mailed to the account's address, or to the one that it had before a change.
@@ -63,18 +47,4 @@ export async function resetPassword(
     effects.notices.push({ kind: 'password_reset', userId: owner, ip })
     await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
   })
-}
-
-/** @throws Problem mail_unavailable where nothing could ever send one */
-export function assertMailAvailable({ mail }: Pick<AccountDeps, 'mail'>): void {
-  if (!mail.available) throw new Problem('mail_unavailable', { reason: 'no_smtp_url' })
-}
-
-/**
- * A mailbox that has had its share of the hour gets no further mail, and nobody is told.
- * @throws Problem mail_unavailable when too many mails wait
- */
-export function assertRoom(outcome: 'accepted' | 'limited' | 'full'): void {
-  if (outcome !== 'full') return
-  throw new Problem('mail_unavailable', { reason: 'outbox_full', headers: { 'retry-after': '60' } })
 }

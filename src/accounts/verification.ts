@@ -22,8 +22,9 @@ import {
   setOwnedVerifiedEmail,
 } from '../users/repository.ts'
 import type { AccountDeps } from './deps.ts'
-import { assertMailAvailable, assertRoom } from './password-reset.ts'
-import { endAccess, type SignUp } from './service.ts'
+import { endAccess } from './end-access.ts'
+import { assertMailAvailable, assertRoom } from './mail-requests.ts'
+import type { SignUp } from './sign-up.ts'
 
 /**
  * Signs up where an address has to be verified before anybody can log in. The answer is one whether the address is

@@ -1,12 +1,10 @@
-import type { Db, Trx } from '../db/schema.ts'
-import { Problem } from '../problem.ts'
-import { findUser, lockUser, type User } from '../users/repository.ts'
+import type { Trx } from '../db/schema.ts'
+import { lockUser, type User } from '../users/repository.ts'
 import type { Caller } from './caller.ts'
-import { commit, type Effects } from './commit.ts'
+import type { Effects } from './commit.ts'
 import { noteEnded } from './ending.ts'
-import type { SessionDeps, SessionPolicy } from './policy.ts'
-import { parseRefreshToken, verifiesRefreshToken } from './refresh-token.ts'
-import { findLiveSession, insertSession, isLive, rotateSession, type Session } from './repository.ts'
+import type { SessionPolicy } from './policy.ts'
+import { insertSession, isLive, type Session } from './repository.ts'
 import { accessTokenLife, endSessionsWhere } from './revocation-repository.ts'
 
 export interface SignedIn {
@@ -24,9 +22,6 @@ export function secondsLeft({ last_used_at: from, expires_at: to }: Session): nu
 
 /** Sessions that a user can have at a time. */
 export const maxSessions = 20
-
-/** Time in which the refresh token before the current one may come again: a lost answer, two tabs. */
-const graceSeconds = 10
 
 /**
  * Opens a session; past {@link maxSessions} the oldest end.
@@ -61,51 +56,4 @@ export async function openSession(
   )
   noteEnded(effects, surplus, { userId, ip: caller.ip })
   return insertSession(trx, userId, caller, policy)
-}
-
-/**
- * Exchanges a refresh token for the next one (RFC 6749 section 6; rotation and its reuse as RFC 9700 section
- * 4.14.2). The token before the current one, within the grace, gets the same successor again. Any older one, or
- * that one later, means that two parties hold the session's tokens: it ends.
- * @throws Problem invalid_grant
- */
-export async function refreshSession(deps: SessionDeps, token: string, { ip }: Caller): Promise<SignedIn> {
-  const { db, sessionPolicy: policy } = deps
-  const presented = parseRefreshToken(token)
-  const known = presented && (await findLiveSession(db, presented.sessionId, graceSeconds))
-  if (!known || !verifiesRefreshToken(policy.refreshKeys, presented, known.salt))
-    throw new Problem('invalid_grant')
-
-  const rotated = await rotateSession(db, known.id, presented.generation, policy)
-  if (rotated) return withUser(db, rotated)
-
-  // Another request was faster, now or before: what counts is how the session is after it.
-  const session = await findLiveSession(db, known.id, graceSeconds)
-  if (!session) throw new Problem('invalid_grant')
-  if (session.generation === presented.generation + 1 && session.justRotated) return withUser(db, session)
-  if (session.generation > presented.generation) await endStolenSession(deps, session, ip)
-  throw new Problem('invalid_grant', { reason: 'reused' })
-}
-
-async function withUser(db: Db, session: Session): Promise<SignedIn> {
-  const user = await findUser(db, session.user_id)
-  if (!user) throw new Problem('invalid_grant')
-  return { user, session }
-}
-
-async function endStolenSession(
-  deps: SessionDeps,
-  { id, user_id: userId }: Session,
-  ip: string,
-): Promise<void> {
-  await commit(deps, async (trx, { revoked, events, notices }) => {
-    const ended = await endSessionsWhere(trx, accessTokenLife(deps.sessionPolicy), (eb) =>
-      eb.and([eb('id', '=', id)]),
-    )
-    revoked.push(...ended)
-    // Of several that present old tokens at once, one ends the session.
-    if (ended.length === 0) return
-    events.push({ event: 'refresh_token_reused', userId, sessionId: id, ip })
-    notices.push({ kind: 'refresh_token_reused', userId, ip })
-  })
 }

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
-import { deleteAccount } from '../../../../src/accounts/service.ts'
+import { deleteAccount } from '../../../../src/accounts/deletion.ts'
 import { Problem } from '../../../../src/problem.ts'
 import { withRow } from '../../../../src/users/foreign-users.ts'
 import { findOwnedUser, renameOwnedUser } from '../../../../src/users/repository.ts'
