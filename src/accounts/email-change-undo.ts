@@ -5,7 +5,7 @@ import { newToken, type OneTimeKeys } from '../one-time-tokens/token.ts'
 import { Problem } from '../problem.ts'
 import type { Effects } from '../sessions/commit.ts'
 import { noteEnded } from '../sessions/ending.ts'
-import { accessTokenLife, endSessionsWhere } from '../sessions/revocation-repository.ts'
+import { accessTokenLife, endSurplusSessions } from '../sessions/revocation-repository.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
 import {
@@ -56,9 +56,7 @@ export async function undoChange(
   const holder = await lockAccount(trx, { email: used.email })
   if (holder?.email_verified) throw new Problem('invalid_token', { reason: 'taken' })
   if (holder) {
-    const ended = await endSessionsWhere(trx, accessTokenLife(sessionPolicy), (eb) =>
-      eb.and([eb('user_id', '=', holder.id)]),
-    )
+    const ended = await endSurplusSessions(trx, accessTokenLife(sessionPolicy), holder.id, 0)
     noteEnded(effects, ended, { userId: holder.id, ip })
     await deleteUnverifiedUser(trx, holder.id)
     effects.events.push({ event: 'account_deleted', userId: holder.id, ip })

@@ -4,11 +4,13 @@ import { sharedSecretIssuer } from '../tokens/foreign-token.ts'
 import { issuerOf, type OwnerId, type Principal } from '../tokens/owner.ts'
 import { commit, type Effects } from './commit.ts'
 import type { SessionDeps, SessionPolicy } from './policy.ts'
-import { accessTokenLife, endSessionsWhere, revokeOwnedTokens } from './revocation-repository.ts'
+import {
+  accessTokenLife,
+  endOwnedSessions,
+  revokeOwnedTokens,
+  type WhichSessions,
+} from './revocation-repository.ts'
 import type { Revocation, Revocations } from './revocations.ts'
-
-/** Which of an owner's sessions. An id that is none of them names none. */
-export type WhichSessions = 'all' | { readonly only: string } | { readonly except: string }
 
 /**
  * Ends one of the owner's sessions.
@@ -20,20 +22,11 @@ export async function endOwnedSession(
   id: string,
   ip: string,
 ): Promise<void> {
-  if ((await endOwnedSessions(deps, owner, { only: id }, ip)) === 0) throw new Problem('session_not_found')
-}
-
-/** @returns how many sessions were ended */
-export async function endOwnedSessions(
-  deps: SessionDeps,
-  owner: OwnerId,
-  which: WhichSessions,
-  ip: string,
-): Promise<number> {
-  return commit(deps, async (trx, effects) => {
-    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which, ip }, effects)
+  const ended = await commit(deps, async (trx, effects) => {
+    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which: { only: id }, ip }, effects)
     return effects.revoked.length
   })
+  if (ended === 0) throw new Problem('session_not_found')
 }
 
 /** Which of a user's sessions a logout is about: the token's own, all but that one, all. */
@@ -67,13 +60,7 @@ export async function endOwnedSessionsIn(
   { owner, which, ip }: { owner: OwnerId; which: WhichSessions; ip: string },
   effects: Effects,
 ): Promise<void> {
-  const ended = await endSessionsWhere(trx, accessTokenLife(policy), (eb) =>
-    eb.and([
-      eb('user_id', '=', owner),
-      ...(which !== 'all' && 'only' in which ? [eb('id', '=', which.only)] : []),
-      ...(which !== 'all' && 'except' in which ? [eb('id', '!=', which.except)] : []),
-    ]),
-  )
+  const ended = await endOwnedSessions(trx, accessTokenLife(policy), owner, which)
   noteEnded(effects, ended, { userId: owner, ip })
 }
 

@@ -4,8 +4,8 @@ import type { Caller } from './caller.ts'
 import type { Effects } from './commit.ts'
 import { noteEnded } from './ending.ts'
 import type { SessionPolicy } from './policy.ts'
-import { insertSession, isLive, type Session } from './repository.ts'
-import { accessTokenLife, endSessionsWhere } from './revocation-repository.ts'
+import { insertSession, type Session } from './repository.ts'
+import { accessTokenLife, endSurplusSessions } from './revocation-repository.ts'
 
 export interface SignedIn {
   readonly user: User
@@ -37,23 +37,7 @@ export async function openSession(
   // Counting and inserting under the lock: of 50 logins at once, the cap still holds. And a login that was
   // verified while the password changed must not outlive the change.
   if ((await lockUser(trx, userId)) !== passwordHash) return undefined
-  const surplus = await endSessionsWhere(trx, accessTokenLife(policy), (eb) =>
-    eb.and([
-      eb('user_id', '=', userId),
-      eb(
-        'id',
-        'in',
-        eb
-          .selectFrom('sessions')
-          .select('id')
-          .where('user_id', '=', userId)
-          .where(isLive)
-          .orderBy('created_at', 'desc')
-          .orderBy('id', 'desc')
-          .offset(maxSessions - 1),
-      ),
-    ]),
-  )
+  const surplus = await endSurplusSessions(trx, accessTokenLife(policy), userId, maxSessions - 1)
   noteEnded(effects, surplus, { userId, ip: caller.ip })
   return insertSession(trx, userId, caller, policy)
 }

@@ -7,7 +7,7 @@ import type { SignedIn } from './opening.ts'
 import type { SessionDeps } from './policy.ts'
 import { parseRefreshToken, verifiesRefreshToken } from './refresh-token.ts'
 import { findLiveSession, rotateSession, type Session } from './repository.ts'
-import { accessTokenLife, endSessionsWhere } from './revocation-repository.ts'
+import { accessTokenLife, endSession } from './revocation-repository.ts'
 
 /** Time in which the refresh token before the current one may come again: a lost answer, two tabs. */
 const graceSeconds = 10
@@ -48,9 +48,7 @@ async function endStolenSession(
   ip: string,
 ): Promise<void> {
   await commit(deps, async (trx, { revoked, events, notices }) => {
-    const ended = await endSessionsWhere(trx, accessTokenLife(deps.sessionPolicy), (eb) =>
-      eb.and([eb('id', '=', id)]),
-    )
+    const ended = await endSession(trx, accessTokenLife(deps.sessionPolicy), id)
     revoked.push(...ended)
     // Of several that present old tokens at once, one ends the session.
     if (ended.length === 0) return

@@ -1,7 +1,15 @@
-import { type ExpressionBuilder, type RawBuilder, type Selectable, sql } from 'kysely'
-import type { Database, Db, RevocationsTable } from '../db/schema.ts'
+import {
+  type Expression,
+  type ExpressionBuilder,
+  type RawBuilder,
+  type Selectable,
+  type SqlBool,
+  sql,
+} from 'kysely'
+import type { Database, Db, RevocationsTable, Trx } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { SessionPolicy } from './policy.ts'
+import { isLive } from './repository.ts'
 import type { Revocation } from './revocations.ts'
 
 /** What PostgreSQL's NOTIFY carries revocations on; a trigger on the table sends them. */
@@ -33,13 +41,62 @@ function tokensEnd({ seconds, now }: TokenLife): RawBuilder<string> {
   return sql<string>`greatest(now(), to_timestamp(${now})) + make_interval(secs => ${seconds + marginSeconds})`
 }
 
-/** Ends sessions and revokes their access tokens, in one statement: neither happens without the other. */
-export async function endSessionsWhere(
-  db: Db,
+/** Which of an owner's sessions. An id that is not the owner's selects nothing. */
+export type WhichSessions = 'all' | { readonly only: string } | { readonly except: string }
+
+export async function endOwnedSessions(
+  trx: Trx,
   life: TokenLife,
-  which: (eb: ExpressionBuilder<Database, 'sessions'>) => ReturnType<typeof eb.and>,
+  owner: OwnerId,
+  which: WhichSessions,
 ): Promise<Revocation[]> {
-  const rows = await db
+  return endWhere(trx, life, (eb) =>
+    eb.and([
+      eb('user_id', '=', owner),
+      ...(which !== 'all' && 'only' in which ? [eb('id', '=', which.only)] : []),
+      ...(which !== 'all' && 'except' in which ? [eb('id', '!=', which.except)] : []),
+    ]),
+  )
+}
+
+/** Ends a user's sessions that have not expired, except the newest `keep`. */
+export async function endSurplusSessions(
+  trx: Trx,
+  life: TokenLife,
+  userId: string,
+  keep: number,
+): Promise<Revocation[]> {
+  return endWhere(trx, life, (eb) =>
+    eb.and([
+      eb('user_id', '=', userId),
+      eb(
+        'id',
+        'in',
+        eb
+          .selectFrom('sessions')
+          .select('id')
+          .where('user_id', '=', userId)
+          .where(isLive)
+          .orderBy('created_at', 'desc')
+          .orderBy('id', 'desc')
+          .offset(keep),
+      ),
+    ]),
+  )
+}
+
+/** Ends the session that a refresh token named and verified for. */
+export async function endSession(trx: Trx, life: TokenLife, id: string): Promise<Revocation[]> {
+  return endWhere(trx, life, (eb) => eb('id', '=', id))
+}
+
+/** Ends sessions and revokes their access tokens, in one statement: neither happens without the other. */
+async function endWhere(
+  trx: Trx,
+  life: TokenLife,
+  which: (eb: ExpressionBuilder<Database, 'sessions'>) => Expression<SqlBool>,
+): Promise<Revocation[]> {
+  const rows = await trx
     .with('ended', (qb) => qb.deleteFrom('sessions').where(which).returning('id'))
     .insertInto('revocations')
     .columns(['session_id', 'ends_at'])
