@@ -38,10 +38,10 @@ export type LogOutScope = 'current' | 'others' | 'all'
  */
 export async function logOut(
   deps: SessionDeps,
-  { owner, caller, ip }: { owner: OwnerId; caller: Principal; ip: string },
+  { owner, principal, ip }: { owner: OwnerId; principal: Principal; ip: string },
   scope: LogOutScope,
 ): Promise<void> {
-  const { sid, issuedAt } = caller
+  const { sid, issuedAt } = principal
   const which = { current: { only: sid ?? '' }, others: { except: sid ?? '' }, all: 'all' } as const
   await commit(deps, async (trx, effects) => {
     await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which: which[scope], ip }, effects)

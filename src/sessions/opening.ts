@@ -12,14 +12,6 @@ export interface SignedIn {
   readonly session: Session
 }
 
-/**
- * Seconds from a session's latest use, which was just now, to its absolute end, by the database's clock alone; at
- * least 1.
- */
-export function secondsLeft({ last_used_at: from, expires_at: to }: Session): number {
-  return Math.max(1, Math.floor((Date.parse(to) - Date.parse(from)) / 1000))
-}
-
 /** Sessions that a user can have at a time. */
 export const maxSessions = 20
 

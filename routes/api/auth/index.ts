@@ -5,9 +5,8 @@ import { clientAddress } from '../../../plugins/limits/client-address.ts'
 import { logIn } from '../../../src/accounts/log-in.ts'
 import { signUp } from '../../../src/accounts/sign-up.ts'
 import { signUpUnverified } from '../../../src/accounts/verification.ts'
+import { sessionAnswer } from '../../../src/sessions/answer.ts'
 import { logOut } from '../../../src/sessions/ending.ts'
-import { type SignedIn, secondsLeft } from '../../../src/sessions/opening.ts'
-import { refreshToken } from '../../../src/sessions/refresh-token.ts'
 import { refreshSession } from '../../../src/sessions/refreshing.ts'
 import { callerOf } from './caller.ts'
 import emailRoutes from './email/index.ts'
@@ -29,18 +28,6 @@ const tags = ['auth']
 
 export default async function authRoutes(app: RouteScope): Promise<void> {
   for (const schema of schemas) app.addSchema(schema)
-
-  function answer({ user, session }: SignedIn) {
-    const { id, generation, salt } = session
-    const { token, expiresIn } = app.issueAccessToken(user.id, id, secondsLeft(session))
-    return {
-      user,
-      token,
-      token_type: 'Bearer' as const,
-      expires_in: expiresIn,
-      refresh_token: refreshToken(app.sessionPolicy.refreshKeys, { sessionId: id, generation }, salt),
-    }
-  }
 
   app.post(
     '/signup',
@@ -70,9 +57,8 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       if (!app.verificationRequired) {
-        return reply
-          .code(201)
-          .send(answer(await signUp(request.services, request.body, callerOf(request), request.keyed)))
+        const signedIn = await signUp(request.services, request.body, callerOf(request), request.keyed)
+        return reply.code(201).send(sessionAnswer(app, signedIn))
       }
       await signUpUnverified(request.services, request.body, callerOf(request), request.keyed)
       return reply.code(202).send(accepted.signup)
@@ -104,7 +90,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
     async (request, reply) => {
       const { refresh_token: refreshToken, ...given } = request.body
       const signedIn = await logIn(request.services, { ...given, refreshToken }, callerOf(request))
-      return reply.code(200).send(answer(signedIn))
+      return reply.code(200).send(sessionAnswer(app, signedIn))
     },
   )
 
@@ -123,10 +109,10 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         response: { 200: { ...Ref(SessionSchema), description: 'The session goes on' } },
       },
     },
-    async (request, reply) =>
-      reply
-        .code(200)
-        .send(answer(await refreshSession(request.services, request.body.refresh_token, callerOf(request)))),
+    async (request, reply) => {
+      const signedIn = await refreshSession(request.services, request.body.refresh_token, callerOf(request))
+      return reply.code(200).send(sessionAnswer(app, signedIn))
+    },
   )
 
   app.post(
@@ -149,8 +135,8 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      const { owner, caller } = request
-      const from = { owner, caller, ip: clientAddress(request) }
+      const { owner, caller: principal } = request
+      const from = { owner, principal, ip: clientAddress(request) }
       await logOut(request.services, from, request.body.scope ?? 'current')
       return reply.code(204).send(null)
     },
