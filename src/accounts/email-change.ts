@@ -4,7 +4,7 @@ import { assertDeliverable, fieldProblem } from '../passwords/acceptable.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { commit } from '../sessions/commit.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import { canonicalEmail } from '../users/email.ts'
+import type { CanonicalEmail } from '../users/email.ts'
 import { lockAccount } from '../users/repository.ts'
 import type { AccountDeps } from './deps.ts'
 import { offerUndo } from './email-change-undo.ts'
@@ -19,13 +19,12 @@ import { withOwnedPassword } from './password-check.ts'
 export async function requestEmailChange(
   deps: AccountDeps,
   owner: OwnerId,
-  { address, password }: { address: string; password: string },
+  { email, password }: { email: CanonicalEmail; password: string },
   caller: Caller,
 ): Promise<void> {
   assertMailAvailable(deps)
-  assertDeliverable(address, 'new_email')
+  assertDeliverable(email, 'new_email')
   const { keys, verificationSeconds: seconds } = deps.mail.tokens
-  const email = canonicalEmail(address)
   await withOwnedPassword(deps, owner, password, caller, (currentHash) =>
     commit(deps, async (trx, effects) => {
       const account = await lockAccount(trx, { id: owner })

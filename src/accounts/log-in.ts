@@ -4,14 +4,14 @@ import { commit } from '../sessions/commit.ts'
 import { knownDevice } from '../sessions/known-devices.ts'
 import { openSession, type SignedIn } from '../sessions/opening.ts'
 import { endWaiting } from '../users/claims.ts'
-import { type CanonicalEmail, canonicalEmail } from '../users/email.ts'
+import type { CanonicalEmail } from '../users/email.ts'
 import { findCredentials } from '../users/repository.ts'
 import type { AccountDeps } from './deps.ts'
 import { upgradeHash } from './hash-upgrade.ts'
 import { withPassword } from './password-check.ts'
 
 export interface LogIn {
-  readonly email: string
+  readonly email: CanonicalEmail
   readonly password: string
   /** The last refresh token that the device has had: it proves that the device is known, and nothing else. */
   readonly refreshToken?: string | undefined
@@ -23,13 +23,12 @@ export interface LogIn {
  */
 export async function logIn(
   deps: AccountDeps,
-  { refreshToken: token, ...given }: LogIn,
+  { email, password, refreshToken: token }: LogIn,
   caller: Caller,
 ): Promise<SignedIn> {
-  const email = canonicalEmail(given.email)
   const { refreshKeys } = deps.sessionPolicy
   const device = token === undefined ? undefined : await knownDevice(deps.db, refreshKeys, { email, token })
-  return openByPassword(deps, { ...given, email, device }, caller)
+  return openByPassword(deps, { email, password, device }, caller)
 }
 
 /** Opens a session of an account for the right password. */

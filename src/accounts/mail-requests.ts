@@ -1,6 +1,6 @@
 import { Problem } from '../problem.ts'
 import { commit } from '../sessions/commit.ts'
-import { canonicalEmail } from '../users/email.ts'
+import type { CanonicalEmail } from '../users/email.ts'
 import type { AccountDeps } from './deps.ts'
 
 /**
@@ -11,10 +11,9 @@ import type { AccountDeps } from './deps.ts'
 export async function requestMail(
   deps: AccountDeps,
   kind: 'forgot' | 'resend',
-  address: string,
+  recipient: CanonicalEmail,
 ): Promise<void> {
   assertMailAvailable(deps)
-  const recipient = canonicalEmail(address)
   await commit(deps, async (_trx, { request }) => assertRoom(await request({ kind, recipient })))
 }
 

@@ -6,13 +6,13 @@ import { Problem } from '../problem.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { commit } from '../sessions/commit.ts'
 import { openSession, type SignedIn } from '../sessions/opening.ts'
-import { canonicalEmail } from '../users/email.ts'
+import type { CanonicalEmail } from '../users/email.ts'
 import { findCredentials, insertUser } from '../users/repository.ts'
 import type { AccountDeps } from './deps.ts'
 import { openByPassword } from './log-in.ts'
 
 export interface SignUp {
-  readonly email: string
+  readonly email: CanonicalEmail
   readonly password: string
   readonly name: string
 }
@@ -52,11 +52,10 @@ export async function signUp(
  */
 async function signUpAgain(
   deps: AccountDeps,
-  { email: address, password }: SignUp,
+  { email, password }: SignUp,
   caller: Caller,
   keyed: KeyedRequest,
 ): Promise<SignedIn | undefined> {
-  const email = canonicalEmail(address)
   const known = await findCredentials(deps.db, email)
   const kept = known && (await findKept(deps.db, known.id, keyed))
   if (!kept) return undefined
@@ -71,17 +70,16 @@ async function signUpAgain(
 
 async function makeAccount(
   deps: AccountDeps,
-  wanted: SignUp,
+  { email, name, password }: SignUp,
   caller: Caller,
   keyed?: KeyedRequest,
 ): Promise<SignedIn> {
   // Hashed before the address is looked at: a taken one costs the same time.
-  const passwordHash = await deps.passwords.hash(wanted.password, caller.signal)
-  const email = canonicalEmail(wanted.email)
+  const passwordHash = await deps.passwords.hash(password, caller.signal)
   return commit(deps, async (trx, effects) => {
     // Of an address, since there is no account yet that the key could be one of.
     if (keyed && !(await tryLockKey(trx, email, keyed))) throw inProgress()
-    const user = await insertUser(trx, { email, name: wanted.name, passwordHash })
+    const user = await insertUser(trx, { email, name, passwordHash })
     if (!user) throw new Problem('email_already_registered')
     if (keyed) await keep(trx, user.id, keyed, null)
     const opening = { userId: user.id, passwordHash, caller }

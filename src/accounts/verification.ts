@@ -11,7 +11,6 @@ import { commit, type Effects } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
 import { contestUnverifiedAccount, deleteClaim } from '../users/claims.ts'
-import { canonicalEmail } from '../users/email.ts'
 import {
   findCredentials,
   insertWaitingUser,
@@ -48,11 +47,10 @@ export async function signUpUnverified(
 /** @returns false when the address was new and then was not */
 async function trySignUp(
   deps: AccountDeps,
-  { email: address, password, name }: SignUp,
+  { email, password, name }: SignUp,
   { ip, signal }: Caller,
   keyed: KeyedRequest | null,
 ): Promise<boolean> {
-  const email = canonicalEmail(address)
   const known = await findCredentials(deps.db, email)
   // One hash in every case: made for a new address, compared for one that waits, compared with nothing for a taken one.
   const passwordHash = known ? null : await deps.passwords.hash(password, signal)

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Db } from '../db/schema.ts'
+import type { CanonicalEmail } from '../users/email.ts'
 import { parseRefreshToken, type RefreshKeys, verifiesRefreshToken } from './refresh-token.ts'
 
 /** Days for which a device stays known after its session has ended. */
@@ -14,7 +15,7 @@ export const knownDays = 30
 export async function knownDevice(
   db: Db,
   keys: RefreshKeys,
-  { email, token }: { readonly email: string; readonly token: string },
+  { email, token }: { readonly email: CanonicalEmail; readonly token: string },
 ): Promise<string | undefined> {
   const presented = parseRefreshToken(token)
   const session = presented && (await findSession(db, presented.sessionId))

@@ -8,6 +8,7 @@ import { signUpUnverified } from '../../../src/accounts/verification.ts'
 import { sessionAnswer } from '../../../src/sessions/answer.ts'
 import { logOut } from '../../../src/sessions/ending.ts'
 import { refreshSession } from '../../../src/sessions/refreshing.ts'
+import { canonicalEmail } from '../../../src/users/email.ts'
 import { callerOf } from './caller.ts'
 import emailRoutes from './email/index.ts'
 import meRoutes from './me/index.ts'
@@ -56,11 +57,12 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
+      const wanted = { ...request.body, email: canonicalEmail(request.body.email) }
       if (!app.verificationRequired) {
-        const signedIn = await signUp(request.services, request.body, callerOf(request), request.keyed)
+        const signedIn = await signUp(request.services, wanted, callerOf(request), request.keyed)
         return reply.code(201).send(sessionAnswer(app, signedIn))
       }
-      await signUpUnverified(request.services, request.body, callerOf(request), request.keyed)
+      await signUpUnverified(request.services, wanted, callerOf(request), request.keyed)
       return reply.code(202).send(accepted.signup)
     },
   )
@@ -88,8 +90,9 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      const { refresh_token: refreshToken, ...given } = request.body
-      const signedIn = await logIn(request.services, { ...given, refreshToken }, callerOf(request))
+      const { email: address, password, refresh_token: refreshToken } = request.body
+      const given = { email: canonicalEmail(address), password, refreshToken }
+      const signedIn = await logIn(request.services, given, callerOf(request))
       return reply.code(200).send(sessionAnswer(app, signedIn))
     },
   )

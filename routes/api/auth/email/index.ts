@@ -5,6 +5,7 @@ import { clientAddress } from '../../../../plugins/limits/client-address.ts'
 import { requestEmailChange } from '../../../../src/accounts/email-change.ts'
 import { requestMail } from '../../../../src/accounts/mail-requests.ts'
 import { verifyEmail } from '../../../../src/accounts/verification.ts'
+import { canonicalEmail } from '../../../../src/users/email.ts'
 import { callerOf } from '../caller.ts'
 import { AcceptedSchema, accepted } from '../schemas.ts'
 import { ChangeEmailBody, ResendBody, schemas, VerifyEmailBody } from './schemas.ts'
@@ -51,7 +52,7 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await requestMail(app, 'resend', request.body.email)
+      await requestMail(app, 'resend', canonicalEmail(request.body.email))
       return reply.code(202).send(accepted.resend)
     },
   )
@@ -79,7 +80,12 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { new_email: address, password } = request.body
-      await requestEmailChange(request.services, request.owner, { address, password }, callerOf(request))
+      await requestEmailChange(
+        request.services,
+        request.owner,
+        { email: canonicalEmail(address), password },
+        callerOf(request),
+      )
       return reply.code(202).send(accepted.change)
     },
   )

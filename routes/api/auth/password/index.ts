@@ -4,6 +4,7 @@ import { Ref } from '../../../../plugins/contract/schemas.ts'
 import { requestMail } from '../../../../src/accounts/mail-requests.ts'
 import { changePassword } from '../../../../src/accounts/password-change.ts'
 import { resetPassword } from '../../../../src/accounts/password-reset.ts'
+import { canonicalEmail } from '../../../../src/users/email.ts'
 import { callerOf } from '../caller.ts'
 import { AcceptedSchema, accepted } from '../schemas.ts'
 import { ChangePasswordBody, ForgotPasswordBody, ResetPasswordBody, schemas } from './schemas.ts'
@@ -55,7 +56,7 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await requestMail(app, 'forgot', request.body.email)
+      await requestMail(app, 'forgot', canonicalEmail(request.body.email))
       return reply.code(202).send(accepted.forgot)
     },
   )
