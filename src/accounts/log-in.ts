@@ -5,10 +5,10 @@ import { knownDevice } from '../sessions/known-devices.ts'
 import { openSession, type SignedIn } from '../sessions/opening.ts'
 import { endWaiting } from '../users/claims.ts'
 import type { CanonicalEmail } from '../users/email.ts'
-import { findCredentials } from '../users/repository.ts'
+import { type Credentials, findCredentials } from '../users/repository.ts'
 import type { AccountDeps } from './deps.ts'
 import { upgradeHash } from './hash-upgrade.ts'
-import { withPassword } from './password-check.ts'
+import { type Verified, withPassword } from './password-check.ts'
 
 export interface LogIn {
   readonly email: CanonicalEmail
@@ -31,36 +31,51 @@ export async function logIn(
   return openByPassword(deps, { email, password, device }, caller)
 }
 
-/** Opens a session of an account for the right password. */
+interface Presented {
+  readonly email: CanonicalEmail
+  readonly password: string
+  /** A session of the account whose refresh token the device has presented. */
+  readonly device?: string | undefined
+}
+
+/** Verifies the password, then opens a session; a second factor belongs between the two. */
 export async function openByPassword(
   deps: AccountDeps,
-  { email, password, device }: { email: CanonicalEmail; password: string; device?: string | undefined },
+  { email, password, device }: Presented,
   caller: Caller,
 ): Promise<SignedIn> {
-  const { ip, signal } = caller
-  const failure = 'login_failed' as const
-  const attempt = { failure, email, password, ip, device, signal }
+  const attempt = { failure: 'login_failed', email, password, device, caller } as const
   const find = () => findCredentials(deps.db, email)
-  return withPassword(
-    deps,
-    attempt,
-    find,
-    async ({ password_hash: _, reset: __, waiting, ...user }, hash) => {
-      if (deps.verificationRequired && !user.email_verified) {
-        deps.securityEvents.note({ event: failure, userId: user.id, ip })
-        throw new Problem('email_not_verified')
-      }
-      const opening = { userId: user.id, passwordHash: hash, caller }
-      const session = await commit(deps, async (trx, effects) => {
-        const opened = await openSession(trx, deps.sessionPolicy, opening, effects)
-        if (opened && waiting) await endWaiting(trx, user.id)
-        if (opened) effects.events.push({ event: 'login', userId: user.id, sessionId: opened.id, ip })
-        return opened
-      })
-      if (!session) return undefined
-      const verified = { userId: user.id, hash, password, sessionId: session.id, ip }
-      await upgradeHash(deps, verified)
-      return { user, session }
-    },
-  )
+  return withPassword(deps, attempt, find, async (verified) => {
+    assertMayLogIn(deps, verified.account, caller)
+    const signedIn = await openVerified(deps, verified, caller)
+    if (!signedIn) return undefined
+    const { user, session } = signedIn
+    const { hash } = verified
+    await upgradeHash(deps, { userId: user.id, hash, password, sessionId: session.id, ip: caller.ip })
+    return signedIn
+  })
+}
+
+function assertMayLogIn(deps: AccountDeps, account: Credentials, { ip }: Caller): void {
+  if (!deps.verificationRequired || account.email_verified) return
+  deps.securityEvents.note({ event: 'login_failed', userId: account.id, ip })
+  throw new Problem('email_not_verified')
+}
+
+/** @returns undefined when the hash is not the account's any more */
+async function openVerified(
+  deps: AccountDeps,
+  { account, hash }: Verified<Credentials>,
+  caller: Caller,
+): Promise<SignedIn | undefined> {
+  const { password_hash: _, reset: __, waiting, ...user } = account
+  return commit(deps, async (trx, effects) => {
+    const opening = { userId: user.id, passwordHash: hash, caller }
+    const session = await openSession(trx, deps.sessionPolicy, opening, effects)
+    if (!session) return undefined
+    if (waiting) await endWaiting(trx, user.id)
+    effects.events.push({ event: 'login', userId: user.id, sessionId: session.id, ip: caller.ip })
+    return { user, session }
+  })
 }

@@ -82,16 +82,19 @@ export async function insertForeignUser(db: Db, { emailVerified, ...user }: Fore
     .execute()
 }
 
+/** An account as a login needs it. */
+export interface Credentials extends User {
+  /** Null where no password opens the account. */
+  readonly password_hash: string | null
+  readonly waiting: boolean
+  readonly reset: PasswordReset | null
+}
+
 /**
  * The account of an address with its hash, for login only. A trusted issuer's user has no login here. Reads one row
- * whether there is an account or not: nothing hides this time where the answer computes no hash.
+ * in any case: where no hash is computed, timing must not reveal an account.
  */
-export async function findCredentials(
-  db: Db,
-  email: CanonicalEmail,
-): Promise<
-  (User & { password_hash: string | null; waiting: boolean; reset: PasswordReset | null }) | undefined
-> {
+export async function findCredentials(db: Db, email: CanonicalEmail): Promise<Credentials | undefined> {
   const { id, name, email_verified, created_at, ...rest } = await db
     .selectFrom(sql<object>`(select)`.as('one'))
     .leftJoin('users', (join) => join.on('users.email', '=', email).on('users.issuer', 'is', null))
