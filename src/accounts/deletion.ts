@@ -7,7 +7,7 @@ import { endAccess } from './end-access.ts'
 import { withOwnedPassword } from './password-check.ts'
 
 /**
- * Removes an account with its sessions and tasks, for the right password.
+ * Deletes an account with its sessions and tasks, for the right password.
  * @throws Problem user_not_found, invalid_credentials, rate_limited, service_unavailable
  */
 export async function deleteAccount(

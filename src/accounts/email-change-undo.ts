@@ -23,8 +23,8 @@ interface Undo {
 }
 
 /**
- * Tells the present address that another was asked for, with a link that keeps it. Each mail has the same link while
- * that is good: whoever asks again, or has moved the account already, must not be able to replace it.
+ * Notifies the present address of a requested change, with a link that undoes it. Each mail has the same link until it
+ * expires: an attacker who asks again, or has changed the address already, must not be able to replace it.
  */
 export async function offerUndo(
   trx: Trx,
@@ -41,8 +41,8 @@ export async function offerUndo(
 }
 
 /**
- * Gives an account the address that the token was mailed to, whatever has become of the change.
- * @throws Problem invalid_token where the address is another verified account's by now
+ * Gives the account the address that the token was mailed to, whether the change has been confirmed or not.
+ * @throws Problem invalid_token when another verified account has the address
  */
 export async function undoChange(
   trx: Trx,
@@ -52,7 +52,7 @@ export async function undoChange(
 ): Promise<void> {
   if (account.email === used.email) return
   const owner = ownerByMail(used)
-  // Free since the change, the address may have been signed up with, to keep it from coming back.
+  // Squatting: once the change had freed the address, anybody could sign up with it.
   const holder = await lockAccount(trx, { email: used.email })
   if (holder?.email_verified) throw new Problem('invalid_token', { reason: 'taken' })
   if (holder) {

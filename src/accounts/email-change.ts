@@ -12,8 +12,9 @@ import { assertMailAvailable, assertRoom } from './mail-requests.ts'
 import { withOwnedPassword } from './password-check.ts'
 
 /**
- * Asks for a change of address, for the right password. The address stays until the token that is mailed to the new
- * one is presented, and its reader is told at once, with a link to keep it. Whether the new one is taken is not looked up here: its holder is told instead.
+ * Requests a change of address, for the right password. The address stays until the token mailed to the new one is
+ * presented; the present one is notified, with a link that undoes the change. Whether the new one is taken is not
+ * looked up here, so that the answer does not reveal it: its holder gets a mail instead.
  * @throws Problem mail_unavailable, user_not_found, invalid_credentials, validation_failed, service_unavailable
  */
 export async function requestEmailChange(

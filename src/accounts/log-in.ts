@@ -13,12 +13,13 @@ import { type Verified, withPassword } from './password-check.ts'
 export interface LogIn {
   readonly email: CanonicalEmail
   readonly password: string
-  /** The last refresh token that the device has had: it proves that the device is known, and nothing else. */
+  /** The device's last refresh token: proves that the device has logged in before, and opens nothing. */
   readonly refreshToken?: string | undefined
 }
 
 /**
- * Opens a session for the right password. No account, wrong password and unreadable hash are one answer.
+ * Opens a session for the right password. The error is the same without an account, for a wrong password and for a
+ * malformed hash.
  * @throws Problem invalid_credentials, email_not_verified, rate_limited, service_unavailable
  */
 export async function logIn(
@@ -63,7 +64,7 @@ function assertMayLogIn(deps: AccountDeps, account: Credentials, { ip }: Caller)
   throw new Problem('email_not_verified')
 }
 
-/** @returns undefined when the hash is not the account's any more */
+/** @returns undefined when the hash has been replaced meanwhile */
 async function openVerified(
   deps: AccountDeps,
   { account, hash }: Verified<Credentials>,

@@ -4,8 +4,8 @@ import type { CanonicalEmail } from '../users/email.ts'
 import type { AccountDeps } from './deps.ts'
 
 /**
- * Asks for a mail to an address: a link to set a password, or one to verify the address. Nothing is looked up here,
- * so an address with an account and one without are the same to it.
+ * Requests a mail with a link to set a password, or to verify the address. No account is looked up here, so that
+ * neither the answer nor its timing reveals one.
  * @throws Problem mail_unavailable
  */
 export async function requestMail(
@@ -17,14 +17,14 @@ export async function requestMail(
   await commit(deps, async (_trx, { request }) => assertRoom(await request({ kind, recipient })))
 }
 
-/** @throws Problem mail_unavailable where nothing could ever send one */
+/** @throws Problem mail_unavailable without a mail server */
 export function assertMailAvailable({ mail }: Pick<AccountDeps, 'mail'>): void {
   if (!mail.available) throw new Problem('mail_unavailable', { reason: 'no_smtp_url' })
 }
 
 /**
- * A mailbox that has had its share of the hour gets no further mail, and nobody is told.
- * @throws Problem mail_unavailable when too many mails wait
+ * A mailbox past its hourly quota gets no further mail, which the answer does not reveal.
+ * @throws Problem mail_unavailable when the outbox is full
  */
 export function assertRoom(outcome: 'accepted' | 'limited' | 'full'): void {
   if (outcome !== 'full') return

@@ -10,7 +10,7 @@ import { endAccess } from './end-access.ts'
 import { withOwnedPassword } from './password-check.ts'
 
 /**
- * Sets a new password for the right current one; every session but `sid` ends.
+ * Sets a new password for the right current one; every other session ends.
  * @throws Problem user_not_found, invalid_credentials, password_too_common, rate_limited, validation_failed,
  * service_unavailable
  */
@@ -30,7 +30,7 @@ export async function changePassword(
     return commit(deps, async (trx, effects) => {
       if ((await lockUser(trx, owner)) !== currentHash) return undefined
       await setOwnedPasswordHash(trx, owner, passwordHash)
-      // Whoever knew the old password may have asked for them. A proof of the present address gives nothing away.
+      // An attacker who knew the old password may have requested them. Verifying the present address is harmless.
       await deleteTokens(trx, owner, ['password_reset', 'email_change'])
       effects.events.push({ event: 'password_changed', userId: owner, sessionId: sid, ip })
       effects.notices.push({ kind: 'password_changed', userId: owner, ip })

@@ -13,9 +13,9 @@ import { endAccess } from './end-access.ts'
 import { removeFormerParty } from './take-over.ts'
 
 /**
- * Sets a new password for a token that was mailed to the account's address, or to the one that it had before a change.
- * Every session ends, every other token of the account is gone, and the address counts as verified; no session is
- * opened. Where it is proved for the first time, nothing stays of what the account had.
+ * Sets a new password for a token mailed to the account's address, or to its address before a change. Every session
+ * ends, the other tokens of the account are deleted, and the address counts as verified; no session is opened. An
+ * account that may have been pre-hijacked loses its content.
  * @throws Problem invalid_token, password_too_common, validation_failed, service_unavailable
  */
 export async function resetPassword(
@@ -23,9 +23,9 @@ export async function resetPassword(
   { token, wanted }: { token: string; wanted: string },
   { ip, signal }: Caller,
 ): Promise<void> {
-  // Whatever the token is, so that the answer tells nothing of it; its address is known only after it.
+  // Checked before the token is looked up, so that the error does not reveal whether it is valid.
   assertAcceptable(deps, wanted, { path: 'new_password', email: null })
-  // Looked up first: junk costs no hash. Used only in the transaction, since hashing can be refused.
+  // Looked up before hashing, so that junk costs no hash; used up in the transaction, since hashing can fail.
   const found = await findToken(deps.db, token, ['password_reset', 'email_change_undo'])
   if (!found) throw new Problem('invalid_token')
   assertAcceptable(deps, wanted, { path: 'new_password', email: found.email })

@@ -18,8 +18,8 @@ export interface SignUp {
 }
 
 /**
- * Makes an account and its first session, both or neither, and asks for the mail that verifies its address.
- * @param keyed of a request that may come again, and then gets another session of the account
+ * Creates an account and its first session in one transaction, and requests the mail that verifies its address.
+ * @param keyed the idempotency key: a retry opens another session of the account
  * @throws Problem email_already_registered, password_too_common, validation_failed, service_unavailable; with `keyed`
  * also idempotency_in_progress, idempotency_key_reused, rate_limited
  */
@@ -31,14 +31,14 @@ export async function signUp(
 ): Promise<SignedIn> {
   assertDeliverable(wanted.email, 'email')
   assertAcceptable(deps, wanted.password, { path: 'password', email: wanted.email })
-  if (!keyed) return makeAccount(deps, wanted, caller)
+  if (!keyed) return createAccount(deps, wanted, caller)
   const again = await signUpAgain(deps, wanted, caller, keyed)
   if (again) return again
   try {
-    return await makeAccount(deps, wanted, caller, keyed)
+    return await createAccount(deps, wanted, caller, keyed)
   } catch (error) {
     if (!(error instanceof Problem && error.code === 'email_already_registered')) throw error
-    // It may have been this request's first that was faster.
+    // The retry may have overtaken its original.
     const again = await signUpAgain(deps, wanted, caller, keyed)
     if (again) return again
     throw error
@@ -46,9 +46,9 @@ export async function signUp(
 }
 
 /**
- * Opens a session of the account that a request with this key has made. The key opens nothing by itself: the password
- * is asked for, and guesses count, as at a login.
- * @returns undefined where none has, whether the address has an account or not
+ * Opens a session of the account that a request with this key has created. The key is no credential: the password is
+ * verified and guesses count, as at a login.
+ * @returns undefined when no account was created with the key
  */
 async function signUpAgain(
   deps: AccountDeps,
@@ -68,26 +68,26 @@ async function signUpAgain(
   }
 }
 
-async function makeAccount(
+async function createAccount(
   deps: AccountDeps,
   { email, name, password }: SignUp,
   caller: Caller,
   keyed?: KeyedRequest,
 ): Promise<SignedIn> {
-  // Hashed before the address is looked at: a taken one costs the same time.
+  // Hashed before the lookup: timing must not reveal an account.
   const passwordHash = await deps.passwords.hash(password, caller.signal)
   return commit(deps, async (trx, effects) => {
-    // Of an address, since there is no account yet that the key could be one of.
+    // The lock is on the address: there is no account yet.
     if (keyed && !(await tryLockKey(trx, email, keyed))) throw inProgress()
     const user = await insertUser(trx, { email, name, passwordHash })
     if (!user) throw new Problem('email_already_registered')
     if (keyed) await keep(trx, user.id, keyed, null)
     const opening = { userId: user.id, passwordHash, caller }
     const session = await openSession(trx, deps.sessionPolicy, opening, effects)
-    if (!session) throw new Error('the account that was just made is not there')
+    if (!session) throw new Error('the new account was not found in its own transaction')
     const made = { userId: user.id, sessionId: session.id, ip: caller.ip }
     effects.events.push({ event: 'account_created', ...made })
-    // One that is not accepted stops no signup: the account can ask again.
+    // A full outbox does not fail the signup: the user can request the mail again.
     if (deps.mail.available) await effects.request({ kind: 'signup', recipient: email })
     return { user, session }
   })

@@ -7,9 +7,9 @@ import { deleteClaim } from '../users/claims.ts'
 import { resetOwnedName } from '../users/repository.ts'
 
 /**
- * Removes what the party before left in an account (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security
- * 2022). Its sessions and tokens end with the new password. What another table keeps of a user goes here too: a test
- * looks for it.
+ * Removes what another party stored in a pre-hijacked account (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX
+ * Security 2022). Sessions and tokens end with the new password. Every table with a user's data belongs here: a test
+ * enumerates them.
  */
 export async function removeFormerParty(trx: Trx, owner: OwnerId): Promise<void> {
   await deleteOwnedTasks(trx, owner)

@@ -14,7 +14,7 @@ import type { Revocation, Revocations } from './revocations.ts'
 
 /**
  * Ends one of the owner's sessions.
- * @throws Problem session_not_found, the same for a stranger's session and for none
+ * @throws Problem session_not_found, the same for another user's session and for an unknown id
  */
 export async function endOwnedSession(
   deps: SessionDeps,
@@ -29,12 +29,12 @@ export async function endOwnedSession(
   if (ended === 0) throw new Problem('session_not_found')
 }
 
-/** Which of a user's sessions a logout is about: the token's own, all but that one, all. */
+/** Which of a user's sessions a logout ends: the token's own, all others, or all. */
 export type LogOutScope = 'current' | 'others' | 'all'
 
 /**
- * Ends sessions, and with them their tokens. A token that names no session, as a trusted issuer's, is ended like all
- * of its user's that name none and were issued until now: they cannot be told apart.
+ * Ends sessions and revokes their tokens. A token without a session, such as a trusted issuer's, cannot be revoked
+ * alone: all such tokens of the user issued until now are revoked.
  */
 export async function logOut(
   deps: SessionDeps,
@@ -48,7 +48,7 @@ export async function logOut(
     if (sid === undefined ? scope === 'others' : scope === 'current') return
     const asking = sid === undefined ? issuedAt : undefined
     await revokeForeignTokensIn(trx, deps, { owner, asking }, effects)
-    // Of a caller with a session it is not known whether there are such tokens at all.
+    // With a session, it is unknown whether the user has such tokens at all.
     if (sid === undefined) effects.events.push({ event: 'tokens_revoked', userId: owner, ip })
   })
 }
@@ -65,8 +65,8 @@ export async function endOwnedSessionsIn(
 }
 
 /**
- * Revokes every token of the owner's that was issued until now and names no session, as part of a larger change.
- * Nothing is written where no such token is accepted: a user could fill the table with what refuses none.
+ * Revokes every token of the owner that was issued until now and has no session, as part of a larger change. Writes
+ * nothing where no such token is accepted: otherwise a user could fill the table with useless rows.
  */
 export async function revokeForeignTokensIn(
   trx: Trx,
@@ -83,7 +83,7 @@ export async function revokeForeignTokensIn(
   revoked.push(...(await revokeOwnedTokens(trx, owner, life, revocations.issuedByNow(issuer, asking))))
 }
 
-/** Leaves what is to be told of sessions that have ended. */
+/** Adds the revocations and events of ended sessions to the effects. */
 export function noteEnded(
   { revoked, events }: Effects,
   ended: readonly Revocation[],

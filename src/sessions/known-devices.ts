@@ -7,10 +7,10 @@ import { parseRefreshToken, type RefreshKeys, verifiesRefreshToken } from './ref
 export const knownDays = 30
 
 /**
- * The session of an account whose refresh token a device presents, current, used up or of a session that has ended.
- * The token proves only that the device has been logged in: it opens nothing and is not used up. The statement does
- * not depend on the account, so its time reveals nothing about it.
- * @returns undefined for every other text, and for another account's session
+ * The session of an account whose refresh token a device presents: current, already rotated, or of an ended session.
+ * The token proves only an earlier login: it opens nothing and is not used up. The statement does not depend on the
+ * account: timing must not reveal it.
+ * @returns undefined for an invalid token, and for another account's session
  */
 export async function knownDevice(
   db: Db,

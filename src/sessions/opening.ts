@@ -12,13 +12,13 @@ export interface SignedIn {
   readonly session: Session
 }
 
-/** Sessions that a user can have at a time. */
+/** Concurrent sessions of one user, at most. */
 export const maxSessions = 20
 
 /**
- * Opens a session; past {@link maxSessions} the oldest end.
- * @param passwordHash what the password was verified against
- * @returns undefined when the account is gone, or has another password by now
+ * Opens a session; past {@link maxSessions} the oldest ends.
+ * @param passwordHash the hash that the password matched
+ * @returns undefined when the account was deleted or its hash replaced meanwhile
  */
 export async function openSession(
   trx: Trx,
@@ -26,8 +26,8 @@ export async function openSession(
   { userId, passwordHash, caller }: { userId: string; passwordHash: string; caller: Caller },
   effects: Effects,
 ): Promise<Session | undefined> {
-  // Counting and inserting under the lock: of 50 logins at once, the cap still holds. And a login that was
-  // verified while the password changed must not outlive the change.
+  // Count and insert under the lock: concurrent logins cannot exceed the cap. And a login verified before a concurrent
+  // password change must not survive it.
   if ((await lockUser(trx, userId)) !== passwordHash) return undefined
   const surplus = await endSurplusSessions(trx, accessTokenLife(policy), userId, maxSessions - 1)
   noteEnded(effects, surplus, { userId, ip: caller.ip })

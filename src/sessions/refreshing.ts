@@ -9,13 +9,13 @@ import { parseRefreshToken, verifiesRefreshToken } from './refresh-token.ts'
 import { findLiveSession, rotateSession, type Session } from './repository.ts'
 import { accessTokenLife, endSession } from './revocation-repository.ts'
 
-/** Time in which the refresh token before the current one may come again: a lost answer, two tabs. */
+/** How long the previous refresh token is still accepted: for a lost response, and for two tabs. */
 const graceSeconds = 10
 
 /**
- * Exchanges a refresh token for the next one (RFC 6749 section 6; rotation and its reuse as RFC 9700 section
- * 4.14.2). The token before the current one, within the grace, gets the same successor again. Any older one, or
- * that one later, means that two parties hold the session's tokens: it ends.
+ * Exchanges a refresh token for the next one (RFC 6749 section 6), with rotation and reuse detection (RFC 9700 section
+ * 4.14.2). Within the grace period the previous token gets the same successor again. Otherwise an old token means that
+ * two parties hold the session's tokens: the session ends.
  * @throws Problem invalid_grant
  */
 export async function refreshSession(deps: SessionDeps, token: string, { ip }: Caller): Promise<SignedIn> {
@@ -28,7 +28,7 @@ export async function refreshSession(deps: SessionDeps, token: string, { ip }: C
   const rotated = await rotateSession(db, known.id, presented.generation, policy)
   if (rotated) return withUser(db, rotated)
 
-  // Another request was faster, now or before: what counts is how the session is after it.
+  // A concurrent or earlier request has rotated the session: re-read its state.
   const session = await findLiveSession(db, known.id, graceSeconds)
   if (!session) throw new Problem('invalid_grant')
   if (session.generation === presented.generation + 1 && session.justRotated) return withUser(db, session)
@@ -50,7 +50,7 @@ async function endStolenSession(
   await commit(deps, async (trx, { revoked, events, notices }) => {
     const ended = await endSession(trx, accessTokenLife(deps.sessionPolicy), id)
     revoked.push(...ended)
-    // Of several that present old tokens at once, one ends the session.
+    // Of concurrent reuses, one ends the session and reports it.
     if (ended.length === 0) return
     events.push({ event: 'refresh_token_reused', userId, sessionId: id, ip })
     notices.push({ kind: 'refresh_token_reused', userId, ip })

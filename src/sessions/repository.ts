@@ -10,10 +10,10 @@ export type Session = Selectable<SessionsTable>
 
 const inDays = (days: number) => sql<string>`now() + make_interval(days => ${days})`
 
-/** Rotating moves the idle end, up to the absolute one. */
+/** Rotation extends the idle end, at most to the absolute one. */
 const nextIdleEnd = (days: number) => sql<string>`least(expires_at, ${inDays(days)})`
 
-/** An expired session is over before the clean-up removes it. */
+/** The clean-up deletes expired sessions later. */
 export const isLive = sql<boolean>`idle_expires_at > now()`
 
 export async function insertSession(
@@ -54,8 +54,7 @@ export async function findLiveSession(
 }
 
 /**
- * Takes a session from one generation to the next, if it is still at that one: of any number that try at once, on
- * any number of instances, one succeeds.
+ * Compare-and-set of a session's generation: of concurrent requests, on any number of instances, one succeeds.
  */
 export async function rotateSession(
   db: Db,
@@ -77,7 +76,7 @@ export async function rotateSession(
     .executeTakeFirst()
 }
 
-/** The sessions that are not over, newest first. */
+/** The owner's sessions that have not expired, newest first. */
 export async function listOwnedSessions(db: Db, owner: OwnerId): Promise<Session[]> {
   return db
     .selectFrom('sessions')

@@ -12,10 +12,10 @@ import type { SessionPolicy } from './policy.ts'
 import { isLive } from './repository.ts'
 import type { Revocation } from './revocations.ts'
 
-/** What PostgreSQL's NOTIFY carries revocations on; a trigger on the table sends them. */
+/** The NOTIFY channel; a trigger on the table sends each revocation. */
 export const revocationChannel = 'latchkey_revocations'
 
-/** Added to a token's lifetime: the skew that verification tolerates, and as much for the database's clock. */
+/** Added to a token's lifetime: the clock skew that verification tolerates, and as much for the database's clock. */
 const marginSeconds = 60
 
 type RevocationRow = Pick<
@@ -25,7 +25,7 @@ type RevocationRow = Pick<
 
 const columns = ['session_id', 'user_id', 'created_at', 'issued_until', 'ends_at'] as const
 
-/** A token's life in seconds, and the time of the process that verifies it: the database's clock may be behind. */
+/** A token's lifetime, and the time of the process that verifies it: the database's clock may be behind. */
 export interface TokenLife {
   readonly seconds: number
   /** Seconds since the epoch. */
@@ -36,7 +36,7 @@ export function accessTokenLife({ accessTokenSeconds, clock }: SessionPolicy): T
   return { seconds: accessTokenSeconds, now: clock() }
 }
 
-/** When the last token of that life that was issued until now will have expired. */
+/** When every token with that lifetime issued until now will have expired. */
 function tokensEnd({ seconds, now }: TokenLife): RawBuilder<string> {
   return sql<string>`greatest(now(), to_timestamp(${now})) + make_interval(secs => ${seconds + marginSeconds})`
 }
@@ -107,9 +107,9 @@ async function endWhere(
 }
 
 /**
- * Revokes every token of a user that names no session and was issued until `issuedUntil`. However often, it leaves one
- * row: a trigger merges them, keeping the latest times. A repetition within the second writes nothing, since versions
- * of one row that cannot be removed yet would make each later statement slower.
+ * Revokes every token of a user that has no session and was issued until `issuedUntil`. A trigger merges a user's rows
+ * into one with the latest times. A repetition within the second writes nothing: dead tuples of one row would slow down
+ * each later statement.
  */
 export async function revokeOwnedTokens(
   db: Db,
@@ -143,13 +143,13 @@ export async function revokeOwnedTokens(
         ),
     )
     .execute()
-  // In any case: another instance may have written the row, and this one not have heard of it yet.
+  // Even when nothing was written: this instance may not have read another's row yet.
   return [{ user: owner, at: issuedUntil, endsAt: Math.ceil(issuedUntil + remembered) }]
 }
 
 /**
- * Reads a message of the channel.
- * @returns undefined for anything but a row: the trigger's message of many, or what any role of the database sends
+ * Parses a notification.
+ * @returns undefined for anything but a row: the trigger's message for many rows, or a message from another role
  */
 export function parseAnnouncement(payload: string): Revocation | undefined {
   try {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Problem } from '../../../src/problem.ts'
-import { patience, Revocations } from '../../../src/sessions/revocations.ts'
+import { staleAfterMs, Revocations } from '../../../src/sessions/revocations.ts'
 import type { Principal } from '../../../src/tokens/owner.ts'
 
 const alice: Principal = {
@@ -107,9 +107,9 @@ t.test('all that was issued until now covers this second, and an issuer whose cl
 
 t.test('J09: what cannot be known is refused, and not as a bad token', async (t) => {
   const { time, revocations, outcome } = setUp()
-  time.monotonic = patience
+  time.monotonic = staleAfterMs
   t.equal(outcome({ sid: 's2' }), 'live')
-  time.monotonic = patience + 1
+  time.monotonic = staleAfterMs + 1
   t.equal(outcome({ sid: 's2' }), 'service_unavailable')
   revocations.heard(time.monotonic)
   t.equal(outcome({ sid: 's2' }), 'live', 'heals by itself')
