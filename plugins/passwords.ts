@@ -10,7 +10,7 @@ declare module 'fastify' {
     readonly passwords: Passwords
   }
   interface FastifyContextConfig {
-    /** It ends in a password hash: refused at once when that could not be computed soon, given up when its client leaves. */
+    /** Computes a password hash: refused at once when the queue is full, dropped when the client disconnects. */
     hashes?: boolean
   }
   interface FastifyRequest {
@@ -19,29 +19,29 @@ declare module 'fastify' {
   }
 }
 
-/** `app.passwords`: the bounded pool that every hash goes through. */
+/** `app.passwords`: the bounded pool for every hash. */
 export default fp<{ readonly concurrency: number; readonly queue: number; readonly cost: HashCost }>(
   async (app, { concurrency, queue, cost }) => {
     const onMalformedHash = () =>
-      app.log.error({ event: 'malformed_password_hash' }, 'a stored hash is unreadable')
+      app.log.error({ event: 'malformed_password_hash' }, 'a stored password hash is malformed')
     app.decorate('passwords', createPasswords({ concurrency, queue, cost, onMalformedHash }))
     app.decorateRequest('clientGone', null)
 
-    // What a flood cannot have served must cost little: not a body to read, and no look at the database.
+    // Load shedding: a request that cannot be served costs neither its body nor a query.
     const slots = new Slots(concurrency + queue)
     const refuseEarly: onRequestHookHandler = async () => slots.assertFree()
-    // Only now that the body has come: whoever sends it slowly must not keep a slot from others.
+    // Only after the body: a slow sender must not hold a slot.
     const takeSlot: preHandlerHookHandler = async (request, reply) => {
-      // Nobody would hear that it ended.
+      // `close` has been emitted already, so the slot would never be released.
       if (request.raw.socket.destroyed) {
         throw new Problem('service_unavailable', { reason: 'client_left' })
       }
-      const leave = slots.take()
+      const release = slots.take()
       const controller = new AbortController()
       request.clientGone = controller.signal
-      // Not `request.signal`, which aborts as soon as the body has been read.
+      // Not `request.signal`, which aborts once the body has been read.
       reply.raw.once('close', () => {
-        leave()
+        release()
         if (!reply.raw.writableFinished) controller.abort()
       })
     }

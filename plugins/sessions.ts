@@ -8,7 +8,7 @@ import { Revocations } from '../src/sessions/revocations.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     readonly sessionPolicy: SessionPolicy
-    /** What every verified token is held against. */
+    /** Every verified token is checked against them. */
     readonly revocations: Revocations
   }
 }
@@ -20,14 +20,14 @@ interface SessionOptions {
   readonly pollSeconds: number
 }
 
-/** `app.revocations`, kept up to date while the app runs, and the policy that sessions are made by. */
+/** `app.revocations`, kept current by a feed, and `app.sessionPolicy`. */
 export default fp<SessionOptions>(
   async (app, { policy, clock, listen, pollSeconds }) => {
     const revocations = new Revocations(clock)
     app.decorate('sessionPolicy', { ...policy, clock })
     app.decorate('revocations', revocations)
 
-    const onError = (err: unknown) => app.log.warn({ err }, 'revocations could not be read; trying again')
+    const onError = (err: unknown) => app.log.warn({ err }, 'revocations could not be read; retrying')
     const feed = new RevocationFeed({ db: app.db, revocations, listen, pollSeconds, onError })
     app.onceDatabaseIsThere(() => feed.start())
     app.addHook('onClose', () => feed.stop())

@@ -28,7 +28,7 @@ export async function upgradeHash(
   } catch (err) {
     deps.log.warn(
       { event: 'password_hash_upgrade_failed', user_id: userId, err },
-      'a password hash was not upgraded; the next login tries again',
+      'password hash upgrade failed; the next login retries it',
     )
   }
 }

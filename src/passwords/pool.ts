@@ -15,19 +15,18 @@ export const passwordLength = { min: 8, max: 128 } as const
 
 export interface Passwords {
   /**
-   * @param signal aborts when the client disconnects: a hash still in the queue is then not computed
+   * @param signal aborts when the client disconnects: a queued hash is then dropped
    * @throws Problem service_unavailable when the queue is full
    */
   hash(password: string, signal?: AbortSignal): Promise<string>
   /**
-   * False for a wrong password, for a malformed hash, for an account without a password and for no account at all.
-   * The last three cost what a hash that was made here does; another system's hash costs what it costs.
+   * False for a wrong password, a malformed hash, an account without a password, and no account. The last three cost
+   * a dummy hash with the current parameters, for timing; an imported hash has its own cost.
    * @throws Problem service_unavailable when the queue is full
    */
   verify(hash: string | null | undefined, password: string, signal?: AbortSignal): Promise<boolean>
   /**
-   * Hands a new hash to `keep` where the one that this password was verified against is outdated: once, however
-   * many logins ask for it at the same time.
+   * Passes a new hash to `keep` when the one that this password matched is outdated: once for concurrent logins.
    * @throws Problem service_unavailable when the queue is full
    * @throws whatever `keep` does
    */
@@ -35,43 +34,39 @@ export interface Passwords {
 }
 
 interface PoolOptions {
-  /** Hashes computed at a time. */
+  /** Hashes computed in parallel. */
   readonly concurrency: number
-  /** Hashes that may wait for their turn; the next one is refused. */
+  /** Hashes that may wait; the next one is refused. */
   readonly queue: number
-  /** Of new hashes; {@link recommendedCost} unless a test whose subject is another one wants it cheap. */
+  /** Of new hashes; {@link recommendedCost} except in tests. */
   readonly cost?: HashCost
-  /** Told of a stored hash that no algorithm reads: an alarm, since neither this service nor its import wrote it. */
+  /** An alarm: neither this service nor its import writes a malformed hash. */
   readonly onMalformedHash?: (error: unknown) => void
 }
 
-/**
- * Password hashing in a bounded pool, so that a flood of logins costs bounded memory and leaves a core to everything
- * else.
- */
+/** Password hashing in a bounded pool: a flood of logins costs bounded memory, and leaves a core for other requests. */
 export function createPasswords(options: PoolOptions): Passwords {
   const { concurrency, queue, cost = recommendedCost, onMalformedHash } = options
   const limit = pLimit(concurrency)
-  // What an unknown account is verified against: the same parameters, a password known to nobody. Computed now,
-  // since the first unknown account must not take longer than the next.
+  // The dummy hash for unknown accounts. Computed at the start: timing must not differ for the first one.
   const dummy = hashPassword(crypto.randomUUID(), cost)
   const upgrading = new Set<string>()
 
   const slots = new Slots(concurrency + queue)
 
   async function enqueue<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const leave = slots.take()
-    signal?.addEventListener('abort', leave)
+    const release = slots.take()
+    signal?.addEventListener('abort', release)
     try {
       return await limit(async () => {
         if (signal?.aborted) throw new Problem('service_unavailable', { reason: 'client_left' })
-        // From here on it takes a slot, whoever waits for it.
-        signal?.removeEventListener('abort', leave)
+        // A running hash cannot be cancelled and keeps its slot.
+        signal?.removeEventListener('abort', release)
         return work()
       })
     } finally {
-      signal?.removeEventListener('abort', leave)
-      leave()
+      signal?.removeEventListener('abort', release)
+      release()
     }
   }
 
@@ -103,7 +98,7 @@ export function createPasswords(options: PoolOptions): Passwords {
   }
 }
 
-/** Code points of a password as it will be hashed: composing can make it shorter than what was sent. */
+/** In code points, after NFC, which can shorten the text. */
 export function lengthAsHashed(password: string): number {
   return [...normalizePassword(password)].length
 }

@@ -3,7 +3,7 @@ import { Problem } from '../problem.ts'
 
 const maxRetrySeconds = 5
 
-/** How much may be under way at a time that ends in a password hash. */
+/** Bounds the requests in flight that compute a password hash. */
 export class Slots {
   #free: number
 
@@ -14,7 +14,7 @@ export class Slots {
   /** @throws Problem service_unavailable when none is free */
   assertFree(): void {
     if (this.#free > 0) return
-    // Not the same for all: who was refused together must not come back together.
+    // Jitter: clients refused together must not retry together.
     const seconds = randomInt(1, maxRetrySeconds + 1)
     throw new Problem('service_unavailable', {
       reason: 'hash_queue_full',
@@ -23,7 +23,7 @@ export class Slots {
   }
 
   /**
-   * @returns gives the slot back, however often it is called
+   * @returns releases the slot; idempotent
    * @throws Problem service_unavailable when none is free
    */
   take(): () => void {

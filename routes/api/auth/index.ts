@@ -133,7 +133,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         response: { 204: { ...Type.Null(), description: 'The sessions are over' } },
       },
       preValidation: async (request) => {
-        // A body of `null` is one, and not what the contract has.
+        // `null` is a body, and fails validation.
         if (request.body === undefined) request.body = {}
       },
     },

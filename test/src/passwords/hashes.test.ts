@@ -115,7 +115,7 @@ t.test('C08: what could never match, or costs too much, is of no known form', as
   }
   for (const [name, hash] of Object.entries(others)) {
     t.notOk(isKnownHash(hash), name)
-    await t.rejects(verifyHash(hash, typed), { message: 'a hash of no known form' }, name)
+    await t.rejects(verifyHash(hash, typed), { message: 'malformed or unsupported password hash' }, name)
   }
   for (const cost of ['10', '12', '14'])
     t.ok(isKnownHash(`$2b$${cost}$${salt}${digest}`), `a cost of ${cost}`)
