@@ -27,7 +27,7 @@ export default fp<SessionOptions>(
     app.decorate('sessionPolicy', { ...policy, clock })
     app.decorate('revocations', revocations)
 
-    const onError = (err: unknown) => app.log.warn({ err }, 'revocations could not be read; retrying')
+    const onError = (err: unknown) => app.log.warn({ err }, 'revocations could not be read; trying again')
     const feed = new RevocationFeed({ db: app.db, revocations, listen, pollSeconds, onError })
     app.onceDatabaseIsThere(() => feed.start())
     app.addHook('onClose', () => feed.stop())

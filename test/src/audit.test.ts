@@ -2,7 +2,7 @@ import t from 'tap'
 import { EventBuffer } from '../../src/audit.ts'
 import { twoUsers } from '../helper.ts'
 
-t.test('events that wait for their row are bounded, and each has its log line', async (t) => {
+t.test('pending events are bounded, and each is logged', async (t) => {
   const { app, alice } = await twoUsers(t)
   let lines = 0
   const log = { info: () => lines++, warn: () => lines++ }
