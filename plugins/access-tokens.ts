@@ -4,7 +4,7 @@ import { type AccessTokenPolicy, accessTokenClaims } from '../src/tokens/access-
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Signs an access token for a session that has `secondsLeft`; it lives for `expiresIn` seconds. */
+    /** Signs an access token, which expires at the latest with its session, in `secondsLeft`. */
     issueAccessToken(
       userId: string,
       sessionId: string,
@@ -18,7 +18,7 @@ interface AccessTokenOptions {
   readonly clock: Clock
 }
 
-/** `app.issueAccessToken()`, which signs with the secret or with the key pair of the moment. */
+/** `app.issueAccessToken()`, which signs with the secret or the current key pair. */
 export default fp<AccessTokenOptions>(
   async (app, { policy, clock }) => {
     app.decorate('issueAccessToken', (userId: string, sessionId: string, secondsLeft: number) => {

@@ -3,12 +3,12 @@ import { type Blocklist, loadBlocklist, noBlocklist, serviceNames } from '../src
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What a new password must not be. */
+    /** Passwords that are refused as new ones. */
     readonly blocklist: Blocklist
   }
 }
 
-/** `app.blocklist`, which refuses nothing unless it is enabled. */
+/** `app.blocklist`; it refuses nothing when disabled. */
 export default fp<{ readonly enabled: boolean; readonly publicUrl: string }>(
   async (app, { enabled, publicUrl }) => {
     app.decorate('blocklist', enabled ? await loadBlocklist(serviceNames(publicUrl)) : noBlocklist)

@@ -2,7 +2,7 @@ import type { onRequestHookHandler, preHandlerHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import type { HashCost } from '../src/passwords/hashes.ts'
 import { createPasswords, type Passwords } from '../src/passwords/pool.ts'
-import { Seats } from '../src/passwords/slots.ts'
+import { Slots } from '../src/passwords/slots.ts'
 import { Problem } from '../src/problem.ts'
 
 declare module 'fastify' {
@@ -10,45 +10,45 @@ declare module 'fastify' {
     readonly passwords: Passwords
   }
   interface FastifyContextConfig {
-    /** It ends in a password hash: refused at once when that could not be computed soon, given up when its client leaves. */
+    /** Computes a password hash: refused at once when the queue is full, dropped when the client disconnects. */
     hashes?: boolean
   }
   interface FastifyRequest {
-    /** Aborts when the client leaves before its answer; only where `config.hashes` says so. */
-    left: AbortSignal | null
+    /** Aborts when the client disconnects before its answer; only with `config.hashes`. */
+    clientGone: AbortSignal | null
   }
 }
 
-/** `app.passwords`: the bounded pool that every hash goes through. */
+/** `app.passwords`: the bounded pool for every hash. */
 export default fp<{ readonly concurrency: number; readonly queue: number; readonly cost: HashCost }>(
   async (app, { concurrency, queue, cost }) => {
     const onMalformedHash = () =>
-      app.log.error({ event: 'malformed_password_hash' }, 'a stored hash is unreadable')
+      app.log.error({ event: 'malformed_password_hash' }, 'a stored password hash is malformed')
     app.decorate('passwords', createPasswords({ concurrency, queue, cost, onMalformedHash }))
-    app.decorateRequest('left', null)
+    app.decorateRequest('clientGone', null)
 
-    // What a flood cannot have served must cost little: not a body to read, and no look at the database.
-    const seats = new Seats(concurrency + queue)
-    const refuseEarly: onRequestHookHandler = async () => seats.assertFree()
-    // Only now that the body has come: whoever sends it slowly must not keep a seat from others.
-    const takeSeat: preHandlerHookHandler = async (request, reply) => {
-      // Nobody would hear that it ended.
+    // Load shedding: a request that cannot be served costs neither its body nor a query.
+    const slots = new Slots(concurrency + queue)
+    const refuseEarly: onRequestHookHandler = async () => slots.assertFree()
+    // Only after the body: a slow sender must not hold a slot.
+    const takeSlot: preHandlerHookHandler = async (request, reply) => {
+      // `close` has been emitted already, so the slot would never be released.
       if (request.raw.socket.destroyed) {
         throw new Problem('service_unavailable', { reason: 'client_left' })
       }
-      const leave = seats.take()
+      const release = slots.take()
       const controller = new AbortController()
-      request.left = controller.signal
-      // Not `request.signal`, which aborts as soon as the body has been read.
+      request.clientGone = controller.signal
+      // Not `request.signal`, which aborts once the body has been read.
       reply.raw.once('close', () => {
-        leave()
+        release()
         if (!reply.raw.writableFinished) controller.abort()
       })
     }
     app.addHook('onRoute', (route) => {
       if (!route.config?.hashes) return
       route.onRequest = [...[route.onRequest ?? []].flat(), refuseEarly] as onRequestHookHandler[]
-      route.preHandler = [...[route.preHandler ?? []].flat(), takeSeat] as preHandlerHookHandler[]
+      route.preHandler = [...[route.preHandler ?? []].flat(), takeSlot] as preHandlerHookHandler[]
     })
   },
   { name: 'latchkey-passwords', fastify: '5.x' },

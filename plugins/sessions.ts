@@ -1,14 +1,14 @@
 import fp from 'fastify-plugin'
 import type { Clock } from '../src/clock.ts'
 import type { Listen } from '../src/db/listen.ts'
-import type { SessionPolicy } from '../src/sessions/opening.ts'
+import type { SessionPolicy } from '../src/sessions/policy.ts'
 import { RevocationFeed } from '../src/sessions/revocation-feed.ts'
 import { Revocations } from '../src/sessions/revocations.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     readonly sessionPolicy: SessionPolicy
-    /** What every verified token is held against. */
+    /** Every verified token is checked against them. */
     readonly revocations: Revocations
   }
 }
@@ -20,7 +20,7 @@ interface SessionOptions {
   readonly pollSeconds: number
 }
 
-/** `app.revocations`, kept up to date while the app runs, and the policy that sessions are made by. */
+/** `app.revocations`, kept current by a feed, and `app.sessionPolicy`. */
 export default fp<SessionOptions>(
   async (app, { policy, clock, listen, pollSeconds }) => {
     const revocations = new Revocations(clock)

@@ -19,21 +19,21 @@ export type SecurityEventName =
 
 export interface SecurityEvent {
   readonly event: SecurityEventName
-  /** Undefined where no account is concerned, or none that exists. */
+  /** Undefined without an existing account. */
   readonly userId?: string | undefined
   readonly sessionId?: string | undefined
   readonly ip?: string | undefined
-  /** Of `rate_limit_reached`, and only logged: which one. */
+  /** The limit of `rate_limit_reached`; only logged. */
   readonly limit?: string | undefined
 }
 
-/** The part of a pino logger that an event needs. */
+/** The part of a pino logger that events need. */
 export interface SecurityLog {
   warn(fields: object, message: string): void
   info(fields: object, message: string): void
 }
 
-/** The same log, in which each line names the request that caused it. */
+/** Adds the request's id to each line. */
 export function naming(requestId: string, log: SecurityLog): SecurityLog {
   return {
     warn: (fields, message) => log.warn({ ...fields, request_id: requestId }, message),
@@ -41,7 +41,7 @@ export function naming(requestId: string, log: SecurityLog): SecurityLog {
   }
 }
 
-/** What an operator should look at, rather than only be able to look up. */
+/** Logged as warnings: an operator should be alerted. */
 const alarming: ReadonlySet<SecurityEventName> = new Set(['refresh_token_reused', 'rate_limit_reached'])
 
 const rowOf = ({ event, userId, sessionId, ip }: SecurityEvent) => ({
@@ -51,12 +51,12 @@ const rowOf = ({ event, userId, sessionId, ip }: SecurityEvent) => ({
   ip: ip ?? null,
 })
 
-/** Writes events as rows, in the transaction of what they tell of. */
+/** Stores events in the transaction that they report. */
 export async function insertEvents(trx: Trx, events: readonly SecurityEvent[]): Promise<void> {
   if (events.length > 0) await trx.insertInto('security_events').values(events.map(rowOf)).execute()
 }
 
-/** Writes events as log lines, once what they tell of has happened. */
+/** Only after the commit. */
 export function logEvents(log: SecurityLog, events: readonly SecurityEvent[]): void {
   for (const event of events) {
     const fields = { ...rowOf(event), ...(event.limit ? { limit: event.limit } : {}) }
@@ -64,17 +64,16 @@ export function logEvents(log: SecurityLog, events: readonly SecurityEvent[]): v
   }
 }
 
-/** How long a row may come after its log line, in milliseconds. */
-const delay = 1_000
+const flushAfterMs = 1_000
 
-/** Of more than that in one delay only the log tells: a flood must fill neither memory nor a table. */
-const most = 1_000
+/** Past it events are only logged: a flood must fill neither memory nor the table. */
+const maxPending = 1_000
 
 /**
- * Events that no transaction carries: a log line at once, and for an account that exists a row a moment later. The
- * answer does not wait for the row, nor does the next one feel it: there is none where there is no account.
+ * Events outside a transaction: logged at once, and stored a moment later if the account exists. Responses do not wait
+ * for the row: timing must not reveal an account.
  */
-export class LaterEvents {
+export class EventBuffer {
   readonly #db: Db
   readonly #log: SecurityLog
   #pending: SecurityEvent[] = []
@@ -87,12 +86,12 @@ export class LaterEvents {
 
   note(event: SecurityEvent, log = this.#log): void {
     logEvents(log, [event])
-    if (event.userId === undefined || this.#pending.length >= most) return
+    if (event.userId === undefined || this.#pending.length >= maxPending) return
     this.#pending.push(event)
-    this.#timer ??= setTimeout(() => this.flush(), delay).unref()
+    this.#timer ??= setTimeout(() => this.flush(), flushAfterMs).unref()
   }
 
-  /** Writes the rows that are still to be written; those that cannot be are in the log. */
+  /** Stores the pending events; on failure they are only in the log. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -102,7 +101,7 @@ export class LaterEvents {
     try {
       await this.#db.transaction().execute((trx) => insertEvents(trx, events))
     } catch (err) {
-      this.#log.warn({ err, lost: events.length }, 'security events could not be kept')
+      this.#log.warn({ err, lost: events.length }, 'security events could not be stored')
     }
   }
 }

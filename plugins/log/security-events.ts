@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { LaterEvents, naming, type SecurityEvent } from '../../src/audit.ts'
+import { EventBuffer, naming, type SecurityEvent } from '../../src/audit.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** Takes the security events that no transaction carries. */
-    readonly securityEvents: LaterEvents
+    readonly securityEvents: EventBuffer
   }
   interface FastifyRequest {
     /** The app for functions of src/ that report security events: in the log, those name this request. */
@@ -16,7 +16,7 @@ declare module 'fastify' {
 /** `app.securityEvents`; what it has not written yet is written when the app closes. */
 export default fp(
   async (app) => {
-    const events = new LaterEvents(app.db, app.log)
+    const events = new EventBuffer(app.db, app.log)
     app.decorate('securityEvents', events)
     app.decorateRequest('services', {
       getter(this: FastifyRequest): FastifyInstance {

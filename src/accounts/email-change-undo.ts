@@ -3,9 +3,9 @@ import type { Trx } from '../db/schema.ts'
 import { findLiveToken, insertToken, type OneTimeToken } from '../one-time-tokens/repository.ts'
 import { newToken, type OneTimeKeys } from '../one-time-tokens/token.ts'
 import { Problem } from '../problem.ts'
-import type { Consequences } from '../sessions/commit.ts'
+import type { Effects } from '../sessions/commit.ts'
 import { noteEnded } from '../sessions/ending.ts'
-import { accessTokenLife, endSessionsWhere } from '../sessions/revocation-repository.ts'
+import { accessTokenLife, endSurplusSessions } from '../sessions/revocation-repository.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
 import {
@@ -14,7 +14,7 @@ import {
   lockAccount,
   setOwnedVerifiedEmail,
 } from '../users/repository.ts'
-import type { AccountDeps } from './service.ts'
+import type { AccountDeps } from './deps.ts'
 
 interface Undo {
   readonly keys: OneTimeKeys
@@ -23,14 +23,14 @@ interface Undo {
 }
 
 /**
- * Tells the present address that another was asked for, with a link that keeps it. Each mail has the same link while
- * that is good: whoever asks again, or has moved the account already, must not be able to replace it.
+ * Notifies the present address of a requested change, with a link that undoes it. Each mail has the same link until it
+ * expires: an attacker who asks again, or has changed the address already, must not be able to replace it.
  */
 export async function offerUndo(
   trx: Trx,
   { id: userId, email, email_verified }: LockedAccount,
   { keys, seconds, ip }: Undo,
-  { notices }: Consequences,
+  { notices }: Effects,
 ): Promise<void> {
   if (!email || !email_verified) return
   const present = await findLiveToken(trx, userId, 'email_change_undo')
@@ -41,33 +41,31 @@ export async function offerUndo(
 }
 
 /**
- * Gives an account the address that the token was mailed to, whatever has become of the change.
- * @throws Problem invalid_token where the address is another verified account's by now
+ * Gives the account the address that the token was mailed to, whether the change has been confirmed or not.
+ * @throws Problem invalid_token when another verified account has the address
  */
 export async function undoChange(
   trx: Trx,
   { sessionPolicy }: AccountDeps,
   { account, used, ip }: { account: LockedAccount; used: OneTimeToken & UsedToken; ip: string },
-  consequences: Consequences,
+  effects: Effects,
 ): Promise<void> {
   if (account.email === used.email) return
   const owner = ownerByMail(used)
-  // Free since the change, the address may have been signed up with, to keep it from coming back.
+  // Squatting: once the change had freed the address, anybody could sign up with it.
   const holder = await lockAccount(trx, { email: used.email })
   if (holder?.email_verified) throw new Problem('invalid_token', { reason: 'taken' })
   if (holder) {
-    const ended = await endSessionsWhere(trx, accessTokenLife(sessionPolicy), (eb) =>
-      eb.and([eb('user_id', '=', holder.id)]),
-    )
-    noteEnded(consequences, ended, { userId: holder.id, ip })
+    const ended = await endSurplusSessions(trx, accessTokenLife(sessionPolicy), holder.id, 0)
+    noteEnded(effects, ended, { userId: holder.id, ip })
     await deleteUnverifiedUser(trx, holder.id)
-    consequences.events.push({ event: 'account_deleted', userId: holder.id, ip })
+    effects.events.push({ event: 'account_deleted', userId: holder.id, ip })
   }
   await setOwnedVerifiedEmail(trx, owner, used.email).catch((error: unknown) => {
     throw violatesUnique(error, 'users_email_key') ? new Problem('invalid_token', { reason: 'taken' }) : error
   })
-  consequences.events.push({ event: 'email_changed', userId: owner, ip })
+  effects.events.push({ event: 'email_changed', userId: owner, ip })
   if (account.email && account.email_verified) {
-    consequences.notices.push({ kind: 'email_changed', userId: owner, recipient: account.email, ip })
+    effects.notices.push({ kind: 'email_changed', userId: owner, recipient: account.email, ip })
   }
 }

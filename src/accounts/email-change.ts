@@ -1,32 +1,33 @@
 import { insertToken } from '../one-time-tokens/repository.ts'
 import { newToken } from '../one-time-tokens/token.ts'
 import { assertDeliverable, fieldProblem } from '../passwords/acceptable.ts'
-import { committing } from '../sessions/commit.ts'
+import type { Caller } from '../sessions/caller.ts'
+import { commit } from '../sessions/commit.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import { canonicalEmail } from '../users/email.ts'
+import type { CanonicalEmail } from '../users/email.ts'
 import { lockAccount } from '../users/repository.ts'
+import type { AccountDeps } from './deps.ts'
 import { offerUndo } from './email-change-undo.ts'
+import { assertMailAvailable, assertRoom } from './mail-requests.ts'
 import { withOwnedPassword } from './password-check.ts'
-import { assertMailAvailable, assertRoom } from './password-reset.ts'
-import type { AccountDeps, Asker } from './service.ts'
 
 /**
- * Asks for a change of address, for the right password. The address stays until the token that is mailed to the new
- * one is presented, and its reader is told at once, with a link to keep it. Whether the new one is taken is not looked up here: its holder is told instead.
+ * Requests a change of address, for the right password. The address stays until the token mailed to the new one is
+ * presented; the present one is notified, with a link that undoes the change. Whether the new one is taken is not
+ * looked up here, so that the answer does not reveal it: its holder gets a mail instead.
  * @throws Problem mail_unavailable, user_not_found, invalid_credentials, validation_failed, service_unavailable
  */
 export async function requestEmailChange(
   deps: AccountDeps,
   owner: OwnerId,
-  { address, password }: { address: string; password: string },
-  asker: Asker,
+  { email, password }: { email: CanonicalEmail; password: string },
+  caller: Caller,
 ): Promise<void> {
   assertMailAvailable(deps)
-  assertDeliverable(address, 'new_email')
+  assertDeliverable(email, 'new_email')
   const { keys, verificationSeconds: seconds } = deps.mail.tokens
-  const email = canonicalEmail(address)
-  await withOwnedPassword(deps, owner, password, asker, (currentHash) =>
-    committing(deps, async (trx, consequences) => {
+  await withOwnedPassword(deps, owner, password, caller, (currentHash) =>
+    commit(deps, async (trx, effects) => {
       const account = await lockAccount(trx, { id: owner })
       if (account?.password_hash !== currentHash) return undefined
       if (account.email === email) throw fieldProblem('new_email', 'must differ from the current one')
@@ -37,11 +38,11 @@ export async function requestEmailChange(
         userId: owner,
         tokenHash: token.token_hash,
       } as const
-      const outcome = await consequences.request(mail)
+      const outcome = await effects.request(mail)
       assertRoom(outcome)
       if (outcome !== 'accepted') return true
       await insertToken(trx, token, { userId: owner, email, seconds })
-      await offerUndo(trx, account, { keys, seconds, ip: asker.ip }, consequences)
+      await offerUndo(trx, account, { keys, seconds, ip: caller.ip }, effects)
       return true
     }),
   )

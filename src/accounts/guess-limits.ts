@@ -5,23 +5,23 @@ import type { Count, Counter, Counters } from '../limits/counters.ts'
 import { Problem } from '../problem.ts'
 import type { PasswordReset } from '../users/password-resets.ts'
 
-/** Who tries a password, and from where. */
+/** An attempt at an account's password. */
 export interface Guess {
-  /** In its canonical form; nothing is told of whether it has an account. */
+  /** Canonical; it may have no account. */
   readonly email: string
-  /** Undefined where there is no such account, which is counted all the same. */
+  /** Undefined without an account, which is counted all the same. */
   readonly userId: string | undefined
   readonly ip: string
-  /** A session of the account that this device has shown to have been in: it has logged in before. */
+  /** A session of the account whose refresh token the device has presented. */
   readonly device?: string | undefined
   /** The last reset of the account. */
   readonly reset?: PasswordReset | null | undefined
 }
 
-/** Limits on what concerns one account, wherever it comes from. */
+/** Limits by account, from whatever address the requests come. */
 export interface AccountLimits {
   /**
-   * Verifies a password unless too many were wrong; what was right does not count.
+   * Verifies a password unless too many were wrong. A right password does not count.
    * @throws Problem rate_limited, and whatever `verify` throws, which does not count either
    */
   guess(guess: Guess, verify: () => Promise<boolean>): Promise<boolean>
@@ -36,19 +36,19 @@ interface Options {
 
 export function createAccountLimits(options: Options): AccountLimits {
   const { counters, budgets, onReached } = options
-  // Keyed, so that neither Redis nor a log has addresses, nor hashes that a list of addresses could be held against.
+  // A MAC: neither Redis nor a log contains addresses, or hashes that a list of addresses could be matched with.
   const key = Buffer.from(hkdfSync('sha256', options.secret, '', 'latchkey rate limit', 32))
-  // A reset begins all counters of the account anew, on every instance and in Redis, since it changes their name.
+  // A reset renames the counters, which restarts them on every instance and in Redis.
   const nameOf = ({ email, reset }: Guess) =>
     createHmac('sha256', key)
       .update(reset ? `${email} ${reset.at}` : email)
       .digest('base64url')
       .slice(0, 22)
 
-  // Nothing is looked up here: the time of a refusal must not depend on the account.
+  // No lookup here: the timing of a refusal must not reveal an account.
   function isKnown({ device, reset, ip }: Guess): boolean {
     if (device !== undefined) return true
-    // Of addresses only that of a reset, which proves the mailbox, and for one window.
+    // The address of a reset, which proves the mailbox, counts as known for one window.
     const isRecent = reset && reset.ageSeconds * 1000 < budgets.account.timeWindow
     return Boolean(isRecent) && clientKey(reset?.ip ?? '') === clientKey(ip)
   }
@@ -72,9 +72,9 @@ export function createAccountLimits(options: Options): AccountLimits {
       const name = nameOf(guess)
       const account: Counter = { limit: 'account', key: name }
       const pair: Counter = { limit: 'pair', key: `${name} ${guess.device ?? clientKey(guess.ip)}` }
-      // Counted before it is verified: of many at once, no more than the budget are.
+      // Counted before the password is verified, so that concurrent guesses cannot exceed the budget.
       const [ofAccount, ofPair] = await counters.take([account, pair])
-      if (!ofAccount || !ofPair) throw new Error('a counter without a count')
+      if (!ofAccount || !ofPair) throw new Error('the counters returned no count')
       const counted = [...(ofAccount.refused ? [] : [account]), ...(ofPair.refused ? [] : [pair])]
       try {
         if (ofPair.refused) refuse(pair, ofPair, guess)
@@ -83,7 +83,7 @@ export function createAccountLimits(options: Options): AccountLimits {
         if (matched) counters.giveBack(counted)
         return matched
       } catch (error) {
-        // Nothing was found out: what one counter refused does not count in the other.
+        // No password was verified, so neither counter keeps the guess.
         counters.giveBack(counted)
         throw error
       }

@@ -1,17 +1,17 @@
-import type { LaterEvents } from '../audit.ts'
+import type { EventBuffer } from '../audit.ts'
 import type { Db } from '../db/schema.ts'
 import type { Passwords } from '../passwords/pool.ts'
 import { Problem } from '../problem.ts'
+import type { Caller } from '../sessions/caller.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { PasswordReset } from '../users/password-resets.ts'
 import { findOwnedPasswordHash } from '../users/repository.ts'
 import type { AccountLimits } from './guess-limits.ts'
-import type { Asker } from './service.ts'
 
 interface Deps {
   readonly passwords: Passwords
   readonly accountLimits: AccountLimits
-  readonly securityEvents: Pick<LaterEvents, 'note'>
+  readonly securityEvents: Pick<EventBuffer, 'note'>
 }
 
 interface Found {
@@ -20,45 +20,58 @@ interface Found {
   readonly reset: PasswordReset | null
 }
 
-interface Attempt {
-  /** What a wrong password is, in the log of security events. */
+export interface Attempt {
+  /** The security event of a wrong password. */
   readonly failure: 'login_failed' | 'reauthentication_failed'
   readonly password: string
-  /** Whose guesses are counted: the canonical address, whether it has an account or not. */
+  /** Guesses are counted by it: the canonical address, whether it has an account or not. */
   readonly email: string
-  readonly ip: string
-  /** Of the session that the password is asked for in. */
-  readonly sessionId?: string | undefined
-  /** A session of the account that the device has proved to have been in. */
+  readonly caller: Caller
+  /** A session of the account whose refresh token the device has presented. */
   readonly device?: string | undefined
-  /** Aborts when nobody waits for the answer any more. */
-  readonly left?: AbortSignal | undefined
+}
+
+/** An account whose password has been verified, and the hash that matched. */
+export interface Verified<Account> {
+  readonly account: Account
+  readonly hash: string
 }
 
 /**
- * Does what the right password allows. `work` is given the hash that matched, compares it again under the user's
- * lock, and does nothing and returns undefined where it has become another. Then all begins anew, once: if a login has
- * upgraded the hash meanwhile, the password matches the new one; if it was changed, it does not.
+ * Does what the right password allows. `work` compares the hash again under the user's lock, and returns undefined
+ * where another has replaced it. Then all is tried once more: after a concurrent hash upgrade the password matches the
+ * new hash, after a password change it does not.
  * @throws Problem invalid_credentials, rate_limited, service_unavailable, and whatever `find` and `work` do
  */
 export async function withPassword<Account extends Found, T>(
-  { passwords, accountLimits, securityEvents }: Deps,
-  { password, left, failure, ...from }: Attempt,
+  deps: Deps,
+  attempt: Attempt,
   find: () => Promise<Account | undefined>,
-  work: (found: Account, hash: string) => Promise<T | undefined>,
+  work: (verified: Verified<Account>) => Promise<T | undefined>,
 ): Promise<T> {
-  let found: Account | undefined
-  for (let attempt = 1; attempt <= 2; attempt++) {
-    found = await find()
-    const guess = { ...from, userId: found?.id, reset: found?.reset, device: from.device ?? from.sessionId }
-    const matched = await accountLimits.guess(guess, () =>
-      passwords.verify(found?.password_hash, password, left),
-    )
-    if (!found?.password_hash || !matched) break
-    const done = await work(found, found.password_hash)
+  for (let retries = 1; ; retries--) {
+    const account = await find()
+    const verified = await verify(deps, attempt, account)
+    const done = verified && (await work(verified))
     if (done !== undefined) return done
+    if (!verified || retries === 0) refuse(deps, attempt, account?.id)
   }
-  securityEvents.note({ event: failure, userId: found?.id, sessionId: from.sessionId, ip: from.ip })
+}
+
+/** @returns undefined for a wrong password, and for no account at the same cost */
+async function verify<Account extends Found>(
+  { passwords, accountLimits }: Deps,
+  { email, password, caller: { ip, sid, signal }, device = sid || undefined }: Attempt,
+  account: Account | undefined,
+): Promise<Verified<Account> | undefined> {
+  const hash = account?.password_hash
+  const guess = { email, ip, device, userId: account?.id, reset: account?.reset }
+  const matched = await accountLimits.guess(guess, () => passwords.verify(hash, password, signal))
+  return account && hash && matched ? { account, hash } : undefined
+}
+
+function refuse({ securityEvents }: Deps, { failure, caller }: Attempt, userId: string | undefined): never {
+  securityEvents.note({ event: failure, userId, sessionId: caller.sid || undefined, ip: caller.ip })
   throw new Problem('invalid_credentials')
 }
 
@@ -70,7 +83,7 @@ export async function withOwnedPassword<T>(
   deps: Deps & { readonly db: Db },
   owner: OwnerId,
   password: string,
-  { sid, ip, left }: Asker,
+  caller: Caller,
   work: (hash: string) => Promise<T | undefined>,
 ): Promise<T> {
   const find = async () => {
@@ -79,7 +92,6 @@ export async function withOwnedPassword<T>(
     return { ...found, id: owner }
   }
   const { email } = await find()
-  const failure = 'reauthentication_failed' as const
-  const attempt = { failure, password, email: email ?? owner, ip, sessionId: sid || undefined, left }
-  return withPassword(deps, attempt, find, (_, hash) => work(hash))
+  const attempt = { failure: 'reauthentication_failed', password, email: email ?? owner, caller } as const
+  return withPassword(deps, attempt, find, ({ hash }) => work(hash))
 }

@@ -1,77 +1,50 @@
 import { deleteAllTokens, findToken, useToken } from '../one-time-tokens/repository.ts'
 import { assertAcceptable } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
-import { committing } from '../sessions/commit.ts'
+import type { Caller } from '../sessions/caller.ts'
+import { commit } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
-import { canonicalEmail } from '../users/email.ts'
+import { mayBePreHijacked } from '../users/claims.ts'
 import { noteReset } from '../users/password-resets.ts'
 import { lockAccount, setOwnedPasswordHash, setOwnedVerifiedEmail } from '../users/repository.ts'
+import type { AccountDeps } from './deps.ts'
 import { undoChange } from './email-change-undo.ts'
-import { type AccountDeps, type Asker, endAccess } from './service.ts'
-import { isLeftBehind, removeFormerParty } from './take-over.ts'
+import { endAccess } from './end-access.ts'
+import { removeFormerParty } from './take-over.ts'
 
 /**
- * Asks for a mail to an address: a link to set a password, or one to verify the address. Nothing is looked up here,
- * so an address with an account and one without are the same to it.
- * @throws Problem mail_unavailable
- */
-export async function requestMail(
-  deps: AccountDeps,
-  kind: 'forgot' | 'resend',
-  address: string,
-): Promise<void> {
-  assertMailAvailable(deps)
-  const recipient = canonicalEmail(address)
-  await committing(deps, async (_trx, { request }) => assertRoom(await request({ kind, recipient })))
-}
-
-/**
- * Sets a new password for a token that was mailed to the account's address, or to the one that it had before a change.
- * Every session ends, every other token of the account is gone, and the address counts as verified; no session is
- * opened. Where it is proved for the first time, nothing stays of what the account had.
+ * Sets a new password for a token mailed to the account's address, or to its address before a change. Every session
+ * ends, the other tokens of the account are deleted, and the address counts as verified; no session is opened. An
+ * account that may have been pre-hijacked loses its content.
  * @throws Problem invalid_token, password_too_common, validation_failed, service_unavailable
  */
 export async function resetPassword(
   deps: AccountDeps,
   { token, wanted }: { token: string; wanted: string },
-  { ip, left }: Omit<Asker, 'sid'>,
+  { ip, signal }: Caller,
 ): Promise<void> {
-  // Whatever the token is, so that the answer tells nothing of it; its address is known only after it.
+  // Checked before the token is looked up, so that the error does not reveal whether it is valid.
   assertAcceptable(deps, wanted, { path: 'new_password', email: null })
-  // Looked up first: junk costs no hash. Used only in the transaction, since hashing can be refused.
+  // Looked up before hashing, so that junk costs no hash; used up in the transaction, since hashing can fail.
   const found = await findToken(deps.db, token, ['password_reset', 'email_change_undo'])
   if (!found) throw new Problem('invalid_token')
   assertAcceptable(deps, wanted, { path: 'new_password', email: found.email })
-  const passwordHash = await deps.passwords.hash(wanted, left)
-  await committing(deps, async (trx, consequences) => {
+  const passwordHash = await deps.passwords.hash(wanted, signal)
+  await commit(deps, async (trx, effects) => {
     const account = await lockAccount(trx, { id: found.user_id })
     const used = await useToken(trx, found)
     if (!used || !account) throw new Problem('invalid_token')
     const owner = ownerByMail(used)
     const isUndo = used.purpose === 'email_change_undo'
-    if (isUndo) await undoChange(trx, deps, { account, used, ip }, consequences)
+    if (isUndo) await undoChange(trx, deps, { account, used, ip }, effects)
     else if (account.email !== used.email) throw new Problem('invalid_token')
-    else if (isLeftBehind(account)) await removeFormerParty(trx, owner)
+    else if (mayBePreHijacked(account)) await removeFormerParty(trx, owner)
     await setOwnedPasswordHash(trx, owner, passwordHash)
     await setOwnedVerifiedEmail(trx, owner, used.email)
     await deleteAllTokens(trx, owner, used.email)
     await noteReset(trx, owner, ip)
-    consequences.events.push({ event: 'password_reset', userId: owner, ip })
-    consequences.notices.push({ kind: 'password_reset', userId: owner, ip })
-    await endAccess(trx, deps, { owner, which: 'all', ip }, consequences)
+    effects.events.push({ event: 'password_reset', userId: owner, ip })
+    effects.notices.push({ kind: 'password_reset', userId: owner, ip })
+    await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
   })
-}
-
-/** @throws Problem mail_unavailable where nothing could ever send one */
-export function assertMailAvailable({ mail }: Pick<AccountDeps, 'mail'>): void {
-  if (!mail.available) throw new Problem('mail_unavailable', { reason: 'no_smtp_url' })
-}
-
-/**
- * A mailbox that has had its share of the hour gets no further mail, and nobody is told.
- * @throws Problem mail_unavailable when too many mails wait
- */
-export function assertRoom(outcome: 'accepted' | 'limited' | 'full'): void {
-  if (outcome !== 'full') return
-  throw new Problem('mail_unavailable', { reason: 'outbox_full', headers: { 'retry-after': '60' } })
 }

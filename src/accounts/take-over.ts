@@ -7,22 +7,9 @@ import { deleteClaim } from '../users/claims.ts'
 import { resetOwnedName } from '../users/repository.ts'
 
 /**
- * Whether an account is another party's for all that is known, when its address is proved by setting a password:
- * nobody has proved it before, and somebody has chosen a password of it. One without any was imported, and nobody could
- * have been in it.
- */
-export function isLeftBehind(account: {
-  readonly email_verified: boolean
-  readonly password_hash: string | null
-  readonly waiting: boolean
-}): boolean {
-  return !account.email_verified && (account.password_hash !== null || account.waiting)
-}
-
-/**
- * Removes what the party before left in an account (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security
- * 2022). Its sessions and tokens end with the new password. What another table keeps of a user goes here too: a test
- * looks for it.
+ * Removes what another party stored in a pre-hijacked account (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX
+ * Security 2022). Sessions and tokens end with the new password. Every table with a user's data belongs here: a test
+ * enumerates them.
  */
 export async function removeFormerParty(trx: Trx, owner: OwnerId): Promise<void> {
   await deleteOwnedTasks(trx, owner)

@@ -1,7 +1,7 @@
-import { isLeftBehind } from '../accounts/take-over.ts'
 import type { Db } from '../db/schema.ts'
 import { type OneTimeToken, startTokenTime } from '../one-time-tokens/repository.ts'
 import { mailedToken } from '../one-time-tokens/token.ts'
+import { mayBePreHijacked } from '../users/claims.ts'
 import { findAddressee } from '../users/repository.ts'
 import { greetedName } from './greeted-name.ts'
 import type { LinkMailName, MailName } from './kinds.ts'
@@ -77,7 +77,7 @@ export async function compose(
     time: row.created_at,
     ip: row.ip ?? '',
     address: row.recipient,
-    beginsAnew: account !== undefined && isLeftBehind(account),
+    beginsAnew: account !== undefined && mayBePreHijacked(account),
   }
   const rendered = renderMail(style, policy, row.mail, { ...facts, link })
   const domain = style.from.address.split('@').at(-1)

@@ -7,7 +7,7 @@ export type OneTimeToken = Selectable<OneTimeTokensTable>
 
 const inSeconds = (seconds: number) => sql<string>`now() + make_interval(secs => ${seconds})`
 
-/** Stores a token; the one that the user had for the purpose is gone. */
+/** Replaces the user's token of the same purpose. */
 export async function insertToken(
   trx: Trx,
   token: StoredToken,
@@ -36,7 +36,6 @@ export async function findToken(
     .executeTakeFirst()
 }
 
-/** The token that a user has for a purpose, if it can still be used. */
 export async function findLiveToken(
   db: Db,
   userId: string,
@@ -51,7 +50,7 @@ export async function findLiveToken(
     .executeTakeFirst()
 }
 
-/** Uses a token up: of any number that try at once, on any number of instances, one gets it. */
+/** Uses a token up: of concurrent requests, on any number of instances, one succeeds. */
 export async function useToken(
   trx: Trx,
   { token_hash }: OneTimeToken,
@@ -65,7 +64,7 @@ export async function useToken(
   return row as (OneTimeToken & UsedToken) | undefined
 }
 
-/** Takes back what a user was mailed: of no use once the password or the address is another. */
+/** Revokes tokens that a change of password or address makes obsolete. */
 export async function deleteTokens(
   trx: Trx,
   userId: string,
@@ -78,10 +77,7 @@ export async function deleteTokens(
     .execute()
 }
 
-/**
- * Takes back all of it, but for the link that gives the account the address before: whoever has changed that must not
- * be rid of the link.
- */
+/** Keeps the link that undoes a change of address: the attacker who made the change must not be able to delete it. */
 export async function deleteAllTokens(trx: Trx, userId: string, presentEmail: string): Promise<void> {
   await trx
     .deleteFrom('one_time_tokens')
@@ -91,8 +87,8 @@ export async function deleteAllTokens(trx: Trx, userId: string, presentEmail: st
 }
 
 /**
- * Starts a token's time, since its mail leaves now: waiting for a mail server must not use it up.
- * @returns undefined when it was used or replaced meanwhile
+ * Sets the expiry anew when the mail is sent: time in the outbox must not count.
+ * @returns undefined when the token was used or replaced meanwhile
  */
 export async function startTokenTime(
   db: Db,

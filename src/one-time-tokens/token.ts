@@ -7,16 +7,15 @@ export const tokenPurposes = [
   'email_change_undo',
 ] as const
 
-/** What a token opens, and nothing else. */
 export type TokenPurpose = (typeof tokenPurposes)[number]
 
-/** Keys of the MAC: one makes tokens, both are tried when a mail is made again. */
+/** Keys of the MAC: one makes tokens, both are tried when a mail is retried. */
 export interface OneTimeKeys {
   readonly current: Buffer
   readonly previous: Buffer | undefined
 }
 
-/** What the database keeps of a token. */
+/** What the database stores of a token. */
 export interface StoredToken {
   readonly purpose: TokenPurpose
   readonly salt: Uint8Array
@@ -27,27 +26,26 @@ const keyBytes = 32
 const saltBytes = 32
 
 export function oneTimeKeys(secret: string, previous: string | undefined): OneTimeKeys {
-  // A key of its own by HKDF (RFC 5869): no other MAC made with SECRET_KEY is ever one of these.
+  // Key separation by HKDF (RFC 5869): no other MAC under SECRET_KEY is ever a one-time token.
   const derive = (key: string) =>
     Buffer.from(hkdfSync('sha256', key, '', 'latchkey one-time token', keyBytes))
   return { current: derive(secret), previous: previous === undefined ? undefined : derive(previous) }
 }
 
-/** SHA-256 of the token as it is presented: 256 random bits need no slower hash. */
+/** SHA-256 suffices: the token has 256 bits of entropy. */
 export function hashToken(token: string): Buffer {
   return createHash('sha256').update(token).digest()
 }
 
-/** Draws a token of 256 bits. The token itself is told to nobody here: the mail makes it, by {@link mailedToken}. */
+/** A token of 256 bits, without the token itself: only {@link mailedToken} computes it, for the mail. */
 export function newToken({ current }: OneTimeKeys, purpose: TokenPurpose): StoredToken {
   const salt = randomBytes(saltBytes)
   return { purpose, salt, token_hash: hashToken(derive(current, purpose, salt)) }
 }
 
 /**
- * The token as the mail carries it, in base64url. Being computed and not kept, it is the same on every attempt, and
- * neither the outbox nor any other table holds it.
- * @returns undefined when it was made under neither key
+ * The token in base64url. It is computed for each attempt to send and never stored.
+ * @returns undefined when neither key made it
  */
 export function mailedToken({ current, previous }: OneTimeKeys, stored: StoredToken): string | undefined {
   return [current, previous]

@@ -4,7 +4,7 @@ import type { Blocklist } from './blocklist.ts'
 import { lengthAsHashed, passwordLength } from './pool.ts'
 
 /**
- * Whether a password may become an account's; `path` is the field that it came in, `email` the account's address.
+ * Checks a new password; `path` is its field in the request, `email` the account's address.
  * @throws Problem validation_failed, password_too_common
  */
 export function assertAcceptable(
@@ -12,7 +12,7 @@ export function assertAcceptable(
   password: string,
   { path, email }: { path: string; email: string | null },
 ): void {
-  // The schema bounds what was sent; composing to NFC can still take it below the minimum.
+  // The schema bounds the raw text; NFC can still shorten it below the minimum.
   if (lengthAsHashed(password) < passwordLength.min) {
     throw fieldProblem(path, `must NOT have fewer than ${passwordLength.min} characters`)
   }
@@ -21,7 +21,7 @@ export function assertAcceptable(
   }
 }
 
-/** @throws Problem validation_failed for an address that no mail could reach */
+/** @throws Problem validation_failed for an address that mail servers refuse */
 export function assertDeliverable(address: string, path: string): void {
   if (hasDeliverableLocalPart(address)) return
   throw fieldProblem(path, `must NOT have more than ${longestLocalPart} characters before the @`)

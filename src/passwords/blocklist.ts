@@ -1,28 +1,28 @@
 import { isIP } from 'node:net'
 import { passwordLength } from './pool.ts'
 
-/** Passwords that are tried first (NIST SP 800-63B section 3.1.1.2). */
+/** Passwords that attackers try first (NIST SP 800-63B section 3.1.1.2). */
 export interface Blocklist {
-  /** @param email the account's address, null where it has none */
+  /** @param email the account's address, null without one */
   refuses(password: string, email: string | null): boolean
 }
 
 /** For `PASSWORD_BLOCKLIST=off`. */
 export const noBlocklist: Blocklist = { refuses: () => false }
 
-/** Letters and digits that a password must have beside the words that it is about: more than a year and a digit. */
+/** Letters and digits required beside context words: more than a year and a digit. */
 const minRest = 6
 
-/** Shorter words stand in too many others. */
+/** Shorter context words occur in too many others. */
 const minWord = 3
 
 /**
- * Refuses common passwords, whatever their case; walks over the keyboard, sequences and repetitions, of which no
- * list has all; and what says little more than the address of the account or the name of the service.
+ * Refuses common passwords in any case, keyboard walks, sequences, repetitions, and passwords that consist of little
+ * more than the account's address or the service's name.
  * @param names see {@link serviceNames}
  */
 export async function loadBlocklist(names: readonly string[]): Promise<Blocklist> {
-  // Some megabytes: only where it is used.
+  // Several megabytes: loaded only when enabled.
   const { dictionary, adjacencyGraphs } = await import('@zxcvbn-ts/language-common')
   const common = new Set(dictionary['passwords-common'].filter(({ length }) => length >= passwordLength.min))
   const { qwerty, qwertz, azerty, keypad } = adjacencyGraphs
@@ -42,7 +42,7 @@ export async function loadBlocklist(names: readonly string[]): Promise<Blocklist
   }
 }
 
-/** What users would take for the service's name: its own, and what its host is called. */
+/** Context words: the product's name and the labels of the host. */
 export function serviceNames(publicUrl: string): string[] {
   const { hostname } = new URL(publicUrl)
   if (isIP(hostname.replace(/[[\]]/g, ''))) return ['latchkey']
@@ -63,21 +63,21 @@ function isAbout(folded: string, texts: readonly string[]): boolean {
     .map((text) => lettersAndDigits(text.toLowerCase()))
     .filter(({ length }) => length >= minWord)
   const whole = lettersAndDigits(folded)
-  // The longest first: the address before a part of it.
+  // Longest first: the whole address before its parts.
   const rest = words
     .sort((a, b) => b.length - a.length)
-    .reduce((left, word) => left.replaceAll(word, ''), whole)
+    .reduce((text, word) => text.replaceAll(word, ''), whole)
   return rest !== whole && [...rest].length < minRest
 }
 
-/** Of at most four characters, again and again. */
+/** A period of at most four characters. */
 function isRepetition(characters: readonly string[]): boolean {
   return [1, 2, 3, 4].some((period) =>
     characters.every((character, at) => at < period || character === characters[at - period]),
   )
 }
 
-/** As in an alphabet, forwards or backwards. */
+/** Consecutive code points, ascending or descending. */
 function isSequence(characters: readonly string[]): boolean {
   const codes = characters.map((character) => character.codePointAt(0) ?? 0)
   return [1, -1].some((step) => codes.every((code, at) => at === 0 || code - (codes[at - 1] ?? 0) === step))
@@ -93,7 +93,7 @@ function isWalk(
   })
 }
 
-/** A graph has for each character those beside its key, each as the characters of one key. */
+/** The graph maps each character to the adjacent keys, each a string of the key's characters. */
 function neighboursOn(graph: Readonly<Record<string, readonly (string | null)[]>>): Map<string, Set<string>> {
   const neighbours = new Map<string, Set<string>>()
   for (const [character, keys] of Object.entries(graph)) {

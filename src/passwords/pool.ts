@@ -8,26 +8,25 @@ import {
   recommendedCost,
   verifyHash,
 } from './hashes.ts'
-import { Seats } from './slots.ts'
+import { Slots } from './slots.ts'
 
 /** Lengths in code points, NIST SP 800-63B section 3.1.1.2. */
 export const passwordLength = { min: 8, max: 128 } as const
 
 export interface Passwords {
   /**
-   * @param left aborts when nobody waits for the answer any more; a hash that has not begun is then not computed
+   * @param signal aborts when the client disconnects: a queued hash is then dropped
    * @throws Problem service_unavailable when the queue is full
    */
-  hash(password: string, left?: AbortSignal): Promise<string>
+  hash(password: string, signal?: AbortSignal): Promise<string>
   /**
-   * False for a wrong password, for a malformed hash, for an account without a password and for no account at all.
-   * The last three cost what a hash that was made here does; another system's hash costs what it costs.
+   * False for a wrong password, a malformed hash, an account without a password, and no account. The last three cost
+   * a dummy hash with the current parameters, for timing; an imported hash has its own cost.
    * @throws Problem service_unavailable when the queue is full
    */
-  verify(hash: string | null | undefined, password: string, left?: AbortSignal): Promise<boolean>
+  verify(hash: string | null | undefined, password: string, signal?: AbortSignal): Promise<boolean>
   /**
-   * Hands a new hash to `keep` where the one that this password was verified against is outdated: once, however
-   * many logins ask for it at the same time.
+   * Passes a new hash to `keep` when the one that this password matched is outdated: once for concurrent logins.
    * @throws Problem service_unavailable when the queue is full
    * @throws whatever `keep` does
    */
@@ -35,43 +34,39 @@ export interface Passwords {
 }
 
 interface PoolOptions {
-  /** Hashes computed at a time. */
+  /** Hashes computed in parallel. */
   readonly concurrency: number
-  /** Hashes that may wait for their turn; the next one is refused. */
+  /** Hashes that may wait; the next one is refused. */
   readonly queue: number
-  /** Of new hashes; {@link recommendedCost} unless a test whose subject is another one wants it cheap. */
+  /** Of new hashes; {@link recommendedCost} except in tests. */
   readonly cost?: HashCost
-  /** Told of a stored hash that no algorithm reads: an alarm, since neither this service nor its import wrote it. */
+  /** An alarm: neither this service nor its import writes a malformed hash. */
   readonly onMalformedHash?: (error: unknown) => void
 }
 
-/**
- * Password hashing in a bounded pool, so that a flood of logins costs bounded memory and leaves a core to everything
- * else.
- */
+/** Password hashing in a bounded pool: a flood of logins costs bounded memory, and leaves a core for other requests. */
 export function createPasswords(options: PoolOptions): Passwords {
   const { concurrency, queue, cost = recommendedCost, onMalformedHash } = options
   const limit = pLimit(concurrency)
-  // What an unknown account is verified against: the same parameters, a password known to nobody. Computed now,
-  // since the first unknown account must not take longer than the next.
+  // The dummy hash for unknown accounts. Computed at the start: timing must not differ for the first one.
   const dummy = hashPassword(crypto.randomUUID(), cost)
   const upgrading = new Set<string>()
 
-  const seats = new Seats(concurrency + queue)
+  const slots = new Slots(concurrency + queue)
 
-  async function enqueue<T>(work: () => Promise<T>, left?: AbortSignal): Promise<T> {
-    const leave = seats.take()
-    left?.addEventListener('abort', leave)
+  async function enqueue<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const release = slots.take()
+    signal?.addEventListener('abort', release)
     try {
       return await limit(async () => {
-        if (left?.aborted) throw new Problem('service_unavailable', { reason: 'client_left' })
-        // From here on it takes a seat, whoever waits for it.
-        left?.removeEventListener('abort', leave)
+        if (signal?.aborted) throw new Problem('service_unavailable', { reason: 'client_left' })
+        // A running hash cannot be cancelled and keeps its slot.
+        signal?.removeEventListener('abort', release)
         return work()
       })
     } finally {
-      left?.removeEventListener('abort', leave)
-      leave()
+      signal?.removeEventListener('abort', release)
+      release()
     }
   }
 
@@ -85,10 +80,10 @@ export function createPasswords(options: PoolOptions): Passwords {
   }
 
   return {
-    hash: async (password, left) => enqueue(() => hashPassword(password, cost), left),
-    async verify(hash, password, left) {
+    hash: async (password, signal) => enqueue(() => hashPassword(password, cost), signal),
+    async verify(hash, password, signal) {
       const stored = hash ?? (await dummy)
-      const matched = await enqueue(() => matches(stored, password), left)
+      const matched = await enqueue(() => matches(stored, password), signal)
       return matched && stored === hash
     },
     async upgrade(hash, password, keep) {
@@ -103,7 +98,7 @@ export function createPasswords(options: PoolOptions): Passwords {
   }
 }
 
-/** Code points of a password as it will be hashed: composing can make it shorter than what was sent. */
+/** In code points, after NFC, which can shorten the text. */
 export function lengthAsHashed(password: string): number {
   return [...normalizePassword(password)].length
 }

@@ -3,8 +3,8 @@ import { Problem } from '../problem.ts'
 
 const maxRetrySeconds = 5
 
-/** How much may be under way at a time that ends in a password hash. */
-export class Seats {
+/** Bounds the requests in flight that compute a password hash. */
+export class Slots {
   #free: number
 
   constructor(count: number) {
@@ -14,7 +14,7 @@ export class Seats {
   /** @throws Problem service_unavailable when none is free */
   assertFree(): void {
     if (this.#free > 0) return
-    // Not the same for all: who was refused together must not come back together.
+    // Jitter: clients refused together must not retry together.
     const seconds = randomInt(1, maxRetrySeconds + 1)
     throw new Problem('service_unavailable', {
       reason: 'hash_queue_full',
@@ -23,7 +23,7 @@ export class Seats {
   }
 
   /**
-   * @returns gives the seat back, however often it is called
+   * @returns releases the slot; idempotent
    * @throws Problem service_unavailable when none is free
    */
   take(): () => void {

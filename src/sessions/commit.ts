@@ -12,22 +12,19 @@ export interface CommitDeps {
   readonly mail: Mail
 }
 
-/** What a transaction leaves to be done: written with it, told once it has committed. */
-export interface Consequences {
+/** Side effects of a transaction: stored with it, applied and logged after its commit. */
+export interface Effects {
   readonly revoked: Revocation[]
   readonly events: SecurityEvent[]
   readonly notices: Notice[]
-  /** Leaves a request for a mail, and tells at once whether it was accepted. */
+  /** Queues a mail request; the result says whether it was accepted. */
   request(mail: MailRequest): ReturnType<typeof insertRequest>
 }
 
-/**
- * Runs a transaction whose revocations this process knows, whose events are logged and whose mail leaves, as soon as
- * it has committed and only then.
- */
-export async function committing<T>(
+/** Runs a transaction; applies its revocations, logs its events and wakes the mail worker only after the commit. */
+export async function commit<T>(
   { db, revocations, log, mail }: CommitDeps,
-  work: (trx: Trx, consequences: Consequences) => Promise<T>,
+  work: (trx: Trx, effects: Effects) => Promise<T>,
 ): Promise<T> {
   const { result, revoked, events, mailed } = await inTransaction(db, async (trx) => {
     const revoked: Revocation[] = []

@@ -2,17 +2,19 @@ import type { Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import { sharedSecretIssuer } from '../tokens/foreign-token.ts'
 import { issuerOf, type OwnerId, type Principal } from '../tokens/owner.ts'
-import { type Consequences, committing } from './commit.ts'
-import type { SessionDeps, SessionPolicy } from './opening.ts'
-import { accessTokenLife, endSessionsWhere, revokeOwnedTokens } from './revocation-repository.ts'
+import { commit, type Effects } from './commit.ts'
+import type { SessionDeps, SessionPolicy } from './policy.ts'
+import {
+  accessTokenLife,
+  endOwnedSessions,
+  revokeOwnedTokens,
+  type WhichSessions,
+} from './revocation-repository.ts'
 import type { Revocation, Revocations } from './revocations.ts'
-
-/** Which of an owner's sessions. An id that is none of them names none. */
-export type WhichSessions = 'all' | { readonly only: string } | { readonly except: string }
 
 /**
  * Ends one of the owner's sessions.
- * @throws Problem session_not_found, the same for a stranger's session and for none
+ * @throws Problem session_not_found, the same for another user's session and for an unknown id
  */
 export async function endOwnedSession(
   deps: SessionDeps,
@@ -20,43 +22,34 @@ export async function endOwnedSession(
   id: string,
   ip: string,
 ): Promise<void> {
-  if ((await endOwnedSessions(deps, owner, { only: id }, ip)) === 0) throw new Problem('session_not_found')
-}
-
-/** @returns how many sessions were ended */
-export async function endOwnedSessions(
-  deps: SessionDeps,
-  owner: OwnerId,
-  which: WhichSessions,
-  ip: string,
-): Promise<number> {
-  return committing(deps, async (trx, consequences) => {
-    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which, ip }, consequences)
-    return consequences.revoked.length
+  const ended = await commit(deps, async (trx, effects) => {
+    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which: { only: id }, ip }, effects)
+    return effects.revoked.length
   })
+  if (ended === 0) throw new Problem('session_not_found')
 }
 
-/** Which of a user's sessions a logout is about: the token's own, all but that one, all. */
+/** Which of a user's sessions a logout ends: the token's own, all others, or all. */
 export type LogOutScope = 'current' | 'others' | 'all'
 
 /**
- * Ends sessions, and with them their tokens. A token that names no session, as a trusted issuer's, is ended like all
- * of its user's that name none and were issued until now: they cannot be told apart.
+ * Ends sessions and revokes their tokens. A token without a session, such as a trusted issuer's, cannot be revoked
+ * alone: all such tokens of the user issued until now are revoked.
  */
 export async function logOut(
   deps: SessionDeps,
-  { owner, caller, ip }: { owner: OwnerId; caller: Principal; ip: string },
+  { owner, principal, ip }: { owner: OwnerId; principal: Principal; ip: string },
   scope: LogOutScope,
 ): Promise<void> {
-  const { sid, issuedAt } = caller
+  const { sid, issuedAt } = principal
   const which = { current: { only: sid ?? '' }, others: { except: sid ?? '' }, all: 'all' } as const
-  await committing(deps, async (trx, consequences) => {
-    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which: which[scope], ip }, consequences)
+  await commit(deps, async (trx, effects) => {
+    await endOwnedSessionsIn(trx, deps.sessionPolicy, { owner, which: which[scope], ip }, effects)
     if (sid === undefined ? scope === 'others' : scope === 'current') return
     const asking = sid === undefined ? issuedAt : undefined
-    await revokeForeignTokensIn(trx, deps, { owner, asking }, consequences)
-    // Of a caller with a session it is not known whether there are such tokens at all.
-    if (sid === undefined) consequences.events.push({ event: 'tokens_revoked', userId: owner, ip })
+    await revokeForeignTokensIn(trx, deps, { owner, asking }, effects)
+    // With a session, it is unknown whether the user has such tokens at all.
+    if (sid === undefined) effects.events.push({ event: 'tokens_revoked', userId: owner, ip })
   })
 }
 
@@ -65,21 +58,15 @@ export async function endOwnedSessionsIn(
   trx: Trx,
   policy: SessionPolicy,
   { owner, which, ip }: { owner: OwnerId; which: WhichSessions; ip: string },
-  consequences: Consequences,
+  effects: Effects,
 ): Promise<void> {
-  const ended = await endSessionsWhere(trx, accessTokenLife(policy), (eb) =>
-    eb.and([
-      eb('user_id', '=', owner),
-      ...(which !== 'all' && 'only' in which ? [eb('id', '=', which.only)] : []),
-      ...(which !== 'all' && 'except' in which ? [eb('id', '!=', which.except)] : []),
-    ]),
-  )
-  noteEnded(consequences, ended, { userId: owner, ip })
+  const ended = await endOwnedSessions(trx, accessTokenLife(policy), owner, which)
+  noteEnded(effects, ended, { userId: owner, ip })
 }
 
 /**
- * Revokes every token of the owner's that was issued until now and names no session, as part of a larger change.
- * Nothing is written where no such token is accepted: a user could fill the table with what refuses none.
+ * Revokes every token of the owner that was issued until now and has no session, as part of a larger change. Writes
+ * nothing where no such token is accepted: otherwise a user could fill the table with useless rows.
  */
 export async function revokeForeignTokensIn(
   trx: Trx,
@@ -88,7 +75,7 @@ export async function revokeForeignTokensIn(
     revocations,
   }: { readonly sessionPolicy: SessionPolicy; readonly revocations: Revocations },
   { owner, asking }: { readonly owner: OwnerId; readonly asking?: number | undefined },
-  { revoked }: Consequences,
+  { revoked }: Effects,
 ): Promise<void> {
   const issuer = issuerOf(owner) ?? (sharedSecret ? sharedSecretIssuer : undefined)
   if (issuer === undefined) return
@@ -96,9 +83,9 @@ export async function revokeForeignTokensIn(
   revoked.push(...(await revokeOwnedTokens(trx, owner, life, revocations.issuedByNow(issuer, asking))))
 }
 
-/** Leaves what is to be told of sessions that have ended. */
+/** Adds the revocations and events of ended sessions to the effects. */
 export function noteEnded(
-  { revoked, events }: Consequences,
+  { revoked, events }: Effects,
   ended: readonly Revocation[],
   { userId, ip }: { userId: string; ip: string },
 ): void {

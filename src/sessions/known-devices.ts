@@ -1,20 +1,21 @@
 import { sql } from 'kysely'
 import type { Db } from '../db/schema.ts'
+import type { CanonicalEmail } from '../users/email.ts'
 import { parseRefreshToken, type RefreshKeys, verifiesRefreshToken } from './refresh-token.ts'
 
 /** Days for which a device stays known after its session has ended. */
 export const knownDays = 30
 
 /**
- * The session of an account whose refresh token a device presents, current, used up or of a session that has ended.
- * The token proves only that the device has been logged in: it opens nothing and is not used up. The statement does
- * not depend on the account, so its time reveals nothing about it.
- * @returns undefined for every other text, and for another account's session
+ * The session of an account whose refresh token a device presents: current, already rotated, or of an ended session.
+ * The token proves only an earlier login: it opens nothing and is not used up. The statement does not depend on the
+ * account: timing must not reveal it.
+ * @returns undefined for an invalid token, and for another account's session
  */
 export async function knownDevice(
   db: Db,
   keys: RefreshKeys,
-  { email, token }: { readonly email: string; readonly token: string },
+  { email, token }: { readonly email: CanonicalEmail; readonly token: string },
 ): Promise<string | undefined> {
   const presented = parseRefreshToken(token)
   const session = presented && (await findSession(db, presented.sessionId))

@@ -1,136 +1,35 @@
-import type { Clock } from '../clock.ts'
-import type { Db, Trx } from '../db/schema.ts'
-import { Problem } from '../problem.ts'
-import { findUser, type User } from '../users/repository.ts'
-import { type CommitDeps, type Consequences, committing } from './commit.ts'
+import type { Trx } from '../db/schema.ts'
+import { lockUser, type User } from '../users/repository.ts'
+import type { Caller } from './caller.ts'
+import type { Effects } from './commit.ts'
 import { noteEnded } from './ending.ts'
-import { parseRefreshToken, type RefreshKeys, verifiesRefreshToken } from './refresh-token.ts'
-import {
-  type Client,
-  findLiveSession,
-  insertSession,
-  isLive,
-  type Lifetimes,
-  lockUser,
-  rotateSession,
-  type Session,
-} from './repository.ts'
-import { accessTokenLife, endSessionsWhere } from './revocation-repository.ts'
-
-/** How long sessions and what they give live, and the keys of their refresh tokens. */
-export interface SessionPolicy extends Lifetimes {
-  readonly accessTokenSeconds: number
-  /** Longest life of a token that names no session, from its issue. */
-  readonly foreignTokenSeconds: number
-  /** Whether tokens under a shared secret are accepted, which may name any user. */
-  readonly sharedSecret: boolean
-  /** The one that tokens are verified by. */
-  readonly clock: Clock
-  readonly refreshKeys: RefreshKeys
-}
-
-/** What sessions need of their surroundings; a Fastify instance with the plugins on it is one. */
-export interface SessionDeps extends CommitDeps {
-  readonly sessionPolicy: SessionPolicy
-}
+import type { SessionPolicy } from './policy.ts'
+import { insertSession, type Session } from './repository.ts'
+import { accessTokenLife, endSurplusSessions } from './revocation-repository.ts'
 
 export interface SignedIn {
   readonly user: User
   readonly session: Session
 }
 
-/**
- * Seconds from a session's latest use, which was just now, to its absolute end, by the database's clock alone; at
- * least 1.
- */
-export function secondsLeft({ last_used_at: from, expires_at: to }: Session): number {
-  return Math.max(1, Math.floor((Date.parse(to) - Date.parse(from)) / 1000))
-}
-
-/** Sessions that a user can have at a time. */
+/** Concurrent sessions of one user, at most. */
 export const maxSessions = 20
 
-/** Time in which the refresh token before the current one may come again: a lost answer, two tabs. */
-const graceSeconds = 10
-
 /**
- * Opens a session; past {@link maxSessions} the oldest end.
- * @param passwordHash what the password was verified against
- * @returns undefined when the account is gone, or has another password by now
+ * Opens a session; past {@link maxSessions} the oldest ends.
+ * @param passwordHash the hash that the password matched
+ * @returns undefined when the account was deleted or its hash replaced meanwhile
  */
 export async function openSession(
   trx: Trx,
   policy: SessionPolicy,
-  { userId, passwordHash, client }: { userId: string; passwordHash: string; client: Client },
-  consequences: Consequences,
+  { userId, passwordHash, caller }: { userId: string; passwordHash: string; caller: Caller },
+  effects: Effects,
 ): Promise<Session | undefined> {
-  // Counting and inserting under the lock: of 50 logins at once, the cap still holds. And a login that was
-  // verified while the password changed must not outlive the change.
+  // Count and insert under the lock: concurrent logins cannot exceed the cap. And a login verified before a concurrent
+  // password change must not survive it.
   if ((await lockUser(trx, userId)) !== passwordHash) return undefined
-  const surplus = await endSessionsWhere(trx, accessTokenLife(policy), (eb) =>
-    eb.and([
-      eb('user_id', '=', userId),
-      eb(
-        'id',
-        'in',
-        eb
-          .selectFrom('sessions')
-          .select('id')
-          .where('user_id', '=', userId)
-          .where(isLive)
-          .orderBy('created_at', 'desc')
-          .orderBy('id', 'desc')
-          .offset(maxSessions - 1),
-      ),
-    ]),
-  )
-  noteEnded(consequences, surplus, { userId, ip: client.ip })
-  return insertSession(trx, userId, client, policy)
-}
-
-/**
- * Exchanges a refresh token for the next one (RFC 6749 section 6; rotation and its reuse as RFC 9700 section
- * 4.14.2). The token before the current one, within the grace, gets the same successor again. Any older one, or
- * that one later, means that two parties hold the session's tokens: it ends.
- * @throws Problem invalid_grant
- */
-export async function refreshSession(deps: SessionDeps, token: string, { ip }: Client): Promise<SignedIn> {
-  const { db, sessionPolicy: policy } = deps
-  const presented = parseRefreshToken(token)
-  const known = presented && (await findLiveSession(db, presented.sessionId, graceSeconds))
-  if (!known || !verifiesRefreshToken(policy.refreshKeys, presented, known.salt))
-    throw new Problem('invalid_grant')
-
-  const rotated = await rotateSession(db, known.id, presented.generation, policy)
-  if (rotated) return withUser(db, rotated)
-
-  // Another request was faster, now or before: what counts is how the session is after it.
-  const session = await findLiveSession(db, known.id, graceSeconds)
-  if (!session) throw new Problem('invalid_grant')
-  if (session.generation === presented.generation + 1 && session.justRotated) return withUser(db, session)
-  if (session.generation > presented.generation) await endStolenSession(deps, session, ip)
-  throw new Problem('invalid_grant', { reason: 'reused' })
-}
-
-async function withUser(db: Db, session: Session): Promise<SignedIn> {
-  const user = await findUser(db, session.user_id)
-  if (!user) throw new Problem('invalid_grant')
-  return { user, session }
-}
-
-async function endStolenSession(
-  deps: SessionDeps,
-  { id, user_id: userId }: Session,
-  ip: string,
-): Promise<void> {
-  await committing(deps, async (trx, { revoked, events, notices }) => {
-    const ended = await endSessionsWhere(trx, accessTokenLife(deps.sessionPolicy), (eb) =>
-      eb.and([eb('id', '=', id)]),
-    )
-    revoked.push(...ended)
-    // Of several that present old tokens at once, one ends the session.
-    if (ended.length === 0) return
-    events.push({ event: 'refresh_token_reused', userId, sessionId: id, ip })
-    notices.push({ kind: 'refresh_token_reused', userId, ip })
-  })
+  const surplus = await endSurplusSessions(trx, accessTokenLife(policy), userId, maxSessions - 1)
+  noteEnded(effects, surplus, { userId, ip: caller.ip })
+  return insertSession(trx, userId, caller, policy)
 }

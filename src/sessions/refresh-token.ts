@@ -1,13 +1,13 @@
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { TypeID } from 'typeid-js'
 
-/** Keys of the MAC: one makes tokens, both are accepted, so that SECRET_KEY can change without a logout. */
+/** Keys of the MAC: one signs, both verify, so that SECRET_KEY can be rotated without a logout. */
 export interface RefreshKeys {
   readonly current: Buffer
   readonly previous: Buffer | undefined
 }
 
-/** What a refresh token says: which session, and the how-manieth of its tokens this is. */
+/** What a refresh token contains: its session, and how often the session has been rotated. */
 export interface RefreshClaim {
   readonly sessionId: string
   readonly generation: number
@@ -25,22 +25,22 @@ const claimBytes = idBytes + generationBytes
 export const newSalt = (): Buffer => randomBytes(32)
 
 export function refreshKeys(secret: string, previous: string | undefined): RefreshKeys {
-  // A key of its own by HKDF (RFC 5869): an access token's signature must never be a refresh token's MAC.
+  // Key separation by HKDF (RFC 5869): an access token's signature must never be a refresh token's MAC.
   const derive = (key: string) => Buffer.from(hkdfSync('sha256', key, '', 'latchkey refresh token', macBytes))
   return { current: derive(secret), previous: previous === undefined ? undefined : derive(previous) }
 }
 
 /**
- * The refresh token of a session's generation: its claim and a 256-bit MAC over the claim and the session's salt,
- * in base64url. Being computed and not drawn, the same generation gives the same token again, which is what makes
- * a repeated refresh harmless; and a database without SECRET_KEY holds nothing that could be presented.
+ * The refresh token of a session's generation: its claim and a 256-bit MAC over the claim and the session's salt, in
+ * base64url. It is deterministic, so a retried refresh gets the same token; and a database dump without SECRET_KEY
+ * contains no usable token.
  */
 export function refreshToken({ current }: RefreshKeys, claim: RefreshClaim, salt: Uint8Array): string {
   const claimed = encodeClaim(claim)
   return Buffer.concat([claimed, mac(current, claimed, salt)]).toString('base64url')
 }
 
-/** Reads a token, or undefined when nothing here could have made it. Nothing is verified yet. */
+/** Parses a token without verifying it. @returns undefined when it is malformed */
 export function parseRefreshToken(token: string): PresentedToken | undefined {
   const bytes = Buffer.from(token, 'base64url')
   if (bytes.length !== claimBytes + macBytes || bytes.toString('base64url') !== token) return undefined

@@ -2,50 +2,24 @@ import { type Selectable, sql } from 'kysely'
 import { typeid } from 'typeid-js'
 import type { Db, SessionsTable, Trx } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
+import type { Caller } from './caller.ts'
+import type { Lifetimes } from './policy.ts'
 import { newSalt } from './refresh-token.ts'
 
 export type Session = Selectable<SessionsTable>
 
-/** Where a session was opened from, as its owner will see it in the list. */
-export interface Client {
-  readonly ip: string
-  readonly userAgent: string
-  /** Aborts when nobody waits for the answer any more. */
-  readonly left?: AbortSignal | undefined
-}
-
-/** Days until a session ends: without use, and in any case. */
-export interface Lifetimes {
-  readonly idleDays: number
-  readonly absoluteDays: number
-}
-
 const inDays = (days: number) => sql<string>`now() + make_interval(days => ${days})`
 
-/** Rotating moves the idle end, up to the absolute one. */
+/** Rotation extends the idle end, at most to the absolute one. */
 const nextIdleEnd = (days: number) => sql<string>`least(expires_at, ${inDays(days)})`
 
-/** An expired session is over before the clean-up removes it. */
+/** The clean-up deletes expired sessions later. */
 export const isLive = sql<boolean>`idle_expires_at > now()`
-
-/**
- * Makes whoever else would open or end this user's sessions wait for the end of the transaction.
- * @returns the password hash as it is under the lock, null for an account without, undefined when there is no such user
- */
-export async function lockUser(trx: Trx, userId: string): Promise<string | null | undefined> {
-  const row = await trx
-    .selectFrom('users')
-    .select('password_hash')
-    .where('id', '=', userId)
-    .forUpdate()
-    .executeTakeFirst()
-  return row?.password_hash
-}
 
 export async function insertSession(
   trx: Trx,
   userId: string,
-  { ip, userAgent }: Client,
+  { ip, userAgent }: Pick<Caller, 'ip' | 'userAgent'>,
   { idleDays, absoluteDays }: Lifetimes,
 ): Promise<Session> {
   return trx
@@ -80,8 +54,7 @@ export async function findLiveSession(
 }
 
 /**
- * Takes a session from one generation to the next, if it is still at that one: of any number that try at once, on
- * any number of instances, one succeeds.
+ * Compare-and-set of a session's generation: of concurrent requests, on any number of instances, one succeeds.
  */
 export async function rotateSession(
   db: Db,
@@ -103,7 +76,7 @@ export async function rotateSession(
     .executeTakeFirst()
 }
 
-/** The sessions that are not over, newest first. */
+/** The owner's sessions that have not expired, newest first. */
 export async function listOwnedSessions(db: Db, owner: OwnerId): Promise<Session[]> {
   return db
     .selectFrom('sessions')

@@ -7,37 +7,37 @@ import type { Revocations } from './revocations.ts'
 interface FeedOptions {
   readonly db: Db
   readonly revocations: Revocations
-  /** Undefined with the embedded database: who revokes is this process, which applies it itself. */
+  /** Undefined with the embedded database, whose only process applies its own revocations. */
   readonly listen: Listen | undefined
   readonly pollSeconds: number
   readonly onError: (error: unknown) => void
 }
 
-/** Milliseconds after which reading everything stops to read what is new. */
+/** How often reading everything is interrupted to read what is new. */
 const newestEveryMs = 1_000
 
-/** Milliseconds between two sweeps: each looks at every entry. */
+/** A sweep visits every entry. */
 const sweepEveryMs = 30_000
 
 /**
- * Keeps the revocations in memory what they are in the database: all of them from the start, then each as it is
- * announced, and what has committed since the last poll, whatever was announced. A poll is also the heartbeat: while
- * none succeeds, this process does not know.
+ * Replicates the database's revocations into memory: all of them at the start, then each notification, and by polling
+ * what has committed since, whether it was notified or not. The poll is also the heartbeat: while none succeeds, the
+ * revocations count as unknown.
  *
- * After an outage and a reconnect everything is read again, since another server may answer now, one that is behind
- * the old one; what is new is read first, and no request waits for the rest.
+ * After a reconnect everything is read again, since a replica that lags behind may have taken over; new rows are read
+ * first, and no request waits for the rest.
  */
 export class RevocationFeed {
   readonly #options: FeedOptions
   #timer: NodeJS.Timeout | undefined
   #stopListening: (() => Promise<void>) | undefined
   #failing = false
-  /** What has been read; undefined until everything has been. */
+  /** Undefined until everything has been read. */
   #read: Position | undefined
-  /** How far reading everything has come. It goes on there after a page that failed. */
+  /** Progress of reading everything, which resumes there after a failed page. */
   #all: Position = {}
   #mustReadAll = true
-  /** Another reading was asked for since the last one began. */
+  /** Another read was requested since the last one began. */
   #wanted = false
   #reading: Promise<void> | undefined
   #sweptAt = Number.NEGATIVE_INFINITY
@@ -47,7 +47,7 @@ export class RevocationFeed {
     this.#options = options
   }
 
-  /** Resolves after the first load, whether it succeeded or will be tried again. */
+  /** Resolves after the first load, whether it succeeded or will be retried. */
   async start(): Promise<void> {
     const { listen, revocations, pollSeconds } = this.#options
     let connects = 0
@@ -94,7 +94,7 @@ export class RevocationFeed {
     this.#mustReadAll = true
   }
 
-  /** One reading at a time, and one more for all who ask meanwhile. */
+  /** One read at a time; requests in the meantime share the next one. */
   #load(): Promise<void> {
     this.#wanted = true
     this.#reading ??= this.#readWanted().finally(() => {
@@ -112,7 +112,7 @@ export class RevocationFeed {
         this.#failing = false
       } catch (error) {
         this.#mustReadAll = true
-        // Once for each outage: the polls go on.
+        // Once per outage: polling goes on.
         if (!this.#failing && !this.#stopped) this.#options.onError(error)
         this.#failing = true
         return
@@ -120,7 +120,7 @@ export class RevocationFeed {
     }
   }
 
-  /** Reads what has committed since the last time. Many pages take time, so what they brought up is not the newest. */
+  /** Reads what has committed since the last read. Many pages take time, so it repeats until there is only one. */
   async #readNewest(): Promise<void> {
     const { db, revocations } = this.#options
     try {
@@ -156,7 +156,7 @@ export class RevocationFeed {
         await this.#readNewest()
       }
       if (this.#stopped) return
-      // It may be another server since a reconnect.
+      // Since a reconnect, it may be another server.
       if (this.#mustReadAll) return this.#readAll()
       this.#all = all.page ? all : {}
     } while (all.page)

@@ -2,37 +2,37 @@ import { sql } from 'kysely'
 import type { Db } from '../db/schema.ts'
 import type { Revocation } from './revocations.ts'
 
-/** Rows that one statement reads: few enough for its time limit, however many there are. */
+/** Rows per statement: few enough for the statement timeout. */
 const pageRows = 2_000
 
 /** pg_snapshot that contains no transaction. */
 const emptySnapshot = '1:1:'
 
 /**
- * How far a reader has come. Plain data that says nothing of the reader: any instance can go on from it.
+ * A reader's cursor. Plain data, independent of the reader: any instance can continue from it.
  *
- * What commits late has an older id and an older time than what was read before it, so neither can be a cursor. A
- * snapshot can: it names the transactions that had not ended yet, and each row names the one that changed it last.
+ * A transaction that commits late has an older id and time than rows already read, so neither can be a cursor. A
+ * snapshot can: it lists the transactions in flight, and each row has the id of the one that last changed it.
  */
 export interface Position {
-  /** pg_snapshot: all that it contains has been read. Undefined where nothing has. */
+  /** pg_snapshot whose rows have all been read; undefined before the first read. */
   readonly since?: string | undefined
-  /** Between two pages. */
+  /** Within a pass of several pages. */
   readonly page?: {
     /** pg_snapshot of the first page, which becomes `since` after the last one. */
     readonly until: string
-    /** Sort key of the last row: its end where everything live is read, its transaction otherwise. */
+    /** Sort key of the last row: its end when reading everything live, otherwise its transaction. */
     readonly after: readonly [key: string, id: number]
   }
 }
 
 export interface Page {
   readonly revocations: Revocation[]
-  /** From where to go on: within a pass while it has a `page`. */
+  /** Where to continue: within the pass while it has a `page`. */
   readonly position: Position
 }
 
-/** The position is one of another database, or of a server that was replaced by one that is behind it. */
+/** The position is of another database, or of a server that a lagging replica has replaced. */
 export class PositionLost extends Error {
   override name = 'PositionLost'
 
@@ -53,8 +53,8 @@ interface Row {
 }
 
 /**
- * Reads the next page of what has been revoked: everything live from no position, and from one, what has committed
- * since. Each row at least once.
+ * Reads the next page of revocations: everything live without a position, otherwise what has committed since. Each row
+ * is read at least once.
  * @throws PositionLost
  */
 export async function readRevocations(db: Db, position: Position, limit = pageRows): Promise<Page> {
@@ -67,7 +67,7 @@ export async function readRevocations(db: Db, position: Position, limit = pageRo
     .selectAll()
     .execute()
   const [first] = rows
-  // Only the stand-in of src/db/disconnected.ts answers no row.
+  // Only the stub of src/db/disconnected.ts returns no row.
   if (!first) return { revocations: [], position: { since: position.since ?? emptySnapshot } }
   if (first.lost) throw new PositionLost()
   const until = position.page?.until ?? first.snapshot
@@ -85,11 +85,11 @@ const table = sql.table('revocations')
 
 const columns = sql`id, session_id, user_id, ends_at, xid, coalesce(issued_until, created_at) as issued_until`
 
-/** Numbers, which no setting of the session changes the form of. */
+/** Epoch numbers, whose format no DateStyle changes. */
 const shown = sql`r.id, r.session_id, r.user_id, extract(epoch from r.issued_until)::float8 as issued_until,
   extract(epoch from r.ends_at)::float8 as ends_at`
 
-/** By their end, so that what has expired and is not yet removed is not read. */
+/** In order of their end, which skips expired rows that are not deleted yet. */
 function live({ page }: Position, limit: number) {
   const [end = null, id = 0] = page?.after ?? []
   return sql<Row>`(
@@ -105,8 +105,8 @@ function live({ page }: Position, limit: number) {
 }
 
 /**
- * Of the transactions that were running in the snapshot, each by itself, and of those that came after it: a search of
- * the index that does not grow with how long some transaction of the cluster has been running.
+ * Rows of each transaction in flight at the snapshot, and of all later ones: index scans whose cost does not grow with
+ * the age of the oldest transaction.
  */
 function newer({ page }: Position, since: string, limit: number) {
   const [, first = '0', running = ''] = since.split(':')
@@ -114,7 +114,7 @@ function newer({ page }: Position, since: string, limit: number) {
   const isLater = BigInt(xid) >= BigInt(first)
   const late =
     isLater || running === '' ? [] : running.split(',').filter((each) => BigInt(each) >= BigInt(xid))
-  // Ranges of the index in its order, with one condition on where each begins: no other plan is as good.
+  // Index ranges in order, each with a single lower bound: the planner needs this form.
   const rest = sql`(
     select ${columns} from ${table}
     where (xid, id) > (${isLater ? xid : first}::xid8, ${isLater ? id : 0}::bigint) and xid < pg_snapshot_xmax(s.until)

@@ -1,13 +1,21 @@
-import { type ExpressionBuilder, type RawBuilder, type Selectable, sql } from 'kysely'
-import type { Database, Db, RevocationsTable } from '../db/schema.ts'
+import {
+  type Expression,
+  type ExpressionBuilder,
+  type RawBuilder,
+  type Selectable,
+  type SqlBool,
+  sql,
+} from 'kysely'
+import type { Database, Db, RevocationsTable, Trx } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import type { SessionPolicy } from './opening.ts'
+import type { SessionPolicy } from './policy.ts'
+import { isLive } from './repository.ts'
 import type { Revocation } from './revocations.ts'
 
-/** What PostgreSQL's NOTIFY carries revocations on; a trigger on the table sends them. */
+/** The NOTIFY channel; a trigger on the table sends each revocation. */
 export const revocationChannel = 'latchkey_revocations'
 
-/** Added to a token's lifetime: the skew that verification tolerates, and as much for the database's clock. */
+/** Added to a token's lifetime: the clock skew that verification tolerates, and as much for the database's clock. */
 const marginSeconds = 60
 
 type RevocationRow = Pick<
@@ -17,7 +25,7 @@ type RevocationRow = Pick<
 
 const columns = ['session_id', 'user_id', 'created_at', 'issued_until', 'ends_at'] as const
 
-/** A token's life in seconds, and the time of the process that verifies it: the database's clock may be behind. */
+/** A token's lifetime, and the time of the process that verifies it: the database's clock may be behind. */
 export interface TokenLife {
   readonly seconds: number
   /** Seconds since the epoch. */
@@ -28,18 +36,67 @@ export function accessTokenLife({ accessTokenSeconds, clock }: SessionPolicy): T
   return { seconds: accessTokenSeconds, now: clock() }
 }
 
-/** When the last token of that life that was issued until now will have expired. */
+/** When every token with that lifetime issued until now will have expired. */
 function tokensEnd({ seconds, now }: TokenLife): RawBuilder<string> {
   return sql<string>`greatest(now(), to_timestamp(${now})) + make_interval(secs => ${seconds + marginSeconds})`
 }
 
-/** Ends sessions and revokes their access tokens, in one statement: neither happens without the other. */
-export async function endSessionsWhere(
-  db: Db,
+/** Which of an owner's sessions. An id that is not the owner's selects nothing. */
+export type WhichSessions = 'all' | { readonly only: string } | { readonly except: string }
+
+export async function endOwnedSessions(
+  trx: Trx,
   life: TokenLife,
-  which: (eb: ExpressionBuilder<Database, 'sessions'>) => ReturnType<typeof eb.and>,
+  owner: OwnerId,
+  which: WhichSessions,
 ): Promise<Revocation[]> {
-  const rows = await db
+  return endWhere(trx, life, (eb) =>
+    eb.and([
+      eb('user_id', '=', owner),
+      ...(which !== 'all' && 'only' in which ? [eb('id', '=', which.only)] : []),
+      ...(which !== 'all' && 'except' in which ? [eb('id', '!=', which.except)] : []),
+    ]),
+  )
+}
+
+/** Ends a user's sessions that have not expired, except the newest `keep`. */
+export async function endSurplusSessions(
+  trx: Trx,
+  life: TokenLife,
+  userId: string,
+  keep: number,
+): Promise<Revocation[]> {
+  return endWhere(trx, life, (eb) =>
+    eb.and([
+      eb('user_id', '=', userId),
+      eb(
+        'id',
+        'in',
+        eb
+          .selectFrom('sessions')
+          .select('id')
+          .where('user_id', '=', userId)
+          .where(isLive)
+          .orderBy('created_at', 'desc')
+          .orderBy('id', 'desc')
+          .offset(keep),
+      ),
+    ]),
+  )
+}
+
+/** Ends the session that a refresh token named and verified for. */
+export async function endSession(trx: Trx, life: TokenLife, id: string): Promise<Revocation[]> {
+  return endWhere(trx, life, (eb) => eb('id', '=', id))
+}
+
+/** Ends sessions and revokes their access tokens, in one statement: neither happens without the other. */
+async function endWhere(
+  trx: Trx,
+  life: TokenLife,
+  which: (eb: ExpressionBuilder<Database, 'sessions'>) => Expression<SqlBool>,
+): Promise<Revocation[]> {
+  const rows = await trx
     .with('ended', (qb) => qb.deleteFrom('sessions').where(which).returning('id'))
     .insertInto('revocations')
     .columns(['session_id', 'ends_at'])
@@ -50,9 +107,9 @@ export async function endSessionsWhere(
 }
 
 /**
- * Revokes every token of a user that names no session and was issued until `issuedUntil`. However often, it leaves one
- * row: a trigger merges them, keeping the latest times. A repetition within the second writes nothing, since versions
- * of one row that cannot be removed yet would make each later statement slower.
+ * Revokes every token of a user that has no session and was issued until `issuedUntil`. A trigger merges a user's rows
+ * into one with the latest times. A repetition within the second writes nothing: dead tuples of one row would slow down
+ * each later statement.
  */
 export async function revokeOwnedTokens(
   db: Db,
@@ -86,13 +143,13 @@ export async function revokeOwnedTokens(
         ),
     )
     .execute()
-  // In any case: another instance may have written the row, and this one not have heard of it yet.
+  // Even when nothing was written: this instance may not have read another's row yet.
   return [{ user: owner, at: issuedUntil, endsAt: Math.ceil(issuedUntil + remembered) }]
 }
 
 /**
- * Reads a message of the channel.
- * @returns undefined for anything but a row: the trigger's message of many, or what any role of the database sends
+ * Parses a notification.
+ * @returns undefined for anything but a row: the trigger's message for many rows, or a message from another role
  */
 export function parseAnnouncement(payload: string): Revocation | undefined {
   try {

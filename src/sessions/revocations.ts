@@ -15,18 +15,18 @@ interface UserRevocation {
   readonly endsAt: number
 }
 
-/** A session whose tokens are revoked, or a user whose tokens without a session are, if issued until `at`. */
+/** Revokes a session's tokens, or a user's tokens without a session that were issued until `at`. */
 export type Revocation = SessionRevocation | UserRevocation
 
-/** How long this process may go without news before it refuses to say that a token is good, in milliseconds. */
-export const patience = 10_000
+/** Age of the last successful read beyond which tokens are refused instead of accepted unchecked. */
+export const staleAfterMs = 10_000
 
-/** The clock gives whole seconds, and a time of issue may have a fraction. */
+/** The clock has whole seconds; an issue time may have a fraction. */
 const restOfSecond = 0.999
 
 /**
- * The revocations that still matter, in memory, so that no request pays a query. An entry leaves when the last
- * token that it could refuse has expired. Times are in seconds since the epoch.
+ * The revocations in memory, so that no request costs a query. An entry is dropped when the last token that it revokes
+ * has expired. Times are in seconds since the epoch.
  */
 export class Revocations {
   readonly #sessions = new Map<string, number>()
@@ -35,10 +35,10 @@ export class Revocations {
   readonly #clock: Clock
   readonly #monotonic: () => number
   #heardAt = Number.NEGATIVE_INFINITY
-  /** When the last of those that are forgotten has ended. */
+  /** Latest end among the dropped entries. */
   #forgottenUntil = Number.NEGATIVE_INFINITY
 
-  /** @param monotonic milliseconds that never go back */
+  /** @param monotonic a monotonic clock in milliseconds */
   constructor(clock: Clock, monotonic: () => number = () => performance.now()) {
     this.#clock = clock
     this.#monotonic = monotonic
@@ -48,9 +48,9 @@ export class Revocations {
     return this.#sessions.size + this.#users.size
   }
 
-  /** True while what is in memory is known to be what the database has, give or take {@link patience}. */
+  /** Whether memory matched the database within the last {@link staleAfterMs}. */
   get current(): boolean {
-    return this.#monotonic() - this.#heardAt <= patience
+    return this.#monotonic() - this.#heardAt <= staleAfterMs
   }
 
   apply(revocations: Iterable<Revocation>): void {
@@ -60,19 +60,19 @@ export class Revocations {
     }
   }
 
-  /** To be handed to {@link heard}, taken before the database is asked. */
+  /** For {@link heard}; read it before the query. */
   get now(): number {
     return this.#monotonic()
   }
 
-  /** Says that everything revoked until then has been applied. */
+  /** Everything revoked until then has been applied. */
   heard(at: number): void {
     this.#heardAt = at
   }
 
   /**
-   * What a revocation of all tokens that an issuer has issued until now has to cover: those of this second, those of
-   * an issuer whose clock is ahead, and in any case the token that asks for it.
+   * The latest issue time that a revocation of all tokens until now must cover: the rest of this second, an issuer's
+   * clock that is ahead, and in any case the requesting token.
    */
   issuedByNow(issuer: string, asking?: number): number {
     const now = this.#clock()
@@ -82,9 +82,8 @@ export class Revocations {
   }
 
   /**
-   * Where the clock has been set back to when something forgotten could refuse a token, this process does not know
-   * until everything has been read again.
-   * @returns whether that is so
+   * Detects a clock that was set back before the end of a dropped entry: that entry would matter again.
+   * @returns true when everything must be read again; until then tokens are refused
    */
   checkClock(): boolean {
     if (this.#clock() >= this.#forgottenUntil) return false
@@ -93,7 +92,7 @@ export class Revocations {
     return true
   }
 
-  /** Forgets what can refuse no token any more. It looks at every entry. */
+  /** Drops the entries whose tokens have all expired. */
   sweep(): void {
     const now = this.#clock()
     for (const [session, endsAt] of this.#sessions) {
@@ -109,9 +108,8 @@ export class Revocations {
   }
 
   /**
-   * Passes a verified token that nobody has revoked.
    * @throws TokenRefused revoked
-   * @throws Problem service_unavailable when it cannot be known: fails closed
+   * @throws Problem service_unavailable when the revocations are unknown: fails closed
    */
   assertLive({ userId, sid, issuer, issuedAt }: Principal): void {
     if (!this.current) {
@@ -123,11 +121,11 @@ export class Revocations {
     }
     if (issuedAt !== undefined) this.#issuerClocks.note(issuer, issuedAt, this.#clock())
     const user = this.#users.get(userId)
-    // A token that does not say when it was issued could be from before.
+    // A token without an issue time may be older.
     if (user && (issuedAt === undefined || issuedAt <= user.at)) throw new TokenRefused('revoked')
   }
 
-  /** Rows come more than once and in any order: the latest times count. */
+  /** Rows arrive more than once and in any order: the latest times count. */
   #revokeSession({ session, endsAt }: SessionRevocation): void {
     const known = this.#sessions.get(session)
     if (known === undefined || known < endsAt) this.#sessions.set(session, endsAt)

@@ -4,12 +4,10 @@ import { looksMinted } from '../tokens/user-id.ts'
 import { type CanonicalEmail, canonicalEmail, isEmail } from './email.ts'
 import { insertForeignUser } from './repository.ts'
 
-/** Code points that a name has at most. */
-const longestName = 100
+const maxNameCodePoints = 100
 
 /**
- * Does what needs the user's row, and makes the row if it is missing and the user is a trusted issuer's, who never
- * signed up here.
+ * Does what needs the user's row. Creates the row first if it is missing and the user is a trusted issuer's.
  * @param work resolves to undefined when there is no row
  */
 export async function withRow<T>(
@@ -17,12 +15,12 @@ export async function withRow<T>(
   user: Principal,
   work: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
-  return (await work()) ?? ((await welcome(db, user)) ? work() : undefined)
+  return (await work()) ?? ((await ensureRow(db, user)) ? work() : undefined)
 }
 
 /** @returns whether the user has a row now */
-async function welcome(db: Db, { userId, sub, issuer, profile }: Principal): Promise<boolean> {
-  // Who shares our secret can name our users; that makes none of them.
+async function ensureRow(db: Db, { userId, sub, issuer, profile }: Principal): Promise<boolean> {
+  // A service that shares our secret can name our users, but must not create one.
   if (issuer === undefined || looksMinted(sub)) return false
   const email = profile?.email !== undefined && isEmail(profile.email) ? canonicalEmail(profile.email) : null
   await insertForeignUser(db, {
@@ -36,9 +34,9 @@ async function welcome(db: Db, { userId, sub, issuer, profile }: Principal): Pro
   return true
 }
 
-/** The issuer's word, as far as it fits into a name here; what a profile page shows should not be empty. */
+/** The issuer's name for the user, cut to our limit; never empty. */
 function nameOf(name: string | undefined, email: CanonicalEmail | null, sub: string): string {
-  // An issuer that cuts a name off may leave half of an emoji at its end.
+  // An issuer that truncates a name may leave half a surrogate pair.
   const printable = (name ?? '').replace(/^\ufeff+|\0|\p{Surrogate}/gu, '').trim()
-  return [...(printable || email?.split('@')[0] || sub)].slice(0, longestName).join('')
+  return [...(printable || email?.split('@')[0] || sub)].slice(0, maxNameCodePoints).join('')
 }

@@ -2,15 +2,14 @@ import { type ExpressionBuilder, sql } from 'kysely'
 import type { Database, Trx } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 
-/** An account's last reset, as far as the limits on its passwords need it. */
+/** An account's last reset, for the limits on password guesses. */
 export interface PasswordReset {
-  /** Milliseconds since 1970, by the database's clock; differs from that of any other reset of the account. */
+  /** Milliseconds since the epoch, by the database's clock. */
   readonly at: number
   readonly ip: string
   readonly ageSeconds: number
 }
 
-/** Keeps the time and the address of an account's last reset. */
 export async function noteReset(trx: Trx, owner: OwnerId, ip: string): Promise<void> {
   const at = sql<string>`clock_timestamp()`
   await trx
@@ -20,7 +19,7 @@ export async function noteReset(trx: Trx, owner: OwnerId, ip: string): Promise<v
     .execute()
 }
 
-/** The last reset as a column of a query on users; null where there was none. */
+/** A column for a query on `users`; null without a reset. */
 export function lastReset(eb: ExpressionBuilder<Database, 'users'>) {
   return eb
     .selectFrom('password_resets')

@@ -10,10 +10,10 @@ import { lastReset, type PasswordReset } from './password-resets.ts'
 /** An account as its owner sees it: what the wire calls `user`. */
 export type User = Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'created_at'>
 
-/** What an account is called until its owner says: even the address may have a stranger's words in it. */
+/** The name of an account until its owner sets one: signup names and addresses may be chosen by an attacker. */
 export const neutralName = 'User'
 
-/** A trusted issuer's user is known by the name that the issuer gave it. */
+/** A trusted issuer's user has the issuer's subject as its id. */
 const shownId = sql<string>`coalesce(subject, id)`.as('id')
 
 const visible = [shownId, 'email', 'name', 'email_verified', 'created_at'] as const
@@ -24,12 +24,12 @@ interface NewUser {
   readonly passwordHash: string
 }
 
-/** @returns the new account, or undefined when the address has one already */
+/** @returns undefined when the address is taken */
 export async function insertUser(db: Db, user: NewUser): Promise<User | undefined> {
   return unlessTaken(db.insertInto('users').values(rowOf(user)).returning(visible).executeTakeFirstOrThrow())
 }
 
-/** The same for an account that waits until its address is verified. */
+/** The same for an account that is pending until its address is verified. */
 export async function insertWaitingUser(db: Db, user: NewUser): Promise<User | undefined> {
   return unlessTaken(
     db
@@ -73,7 +73,7 @@ interface ForeignUser {
   readonly name: string
 }
 
-/** Makes the row of a trusted issuer's user, unless it is there. */
+/** Inserts a trusted issuer's user unless it exists. */
 export async function insertForeignUser(db: Db, { emailVerified, ...user }: ForeignUser): Promise<void> {
   await db
     .insertInto('users')
@@ -82,16 +82,19 @@ export async function insertForeignUser(db: Db, { emailVerified, ...user }: Fore
     .execute()
 }
 
+/** An account as a login needs it. */
+export interface Credentials extends User {
+  /** Null where no password opens the account. */
+  readonly password_hash: string | null
+  readonly waiting: boolean
+  readonly reset: PasswordReset | null
+}
+
 /**
  * The account of an address with its hash, for login only. A trusted issuer's user has no login here. Reads one row
- * whether there is an account or not: nothing hides this time where the answer computes no hash.
+ * in any case: where no hash is computed, timing must not reveal an account.
  */
-export async function findCredentials(
-  db: Db,
-  email: CanonicalEmail,
-): Promise<
-  (User & { password_hash: string | null; waiting: boolean; reset: PasswordReset | null }) | undefined
-> {
+export async function findCredentials(db: Db, email: CanonicalEmail): Promise<Credentials | undefined> {
   const { id, name, email_verified, created_at, ...rest } = await db
     .selectFrom(sql<object>`(select)`.as('one'))
     .leftJoin('users', (join) => join.on('users.email', '=', email).on('users.issuer', 'is', null))
@@ -101,14 +104,28 @@ export async function findCredentials(
   return { id, name, email_verified, created_at, ...rest }
 }
 
-/** An account made here, which nobody else changes until the transaction ends. */
+/**
+ * Takes the user's row lock: whatever else would open or end this user's sessions waits for the end of the transaction.
+ * @returns the password hash under the lock, null for an account without one, undefined when there is no such user
+ */
+export async function lockUser(trx: Trx, userId: string): Promise<string | null | undefined> {
+  const row = await trx
+    .selectFrom('users')
+    .select('password_hash')
+    .where('id', '=', userId)
+    .forUpdate()
+    .executeTakeFirst()
+  return row?.password_hash
+}
+
+/** An account created here, locked until the transaction ends. */
 export interface LockedAccount
   extends Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'password_hash'> {
   readonly waiting: boolean
   readonly contested: boolean
 }
 
-/** Finds an account by its id or by its address, never a trusted issuer's user, and locks it. */
+/** Never a trusted issuer's user. */
 export async function lockAccount(
   trx: Trx,
   by: { readonly id: string } | { readonly email: string },
@@ -122,7 +139,7 @@ export async function lockAccount(
     .executeTakeFirst()
 }
 
-/** What decides how a mail to an account addresses its reader. */
+/** What decides how a mail greets its reader. */
 export async function findAddressee(
   db: Db,
   id: string,
@@ -139,7 +156,7 @@ export async function findAddressee(
     .executeTakeFirst()
 }
 
-/** For a session that is known to be this user's. */
+/** Only for a verified session of this user. */
 export async function findUser(db: Db, id: string): Promise<User | undefined> {
   return db.selectFrom('users').select(visible).where('id', '=', id).executeTakeFirst()
 }
@@ -148,7 +165,6 @@ export async function findOwnedUser(db: Db, owner: OwnerId): Promise<User | unde
   return findUser(db, owner)
 }
 
-/** @returns the row that has the hash, null where no password opens the account, and the address */
 export async function findOwnedPasswordHash(
   db: Db,
   owner: OwnerId,
@@ -171,7 +187,7 @@ export async function renameOwnedUser(db: Db, owner: OwnerId, name: string): Pro
     .executeTakeFirst()
 }
 
-/** For an account whose name somebody else chose. */
+/** For an account whose name another party chose. */
 export async function resetOwnedName(db: Db, owner: OwnerId): Promise<void> {
   await db.updateTable('users').set({ name: neutralName, named_by: null }).where('id', '=', owner).execute()
 }
@@ -185,8 +201,8 @@ export async function setOwnedPasswordHash(
 }
 
 /**
- * Keeps the same password by another hash, at a login, where there is no owner yet.
- * @returns false when the hash is not `from` any more
+ * Upgrades the hash of a password by compare-and-set, at a login, where there is no owner yet.
+ * @returns false when another hash has replaced `from`
  */
 export async function replacePasswordHash(
   db: Db,
@@ -202,17 +218,16 @@ export async function replacePasswordHash(
   return numUpdatedRows > 0n
 }
 
-/** Sets an address that its owner has proved. @throws what the database says of one that is taken */
+/** @throws a violation of `users_email_key` when the address is taken */
 export async function setOwnedVerifiedEmail(db: Db, owner: OwnerId, email: string): Promise<void> {
   await db.updateTable('users').set({ email, email_verified: true }).where('id', '=', owner).execute()
 }
 
-/** Deletes an account that nobody has verified. */
 export async function deleteUnverifiedUser(trx: Trx, id: string): Promise<void> {
   await trx.deleteFrom('users').where('id', '=', id).where('email_verified', '=', false).execute()
 }
 
-/** Deletes the account; its sessions and tasks go with it by foreign key, in the same statement. */
+/** Sessions and tasks are deleted with it by foreign key. */
 export async function deleteOwnedUser(db: Db, owner: OwnerId): Promise<void> {
   await db.deleteFrom('users').where('id', '=', owner).execute()
 }

@@ -5,10 +5,10 @@ import t from 'tap'
 import passwords from '../../plugins/passwords.ts'
 import { recommendedCost } from '../../src/passwords/hashes.ts'
 
-t.test('H10: a client that has left before a seat is taken takes none along', async (t) => {
+t.test('a client that disconnects before it takes a slot leaks none (H10)', async (t) => {
   const app = Fastify()
   await app.register(passwords, { concurrency: 1, queue: 1, cost: recommendedCost })
-  // As while the limits are counted elsewhere.
+  // As while the limits are counted in Redis.
   app.addHook('onRequest', async ({ headers, raw }) => {
     if (headers['x-leaves']) await once(raw.socket, 'close')
   })

@@ -1,12 +1,12 @@
 import t from 'tap'
-import { LaterEvents } from '../../src/audit.ts'
+import { EventBuffer } from '../../src/audit.ts'
 import { twoUsers } from '../helper.ts'
 
-t.test('events that wait for their row are bounded, and each has its log line', async (t) => {
+t.test('pending events are bounded, and each is logged', async (t) => {
   const { app, alice } = await twoUsers(t)
   let lines = 0
   const log = { info: () => lines++, warn: () => lines++ }
-  const events = new LaterEvents(app.db, log)
+  const events = new EventBuffer(app.db, log)
   for (let n = 0; n < 1_500; n++) events.note({ event: 'login_failed', userId: alice.id })
   await events.flush()
   t.equal(lines, 1_500)

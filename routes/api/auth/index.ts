@@ -2,12 +2,14 @@ import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
 import { clientAddress } from '../../../plugins/limits/client-address.ts'
-import { logIn, signUp } from '../../../src/accounts/service.ts'
+import { logIn } from '../../../src/accounts/log-in.ts'
+import { signUp } from '../../../src/accounts/sign-up.ts'
 import { signUpUnverified } from '../../../src/accounts/verification.ts'
+import { sessionAnswer } from '../../../src/sessions/answer.ts'
 import { logOut } from '../../../src/sessions/ending.ts'
-import { refreshSession, type SignedIn, secondsLeft } from '../../../src/sessions/opening.ts'
-import { refreshToken } from '../../../src/sessions/refresh-token.ts'
-import { clientOf } from './client.ts'
+import { refreshSession } from '../../../src/sessions/refreshing.ts'
+import { canonicalEmail } from '../../../src/users/email.ts'
+import { callerOf } from './caller.ts'
 import emailRoutes from './email/index.ts'
 import meRoutes from './me/index.ts'
 import passwordRoutes from './password/index.ts'
@@ -28,18 +30,6 @@ const tags = ['auth']
 export default async function authRoutes(app: RouteScope): Promise<void> {
   for (const schema of schemas) app.addSchema(schema)
 
-  function answer({ user, session }: SignedIn) {
-    const { id, generation, salt } = session
-    const { token, expiresIn } = app.issueAccessToken(user.id, id, secondsLeft(session))
-    return {
-      user,
-      token,
-      token_type: 'Bearer' as const,
-      expires_in: expiresIn,
-      refresh_token: refreshToken(app.sessionPolicy.refreshKeys, { sessionId: id, generation }, salt),
-    }
-  }
-
   app.post(
     '/signup',
     {
@@ -53,26 +43,26 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'signUp',
         tags,
-        summary: 'Make an account and open its first session',
+        summary: 'Create an account and open its first session',
         description:
-          'A mail to the address asks to verify it. Where the service requires that before a login ' +
-          '(`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 and opens no session, and it is the same for an ' +
-          'address that is taken. With the `Idempotency-Key` of the signup that made the account, the right ' +
-          'password opens another session of it.',
+          'A mail asks to verify the address. Where the service requires that before a login ' +
+          '(`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 without a session, the same for a new and a taken ' +
+          'address. With the `Idempotency-Key` of the signup that created the account, the right password opens ' +
+          'another session of it.',
         body: Ref(SignUpBody),
         response: {
-          201: { ...Ref(SessionSchema), description: 'The account was made' },
-          202: { ...Ref(AcceptedSchema), description: 'A mail says how to go on' },
+          201: { ...Ref(SessionSchema), description: 'The account was created' },
+          202: { ...Ref(AcceptedSchema), description: 'A mail contains the next step' },
         },
       },
     },
     async (request, reply) => {
+      const wanted = { ...request.body, email: canonicalEmail(request.body.email) }
       if (!app.verificationRequired) {
-        return reply
-          .code(201)
-          .send(answer(await signUp(request.services, request.body, clientOf(request), request.keyed)))
+        const signedIn = await signUp(request.services, wanted, callerOf(request), request.keyed)
+        return reply.code(201).send(sessionAnswer(app, signedIn))
       }
-      await signUpUnverified(request.services, request.body, clientOf(request), request.keyed)
+      await signUpUnverified(request.services, wanted, callerOf(request), request.keyed)
       return reply.code(202).send(accepted.signup)
     },
   )
@@ -91,18 +81,19 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'Open a session',
         description:
-          'One answer for every reason why it cannot be opened: no such account, another password. Only the ' +
-          'right password is told that the address has to be verified first, where the service requires it. ' +
-          'A user has 20 sessions at the most; with one more, the oldest ends. A `refresh_token` that the device ' +
-          'has had gives it a budget of wrong passwords of its own, so that strangers cannot keep its user out.',
+          'The error is the same without an account and for a wrong password. Only with the right ' +
+          'password does it say that the address must be verified first, where the service requires that. A user ' +
+          'has at most 20 sessions; one more ends the oldest. The last `refresh_token` of the device gives it its own budget of wrong ' +
+          'passwords, so that an attacker cannot lock its user out.',
         body: Ref(LogInBody),
         response: { 200: { ...Ref(SessionSchema), description: 'The session was opened' } },
       },
     },
     async (request, reply) => {
-      const { refresh_token: refreshToken, ...given } = request.body
-      const signedIn = await logIn(request.services, { ...given, refreshToken }, clientOf(request))
-      return reply.code(200).send(answer(signedIn))
+      const { email: address, password, refresh_token: refreshToken } = request.body
+      const given = { email: canonicalEmail(address), password, refreshToken }
+      const signedIn = await logIn(request.services, given, callerOf(request))
+      return reply.code(200).send(sessionAnswer(app, signedIn))
     },
   )
 
@@ -115,16 +106,16 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'Exchange a refresh token for the next session answer',
         description:
-          'Each use gives the next refresh token. The same one again within 10 seconds gives the same successor, ' +
-          'for an answer that was lost; later, or an older one, ends the session: somebody else has it.',
+          'Refresh tokens rotate: each use returns the next one. A retry within 10 seconds returns the same successor, ' +
+          'for a response that was lost. Any other reuse ends the session, since the token has leaked.',
         body: Ref(RefreshBody),
-        response: { 200: { ...Ref(SessionSchema), description: 'The session goes on' } },
+        response: { 200: { ...Ref(SessionSchema), description: 'The session was refreshed' } },
       },
     },
-    async (request, reply) =>
-      reply
-        .code(200)
-        .send(answer(await refreshSession(request.services, request.body.refresh_token, clientOf(request)))),
+    async (request, reply) => {
+      const signedIn = await refreshSession(request.services, request.body.refresh_token, callerOf(request))
+      return reply.code(200).send(sessionAnswer(app, signedIn))
+    },
   )
 
   app.post(
@@ -136,19 +127,20 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: "End the token's session, or others of its user",
         description:
-          'Access and refresh tokens of an ended session are refused from then on. No body ends this session. ' +
-          'A token of a trusted issuer has no session: all of its user issued until now are refused from then on.',
+          'The access and refresh tokens of an ended session are refused from then on. Without a body, the current ' +
+          "session ends. A trusted issuer's token has no session: all such tokens of the user issued until now are " +
+          'revoked.',
         body: Ref(LogOutBody),
-        response: { 204: { ...Type.Null(), description: 'The sessions are over' } },
+        response: { 204: { ...Type.Null(), description: 'The sessions have ended' } },
       },
       preValidation: async (request) => {
-        // A body of `null` is one, and not what the contract has.
+        // `null` is a body, and fails validation.
         if (request.body === undefined) request.body = {}
       },
     },
     async (request, reply) => {
-      const { owner, caller } = request
-      const from = { owner, caller, ip: clientAddress(request) }
+      const { owner, caller: principal } = request
+      const from = { owner, principal, ip: clientAddress(request) }
       await logOut(request.services, from, request.body.scope ?? 'current')
       return reply.code(204).send(null)
     },

@@ -20,7 +20,7 @@ export const NewPassword = Type.String({
   examples: ['password123'],
 })
 
-/** A password that is only compared. An imported one may be longer than a new one may be. */
+/** For verification only: an imported password may be longer than a new one. */
 export const Password = Type.String({
   format: 'password',
   minLength: 1,
@@ -30,7 +30,7 @@ export const Password = Type.String({
 
 export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: storable, examples: ['Test User'] })
 
-/** 43 characters of base64url when it is one of ours; anything else is refused as a token, not as a text. */
+/** 43 characters of base64url; others are answered with invalid_token, not validation_failed. */
 export const MailedToken = Type.String({
   minLength: 1,
   maxLength: 512,
@@ -73,7 +73,7 @@ export const AcceptedSchema = Type.Object(
   { $id: 'Accepted', description: 'Asked for; what comes of it comes by mail' },
 )
 
-/** What is said of a request for a mail, whatever comes of it. */
+/** The same whether a mail is sent or not: the answer must not reveal an account. */
 export const accepted = {
   signup: { detail: 'A mail to this address says how to go on' },
   forgot: { detail: 'If the address has an account, a mail to it says how to set a new password' },

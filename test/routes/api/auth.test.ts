@@ -9,13 +9,13 @@ const wrong = { status: 401, code: 'invalid_credentials', detail: 'Incorrect ema
 const post = (app: FastifyInstance, path: string, payload: object) =>
   app.inject({ method: 'POST', url: `/api/auth/${path}`, payload })
 
-/** An answer without what must differ between any two: ids and the date. */
+/** A response without its ids and date. */
 function comparable({ statusCode, headers, body }: LightMyRequestResponse) {
   const { 'x-request-id': id, date: _, ...others } = headers
   return { statusCode, headers: others, body: body.replaceAll(String(id), 'id') }
 }
 
-t.test('C01: a login fails in one way, whatever is behind the address', async (t) => {
+t.test('login errors are the same with and without an account (C01)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const carol = await signUp(app, 'carol')
   await app.db.updateTable('users').set({ password_hash: 'corrupt' }).where('id', '=', bob.id).execute()
@@ -31,7 +31,7 @@ t.test('C01: a login fails in one way, whatever is behind the address', async (t
   t.equal((await post(app, 'login', { email: alice.email, password })).statusCode, 200, 'and can succeed')
 })
 
-t.test('C08: a hash that nothing reads is a failed login and an alarm without the hash', async (t) => {
+t.test('a malformed hash is a failed login, and is logged without the hash', async (t) => {
   const lines: string[] = []
   const { app, alice } = await twoUsers(t, { env: { LOG_LEVEL: 'error' }, log: (line) => lines.push(line) })
   const hashes = [
@@ -53,7 +53,7 @@ t.test('C08: a hash that nothing reads is a failed login and an alarm without th
   }
 })
 
-t.test('C04: what else is wrong with a request is said before an address is looked up', async (t) => {
+t.test('other errors of a request are answered before the account lookup', async (t) => {
   const { app, alice } = await twoUsers(t)
   const faults = [{ password: 'short' }, { password: 1 }, { name: '' }, { redirect: '//evil.test' }]
   for (const fault of faults) {
@@ -76,7 +76,7 @@ t.test('C04: what else is wrong with a request is said before an address is look
   t.same(first, second)
 })
 
-t.test('F05: what only the service may set is refused', async (t) => {
+t.test('fields that only the service sets are refused (F05)', async (t) => {
   const { app, alice } = await twoUsers(t)
   const extras = {
     id: alice.id,
@@ -106,7 +106,7 @@ t.test('F05: what only the service may set is refused', async (t) => {
   })
 })
 
-t.test('I06: of 50 signups with one address at the same time one makes the account', async (t) => {
+t.test('of 50 concurrent signups with one address, one creates the account (I06)', async (t) => {
   const app = await testApp(t)
   const signup = (at: number) => {
     const email = at % 2 ? 'race@example.com' : 'Race@Example.com'
@@ -126,7 +126,7 @@ t.test('I06: of 50 signups with one address at the same time one makes the accou
   )
 })
 
-t.test('G13: HEAD is GET without the body: same guard, same limit', async (t) => {
+t.test('HEAD has the guard and the limit of GET', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   const alice = await signUp(app, 'alice')
   const task = await alice.call('POST', alice.tasks, { title: 'x' })
@@ -150,7 +150,7 @@ t.test('G13: HEAD is GET without the body: same guard, same limit', async (t) =>
   }
 })
 
-t.test('G11: another spelling of a path is the same route with the same limit, or nothing', async (t) => {
+t.test('path variants reach the same route with the same limit, or 404 (G11)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   const login = (url: string) =>
     app.inject({ method: 'POST', url, payload: { email: 'nobody@example.com', password } })

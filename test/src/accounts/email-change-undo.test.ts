@@ -6,7 +6,7 @@ const chosen = 'another battery staple'
 const thief = 'thief@example.com'
 const invalidToken = { status: 400, code: 'invalid_token' }
 
-/** A verified owner, and a change of address that a thief with the password has asked for. */
+/** A verified owner, and a change of address requested by an attacker who has the password. */
 async function asked(t: Test) {
   const { app, alice, bob } = await twoUsers(t)
   await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
@@ -20,7 +20,7 @@ async function asked(t: Test) {
   return { app, alice, bob, confirm, undo, moveAway }
 }
 
-t.test('the present address is told when another is asked for, and can keep itself', async (t) => {
+t.test('the present address is notified of a requested change, and can cancel it', async (t) => {
   const { app, alice, bob, confirm, undo } = await asked(t)
   const [mail] = await mailTo(app, alice.email)
   t.match(mail, { name: 'email_change_requested', text: /reset-password#token=/ })
@@ -34,7 +34,7 @@ t.test('the present address is told when another is asked for, and can keep itse
   t.match(problemOf(await post(app, 'password/reset', { token: undo, new_password: chosen })), invalidToken)
 })
 
-t.test('the link gives the account back after the change, whatever the thief has done since', async (t) => {
+t.test('the link restores the account after the change, whatever the attacker has done since', async (t) => {
   const { app, alice, undo, moveAway } = await asked(t)
   const token = await moveAway()
   const headers = { authorization: `Bearer ${token}` }
@@ -69,7 +69,7 @@ t.test('the link gives the account back after the change, whatever the thief has
   t.equal((await mailTo(app, thief))[0]?.name, 'email_changed')
 })
 
-t.test('another account that has proved the address keeps it', async (t) => {
+t.test('another account that has verified the address keeps it', async (t) => {
   const { app, alice, undo, moveAway } = await asked(t)
   await moveAway()
   await forgetMails(app)
@@ -86,7 +86,7 @@ t.test('every mail of several requests has the same link', async (t) => {
   t.equal((await mailTo(app, alice.email)).filter(({ name }) => name === 'email_change_requested').length, 2)
 })
 
-t.test('a reset at the present address takes the link back', async (t) => {
+t.test('a reset at the present address revokes the link', async (t) => {
   const { app, alice, undo } = await asked(t)
   await post(app, 'password/forgot', { email: alice.email })
   await post(app, 'password/reset', { token: await tokenTo(app, alice.email), new_password: chosen })

@@ -12,15 +12,15 @@ import { post, tokenTo } from '../../support/mailbox.ts'
 const limited = { status: 429, code: 'rate_limited', detail: 'Too many requests' }
 const wrong = { status: 401, code: 'invalid_credentials' }
 
-/** Limits by account only: a test comes from one machine. */
+/** Only limits by account: all requests of a test come from one address. */
 const byAccount = { RATE_LIMITS: 'on', RATE_LIMIT_LOGIN: '9999/1m', RATE_LIMIT_SIGNUP: '9999/1m' }
 
-/** Each wrong password that is let through costs a hash, so most tests make do with a smaller budget. */
+/** A small budget: each wrong password costs a hash. */
 const max = 4
 const env = { ...byAccount, RATE_LIMIT_ACCOUNT: `${max}/15m`, RATE_LIMIT_PAIR: `${max}/15m` }
 
 let addresses = 0
-/** An address that nobody has come from. */
+/** An address without requests so far. */
 const newAddress = () => `198.18.${(addresses >> 8) & 255}.${addresses++ & 255}`
 
 const logIn = (app: FastifyInstance, email: string, { from = newAddress(), using = 'a wrong guess' } = {}) =>
@@ -31,7 +31,7 @@ const logIn = (app: FastifyInstance, email: string, { from = newAddress(), using
     remoteAddress: from,
   })
 
-/** Many at once, but no more than find a connection to the database in time. */
+/** Concurrent, but within the connection pool's queue. */
 async function guesses(app: FastifyInstance, email: string, count: number, from?: string) {
   const atOnce = 50
   const answers: LightMyRequestResponse[] = []
@@ -44,44 +44,47 @@ async function guesses(app: FastifyInstance, email: string, count: number, from?
   return answers
 }
 
-/** How often each status was answered. */
+/** Responses by status. */
 function tally(answers: readonly LightMyRequestResponse[]): Record<number, number> {
   const counts: Record<number, number> = {}
   for (const { statusCode } of answers) counts[statusCode] = (counts[statusCode] ?? 0) + 1
   return counts
 }
 
-t.test('H01, H02: an account is guessed at ten times, from however many addresses at once', async (t) => {
-  const app = await testApp(t, { env: byAccount })
-  const { max } = budgets.account
-  const alice = await signUp(app, 'alice')
-  const verified = t.capture(app.passwords, 'verify', app.passwords.verify)
-  const answers = await guesses(app, alice.email, 200)
-  t.same(tally(answers), { 401: max, 429: 200 - max })
-  t.equal(verified().length, max, 'what is refused costs no hash')
+t.test(
+  'an account allows ten wrong passwords, over any number of addresses at once (H01, H02)',
+  async (t) => {
+    const app = await testApp(t, { env: byAccount })
+    const { max } = budgets.account
+    const alice = await signUp(app, 'alice')
+    const verified = t.capture(app.passwords, 'verify', app.passwords.verify)
+    const answers = await guesses(app, alice.email, 200)
+    t.same(tally(answers), { 401: max, 429: 200 - max })
+    t.equal(verified().length, max, 'what is refused costs no hash')
 
-  const refused = answers.find(({ statusCode }) => statusCode === 429)
-  if (!refused) throw new Error('none was refused')
-  t.match(problemOf(refused), limited)
-  t.equal(refused.headers['ratelimit-limit'], String(max))
-  t.equal(refused.headers['ratelimit-remaining'], '0')
-  const wait = Number(refused.headers['retry-after'])
-  t.ok(wait > 0 && wait <= budgets.account.timeWindow / 1000, `Retry-After: ${wait}`)
-  t.equal(
-    (await logIn(app, alice.email, { using: password })).statusCode,
-    429,
-    'the right one from a stranger too',
-  )
+    const refused = answers.find(({ statusCode }) => statusCode === 429)
+    if (!refused) throw new Error('none was refused')
+    t.match(problemOf(refused), limited)
+    t.equal(refused.headers['ratelimit-limit'], String(max))
+    t.equal(refused.headers['ratelimit-remaining'], '0')
+    const wait = Number(refused.headers['retry-after'])
+    t.ok(wait > 0 && wait <= budgets.account.timeWindow / 1000, `Retry-After: ${wait}`)
+    t.equal(
+      (await logIn(app, alice.email, { using: password })).statusCode,
+      429,
+      'the right one from a stranger too',
+    )
 
-  const bob = await signUp(app, 'bob')
-  t.equal(
-    (await logIn(app, bob.email, { using: password })).statusCode,
-    200,
-    'another account is not concerned',
-  )
-})
+    const bob = await signUp(app, 'bob')
+    t.equal(
+      (await logIn(app, bob.email, { using: password })).statusCode,
+      200,
+      'another account is not concerned',
+    )
+  },
+)
 
-t.test('C05: an account that does not exist is limited as one that does', async (t) => {
+t.test('the limit is the same with and without an account (C05)', async (t) => {
   const app = await testApp(t, { env })
   const alice = await signUp(app, 'alice')
   const curve = async (email: string) => {
@@ -105,32 +108,29 @@ t.test('C05: an account that does not exist is limited as one that does', async 
   t.match(known.at(max), { statusCode: 429 })
 })
 
-t.test(
-  'H05, E04: one account is one bucket, however its address is written; another one is another',
-  async (t) => {
-    const app = await testApp(t, { env })
-    const variants = ['bob@example.com', 'BOB@example.com', 'bob@EXAMPLE.com', 'Bob@Example.Com']
-    const answers = await Promise.all(
-      Array.from({ length: max }, (_, at) => logIn(app, variants[at % variants.length] ?? '')),
-    )
-    t.same(tally(answers), { 401: max })
-    for (const email of variants) t.equal((await logIn(app, email)).statusCode, 429, email)
-    // What is not compared without regard to it is not an address here at all.
-    for (const email of [
-      ' bob@example.com',
-      'bob@example.com ',
-      'b\u00f6b@example.com',
-      'bo\u0308b@example.com',
-    ]) {
-      t.equal((await logIn(app, email)).statusCode, 400, email)
-    }
-    for (const email of ['bob+1@example.com', 'b.ob@example.com']) {
-      t.match(problemOf(await logIn(app, email)), wrong, email)
-    }
-  },
-)
+t.test('spellings of one address share a bucket; other accounts have their own (H05, E04)', async (t) => {
+  const app = await testApp(t, { env })
+  const variants = ['bob@example.com', 'BOB@example.com', 'bob@EXAMPLE.com', 'Bob@Example.Com']
+  const answers = await Promise.all(
+    Array.from({ length: max }, (_, at) => logIn(app, variants[at % variants.length] ?? '')),
+  )
+  t.same(tally(answers), { 401: max })
+  for (const email of variants) t.equal((await logIn(app, email)).statusCode, 429, email)
+  // What is not compared without regard to it is not an address here at all.
+  for (const email of [
+    ' bob@example.com',
+    'bob@example.com ',
+    'b\u00f6b@example.com',
+    'bo\u0308b@example.com',
+  ]) {
+    t.equal((await logIn(app, email)).statusCode, 400, email)
+  }
+  for (const email of ['bob+1@example.com', 'b.ob@example.com']) {
+    t.match(problemOf(await logIn(app, email)), wrong, email)
+  }
+})
 
-/** A login on a device that has had a refresh token. */
+/** A login from a known device. */
 const onDevice = (app: FastifyInstance, email: string, refresh_token: string, using = password) =>
   app.inject({
     method: 'POST',
@@ -139,62 +139,50 @@ const onDevice = (app: FastifyInstance, email: string, refresh_token: string, us
     remoteAddress: newAddress(),
   })
 
-t.test(
-  'H08: a thousand failures elsewhere do not lock a user out of a device that has logged in',
-  async (t) => {
-    const { app, alice: victim, bob } = await twoUsers(t, { env })
-    const second = (await logIn(app, victim.email, { using: password })).json()
-    const refreshed = (await post(app, 'refresh', { refresh_token: second.refresh_token })).json()
-    const loggedOut = (await logIn(app, victim.email, { using: password })).json()
-    await app.inject({
-      method: 'POST',
-      url: '/api/auth/logout',
-      headers: { authorization: `Bearer ${loggedOut.token}` },
-    })
+t.test('a thousand failures elsewhere do not lock out a known device (H08)', async (t) => {
+  const { app, alice: victim, bob } = await twoUsers(t, { env })
+  const second = (await logIn(app, victim.email, { using: password })).json()
+  const refreshed = (await post(app, 'refresh', { refresh_token: second.refresh_token })).json()
+  const loggedOut = (await logIn(app, victim.email, { using: password })).json()
+  await app.inject({
+    method: 'POST',
+    url: '/api/auth/logout',
+    headers: { authorization: `Bearer ${loggedOut.token}` },
+  })
 
-    // A hundred at a time: more than that wait longer for a connection than a request may.
-    const failures = []
-    for (let at = 0; at < 10; at++) failures.push(...(await guesses(app, victim.email, 100)))
-    t.same(tally(failures), { 401: max, 429: 1_000 - max })
-    const devices = {
-      'of a live session': victim.refreshToken,
-      'the newest of a session': refreshed.refresh_token,
-      'the one before it': second.refresh_token,
-      'of a session that has ended': loggedOut.refresh_token,
-    }
-    for (const [name, token] of Object.entries(devices)) {
-      t.equal((await onDevice(app, victim.email, token)).statusCode, 200, name)
-    }
-    t.equal(
-      (await post(app, 'refresh', { refresh_token: refreshed.refresh_token })).statusCode,
-      200,
-      'unused',
+  // A hundred at a time: more would exceed the wait for a connection.
+  const failures = []
+  for (let at = 0; at < 10; at++) failures.push(...(await guesses(app, victim.email, 100)))
+  t.same(tally(failures), { 401: max, 429: 1_000 - max })
+  const devices = {
+    'of a live session': victim.refreshToken,
+    'the newest of a session': refreshed.refresh_token,
+    'the one before it': second.refresh_token,
+    'of a session that has ended': loggedOut.refresh_token,
+  }
+  for (const [name, token] of Object.entries(devices)) {
+    t.equal((await onDevice(app, victim.email, token)).statusCode, 200, name)
+  }
+  t.equal((await post(app, 'refresh', { refresh_token: refreshed.refresh_token })).statusCode, 200, 'unused')
+
+  const tampered = `${victim.refreshToken.slice(0, -1)}${victim.refreshToken.endsWith('A') ? 'E' : 'A'}`
+  for (const token of [bob.refreshToken, tampered, victim.token, 'x', victim.refreshToken.slice(0, 40)]) {
+    t.match(problemOf(await onDevice(app, victim.email, token)), limited, token.slice(0, 10))
+  }
+  t.match(problemOf(await logIn(app, victim.email, { using: password, from: '127.0.0.1' })), limited)
+
+  const wrongs = []
+  for (let at = 0; at < 7; at++) {
+    wrongs.push(
+      await onDevice(app, victim.email, at % 2 ? refreshed.refresh_token : second.refresh_token, 'x'),
     )
+  }
+  t.same(tally(wrongs), { 401: max, 429: 7 - max }, 'all tokens of one session are one device')
+  t.equal((await onDevice(app, victim.email, second.refresh_token)).statusCode, 429)
+  t.equal((await onDevice(app, victim.email, victim.refreshToken)).statusCode, 200, 'each has its own budget')
+})
 
-    const tampered = `${victim.refreshToken.slice(0, -1)}${victim.refreshToken.endsWith('A') ? 'E' : 'A'}`
-    for (const token of [bob.refreshToken, tampered, victim.token, 'x', victim.refreshToken.slice(0, 40)]) {
-      t.match(problemOf(await onDevice(app, victim.email, token)), limited, token.slice(0, 10))
-    }
-    t.match(problemOf(await logIn(app, victim.email, { using: password, from: '127.0.0.1' })), limited)
-
-    // Knowing the device is not knowing the password.
-    const wrongs = []
-    for (let at = 0; at < 7; at++) {
-      wrongs.push(
-        await onDevice(app, victim.email, at % 2 ? refreshed.refresh_token : second.refresh_token, 'x'),
-      )
-    }
-    t.same(tally(wrongs), { 401: max, 429: 7 - max }, 'all tokens of one session are one device')
-    t.equal((await onDevice(app, victim.email, second.refresh_token)).statusCode, 429)
-    t.equal(
-      (await onDevice(app, victim.email, victim.refreshToken)).statusCode,
-      200,
-      'each has its own budget',
-    )
-  },
-)
-
-t.test('C05: no address makes a device known, so sharing one reveals no account', async (t) => {
+t.test('no address makes a device known, so sharing one reveals no account (C05)', async (t) => {
   const app = await testApp(t, { env })
   const nat = '192.0.2.50'
   const payload = { email: 'alice@example.com', password, name: 'Alice' }
@@ -214,7 +202,7 @@ t.test('C05: no address makes a device known, so sharing one reveals no account'
   }
 })
 
-t.test('a token that proves no device changes nothing of the budgets', async (t) => {
+t.test('an invalid device token does not affect the budgets', async (t) => {
   const { app, alice, bob } = await twoUsers(t, { env: { ...env, RATE_LIMIT_PAIR: '2/15m' } })
   const from = newAddress()
   const answers = []
@@ -249,7 +237,7 @@ t.test('a device is known for 30 days after its session, and one account keeps 2
   t.equal((await onDevice(app, alice.email, alice.refreshToken)).statusCode, 429)
 })
 
-t.test('nothing of an account recognises its devices once it is deleted', async (t) => {
+t.test('the devices of a deleted account are forgotten', async (t) => {
   const { app, alice, bob } = await twoUsers(t, { env })
   for (const { email } of [alice, bob]) await logIn(app, email, { using: password })
   await bob.call('POST', '/api/auth/logout')
@@ -260,14 +248,14 @@ t.test('nothing of an account recognises its devices once it is deleted', async 
   t.same(await app.db.selectFrom('ended_sessions').select('id').execute(), [], 'by SQL too')
 })
 
-/** Sets a new password by mail, from an address. */
+/** Resets the password by mail, from an address. */
 async function reset(app: FastifyInstance, email: string, from: string) {
   await post(app, 'password/forgot', { email })
   const payload = { token: await tokenTo(app, email), new_password: 'another battery staple' }
   return app.inject({ method: 'POST', url: '/api/auth/password/reset', payload, remoteAddress: from })
 }
 
-t.test('a reset begins the counters of the account anew, and of no other', async (t) => {
+t.test('a reset restarts the counters of its account only', async (t) => {
   const { app, alice, bob } = await twoUsers(t, { env })
   for (const { email } of [alice, bob]) await guesses(app, email, max + 1)
   t.equal((await reset(app, alice.email, newAddress())).statusCode, 204)
@@ -296,7 +284,7 @@ t.test('the address of a reset is known for that account, and for one window', a
   t.equal((await logIn(app, alice.email, { from: home, using })).statusCode, 429, 'not for longer')
 })
 
-t.test('what is right does not count, and takes nothing back of what was wrong', async (t) => {
+t.test('a right password does not count, and does not reset the count', async (t) => {
   const app = await testApp(t, { env })
   const alice = await signUp(app, 'alice')
   await guesses(app, alice.email, max - 1)
@@ -306,7 +294,7 @@ t.test('what is right does not count, and takes nothing back of what was wrong',
   t.same(tally(await guesses(app, alice.email, 5)), { 401: 1, 429: 4 })
 })
 
-t.test('D09: a wrong current password counts as a failed login does', async (t) => {
+t.test('a wrong current password counts like a failed login (D09)', async (t) => {
   const app = await testApp(t, { env })
   const alice = await signUp(app, 'alice')
   const elsewhere = (await logIn(app, alice.email, { using: password })).json().token
@@ -336,7 +324,7 @@ t.test('D09: a wrong current password counts as a failed login does', async (t) 
   t.equal(answer.statusCode, 204, 'another session is a device that has logged in before')
 })
 
-t.test('a limit that is reached is told once, without the address that was asked for', async (t) => {
+t.test('a reached limit is logged once, without the email address', async (t) => {
   const lines: string[] = []
   const app = await testApp(t, { env: { ...env, LOG_LEVEL: 'warn' }, log: (line) => lines.push(line) })
   const alice = await signUp(app, 'alice')
@@ -354,7 +342,7 @@ t.test('a limit that is reached is told once, without the address that was asked
   t.same(await app.db.selectFrom('security_events').select('id').where('user_id', 'is', null).execute(), [])
 })
 
-t.test('RATE_LIMITS=off leaves these on, since no gateway can count them', async (t) => {
+t.test('RATE_LIMITS=off keeps these limits, since no gateway can count them', async (t) => {
   const { app, alice, bob } = await twoUsers(t, { env: { ...env, RATE_LIMITS: 'off' } })
   for (const email of [alice.email, 'nobody@example.com']) {
     t.same(tally(await guesses(app, email, max + 2)), { 401: max, 429: 2 }, email)
@@ -382,7 +370,7 @@ function limits(changed: Partial<Budgets> = {}) {
   return { taken, ...createAccountLimits({ counters, budgets: all, secret, onReached: () => {} }) }
 }
 
-t.test('what could not be verified does not count', async (t) => {
+t.test('a password that could not be verified does not count', async (t) => {
   const { guess } = limits()
   const who = { email: 'a@example.com', userId: undefined, ip: '192.0.2.1' }
   const busy = async () => {
@@ -397,7 +385,7 @@ const smaller = {
   account: { max: 4, timeWindow: 60_000 },
   pair: { max: 2, timeWindow: 60_000 },
 }
-/** The limit that refused a guess. */
+/** The limit that refused the guess. */
 const refusedBy = (guess: Promise<boolean>) =>
   guess.then(
     () => undefined,
@@ -406,7 +394,7 @@ const refusedBy = (guess: Promise<boolean>) =>
 const wrongFrom = (ip: string) =>
   [{ email: 'a@example.com', userId: undefined, ip }, async () => false] as const
 
-t.test('what is refused for a device takes nothing of the account', async (t) => {
+t.test('a guess refused for a device does not count for the account', async (t) => {
   const { guess } = limits(smaller)
   for (let at = 0; at < 2; at++) t.equal(await guess(...wrongFrom('192.0.2.1')), false)
   for (let at = 0; at < 5; at++) t.equal(await refusedBy(guess(...wrongFrom('192.0.2.1'))), 'pair')
@@ -414,7 +402,7 @@ t.test('what is refused for a device takes nothing of the account', async (t) =>
   t.equal(await refusedBy(guess(...wrongFrom('192.0.2.3'))), 'account')
 })
 
-t.test('what is refused for the account takes nothing of a device', async (t) => {
+t.test('a guess refused for the account does not count for a device', async (t) => {
   const { guess } = limits(smaller)
   for (let at = 0; at < 4; at++) t.equal(await guess(...wrongFrom(`192.0.2.${at}`)), false)
   for (let at = 0; at < 5; at++) t.equal(await refusedBy(guess(...wrongFrom('198.51.100.1'))), 'account')
@@ -423,7 +411,7 @@ t.test('what is refused for the account takes nothing of a device', async (t) =>
   t.equal(await refusedBy(guess({ ...who, device: 'session_1' }, verify)), 'pair')
 })
 
-t.test('no counter has an address of a person in its name', async (t) => {
+t.test('no counter name contains an email address', async (t) => {
   const { guess, taken } = limits()
   const email = 'somebody@example.com'
   await guess({ email, userId: 'user_1', ip: '192.0.2.1' }, async () => false)

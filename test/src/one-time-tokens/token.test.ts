@@ -12,7 +12,7 @@ import { secret } from '../../helper.ts'
 const other = 'Zx7Qm2Vt9KdW4sRb8NcYf3HgJ6pLaE1u'
 const keys = oneTimeKeys(secret, undefined)
 
-t.test('256 bits, kept as their hash, and made again by who has the key only', async (t) => {
+t.test('a token has 256 bits, is stored as its hash, and is computed only with the key', async (t) => {
   const seen = new Set<string>()
   for (const purpose of tokenPurposes) {
     for (let round = 0; round < 20; round++) {
@@ -35,7 +35,7 @@ t.test('a purpose is part of the token', async (t) => {
   }
 })
 
-t.test('a token made under the secret before is made again while that is known', async (t) => {
+t.test('a token of the previous secret can be computed while that is configured', async (t) => {
   const stored = newToken(keys, 'password_reset')
   const token = mailedToken(keys, stored)
   t.equal(mailedToken(oneTimeKeys(other, secret), stored), token)

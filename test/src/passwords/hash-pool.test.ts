@@ -9,7 +9,7 @@ import { password, problemOf, signUp, testApp } from '../../helper.ts'
 const full = { code: 'service_unavailable', reason: 'hash_queue_full', headers: { 'retry-after': /^[1-5]$/ } }
 const gone = { code: 'service_unavailable', reason: 'client_left' }
 
-t.test('H10: as many hashes as there are seats, and the next is refused at once', async (t) => {
+t.test('when every slot is taken, the next hash is refused at once (H10)', async (t) => {
   const pool = createPasswords({ concurrency: 1, queue: 2 })
   const accepted = [1, 2, 3].map(() => pool.hash(password))
   await t.rejects(pool.hash(password), full)
@@ -17,24 +17,24 @@ t.test('H10: as many hashes as there are seats, and the next is refused at once'
   t.equal(await pool.verify(first, password), true)
 })
 
-t.test('a hash that nobody waits for any more is not computed, and gives up its seat at once', async (t) => {
+t.test('an aborted hash in the queue is not computed and releases its slot at once', async (t) => {
   const pool = createPasswords({ concurrency: 1, queue: 1 })
   const [running, waiting] = [new AbortController(), new AbortController()]
   const first = pool.hash(password, running.signal)
   const second = pool.hash(password, waiting.signal)
   await t.rejects(pool.hash(password), full)
   running.abort()
-  await t.rejects(pool.hash(password), full, 'what runs keeps its seat')
+  await t.rejects(pool.hash(password), full, 'a running hash keeps its slot')
   waiting.abort()
   const third = pool.hash(password)
   await t.rejects(second, gone)
   await Promise.all([first, third])
   await t.rejects(pool.hash(password, waiting.signal), gone)
   await Promise.all([pool.hash(password), pool.hash(password)])
-  t.pass('no seat is lost')
+  t.pass('no slot leaks')
 })
 
-t.test('H10: a flood of logins gets 503 with Retry-After, and others get their answers', async (t) => {
+t.test('a flood of logins gets 503 with Retry-After, other routes respond (H10)', async (t) => {
   const app = await testApp(t, { env: { HASH_CONCURRENCY: '1', HASH_QUEUE: '3' } })
   const alice = await signUp(app, 'alice')
   const found = t.capture(app.passwords, 'verify', app.passwords.verify)
@@ -55,7 +55,7 @@ t.test('H10: a flood of logins gets 503 with Retry-After, and others get their a
   t.equal((await app.inject('/health/live')).statusCode, 200)
 })
 
-t.test('a client that leaves is noticed while its password is being verified, and no earlier', async (t) => {
+t.test('a disconnect aborts the signal while the password is being verified, and not before', async (t) => {
   const app = await testApp(t)
   const alice = await signUp(app, 'alice')
   await app.listen({ host: '127.0.0.1', port: 0 })
@@ -72,9 +72,9 @@ t.test('a client that leaves is noticed while its password is being verified, an
   const signals: (AbortSignal | undefined)[] = []
   const verify = app.passwords.verify
   t.intercept(app.passwords, 'verify', {
-    value: (async (hash, given, left) => {
-      signals.push(left)
-      return verify(hash, given, left)
+    value: (async (hash, given, signal) => {
+      signals.push(signal)
+      return verify(hash, given, signal)
     }) satisfies typeof verify,
   })
   const [answer] = await once(send(), 'response')
@@ -85,10 +85,10 @@ t.test('a client that leaves is noticed while its password is being verified, an
 
   const arrived = new Promise<AbortSignal>((resolve) => {
     t.intercept(app.passwords, 'verify', {
-      value: (async (_hash, _given, left) => {
-        if (!left) throw new Error('no signal')
-        resolve(left)
-        await once(left, 'abort')
+      value: (async (_hash, _given, signal) => {
+        if (!signal) throw new Error('no signal')
+        resolve(signal)
+        await once(signal, 'abort')
         throw new Problem('service_unavailable', { reason: 'client_left' })
       }) satisfies typeof verify,
     })
@@ -102,7 +102,7 @@ t.test('a client that leaves is noticed while its password is being verified, an
   t.equal((await app.inject('/health/live')).statusCode, 200)
 })
 
-t.test('H10: clients that send several requests at once and leave take no seat along', async (t) => {
+t.test('clients that pipeline requests and disconnect leak no slot (H10)', async (t) => {
   const app = await testApp(t, { env: { HASH_CONCURRENCY: '1', HASH_QUEUE: '3' } })
   const alice = await signUp(app, 'alice')
   await app.listen({ host: '127.0.0.1', port: 0 })
@@ -128,7 +128,7 @@ t.test('H10: clients that send several requests at once and leave take no seat a
     await arrived
     socket.destroy()
     await closed
-    // What runs cannot be stopped: it keeps its seat until it is done.
+    // A running hash cannot be cancelled.
     await app.passwords.hash(password)
   }
   const answer = await app.inject({

@@ -8,7 +8,7 @@ const wrong = { status: 401, code: 'invalid_credentials' }
 
 let accounts = 0
 
-/** Signs up someone new with a password. */
+/** Signs up a new user with the password. */
 async function signUpWith(app: FastifyInstance, password: unknown) {
   const email = `account${accounts++}@example.com`
   const answer = await app.inject({
@@ -21,7 +21,7 @@ async function signUpWith(app: FastifyInstance, password: unknown) {
   return { answer, logIn }
 }
 
-t.test('D01: 8 to 128 characters, and a refusal costs no hash', async (t) => {
+t.test('a password has 8 to 128 characters, and a refusal costs no hash (D01)', async (t) => {
   const app = await testApp(t)
   const hashed = t.capture(app.passwords, 'hash', app.passwords.hash)
   for (const length of [8, 64, 128]) {
@@ -38,7 +38,7 @@ t.test('D01: 8 to 128 characters, and a refusal costs no hash', async (t) => {
   t.same(hashed(), [])
 })
 
-t.test('D02: a character is a code point, as it will be hashed', async (t) => {
+t.test('length is counted in code points after NFC (D02)', async (t) => {
   const app = await testApp(t)
   t.equal((await signUpWith(app, '😀'.repeat(8))).answer.statusCode, 201)
   t.equal((await signUpWith(app, '😀'.repeat(128))).answer.statusCode, 201)
@@ -47,7 +47,7 @@ t.test('D02: a character is a code point, as it will be hashed', async (t) => {
   t.match(problemOf((await signUpWith(app, 'e\u0301'.repeat(7))).answer), invalid, '14 that compose to 7')
 })
 
-t.test('D03, D04: nothing of a password is cut, trimmed or folded', async (t) => {
+t.test('a password is not truncated, trimmed or case-folded (D03, D04)', async (t) => {
   const app = await testApp(t)
   const long = 'p'.repeat(72)
   const cases: Record<string, string[]> = {
@@ -66,7 +66,7 @@ t.test('D03, D04: nothing of a password is cut, trimmed or folded', async (t) =>
   }
 })
 
-t.test('D05: NFC and NFD are one password, compatibility forms are others', async (t) => {
+t.test('NFC and NFD are one password, compatibility forms are not', async (t) => {
   const app = await testApp(t)
   const composed = 'caf\u00e9 \u00c5ngstr\u00f6m'
   const { logIn } = await signUpWith(app, composed)
@@ -79,7 +79,7 @@ t.test('D05: NFC and NFD are one password, compatibility forms are others', asyn
   t.match(problemOf(await ligature.logIn('ff ff ff ff 1')), wrong)
 })
 
-t.test('D06: a password is well-formed Unicode in UTF-8', async (t) => {
+t.test('a password is well-formed Unicode in UTF-8', async (t) => {
   const app = await testApp(t)
   const bodyWith = (password: string) =>
     Buffer.from(`{"email":"d06@example.com","password":"password${password}","name":"x"}`, 'latin1')
@@ -106,7 +106,7 @@ t.test('D06: a password is well-formed Unicode in UTF-8', async (t) => {
   t.same(await app.db.selectFrom('users').select('id').execute(), [])
 })
 
-t.test('D08: a password is a string', async (t) => {
+t.test('a password is a string (D08)', async (t) => {
   const app = await testApp(t)
   for (const password of [null, 12345678, true, ['password123'], { $ne: '' }, { length: 20 }]) {
     const { answer, logIn } = await signUpWith(app, password)

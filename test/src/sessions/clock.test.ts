@@ -2,7 +2,7 @@ import t from 'tap'
 import { systemClock } from '../../../src/clock.ts'
 import { twoUsers } from '../../helper.ts'
 
-t.test('J14: a clock that is wrong logs nobody out for good, and makes nothing good again', async (t) => {
+t.test('a wrong clock logs nobody out for good, and revives no ended session', async (t) => {
   let off = 0
   const { app, alice, bob } = await twoUsers(t, { clock: () => systemClock() + off })
   await bob.call('POST', '/api/auth/logout')
@@ -13,7 +13,7 @@ t.test('J14: a clock that is wrong logs nobody out for good, and makes nothing g
     t.equal(await me(alice), expected, `${seconds} s`)
     t.equal(await me(bob), 401, `${seconds} s, of a session that has ended`)
   }
-  // Sessions go by the clock of the database.
+  // Sessions expire by the database's clock.
   const refresh = (refresh_token: string) =>
     app.inject({ method: 'POST', url: '/api/auth/refresh', payload: { refresh_token } })
   const refreshed = await refresh(alice.refreshToken)

@@ -5,7 +5,7 @@ import type { Db } from '../../../src/db/schema.ts'
 import { keptOpen, migratedDatabase, type TestUser, testApp, twoUsers } from '../../helper.ts'
 import { mint } from '../../support/mint.ts'
 
-/** The statements of the document: one user's sessions, one user's other tokens, everybody's sessions. */
+/** The statements of the document: one user's sessions, one user's other tokens, all sessions. */
 const statements = [...readFileSync('docs/sessions.md', 'utf8').matchAll(/```sql\n(.*?)```/gs)].map(
   ([, block = '']) => block,
 )
@@ -14,13 +14,13 @@ async function run(db: Db, statement = '', user?: TestUser): Promise<void> {
   await sql.raw(statement.replaceAll('user_01kb3v5rs1e2wbhx4hrsz3zj5e', user?.id ?? '')).execute(db)
 }
 
-t.test('docs/sessions.md: an operator ends the sessions of one user, or of all', async (t) => {
+t.test('docs/sessions.md: the documented statements end the sessions of one user, or of all', async (t) => {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
   const { alice, bob } = await twoUsers(t, { db: keptOpen(db) })
   const foreign = mint({ typ: 'JWT' }, { iss: undefined, sid: undefined, sub: alice.id })
 
-  /** What another instance says, as any does with its next poll. */
+  /** As another instance sees it after its next poll. */
   async function statuses() {
     const app = await testApp(t, { db: keptOpen(db) })
     const me = (token: string) =>

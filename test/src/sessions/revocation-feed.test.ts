@@ -6,7 +6,7 @@ import { RevocationFeed } from '../../../src/sessions/revocation-feed.ts'
 import { Revocations } from '../../../src/sessions/revocations.ts'
 import { migratedDatabase } from '../../helper.ts'
 
-/** A feed that a test announces to, and that polls too late to matter. */
+/** A feed with notifications from the test and no poll during it. */
 async function stoppedFeed(t: Test) {
   let reads = 0
   let failing = 0
@@ -45,7 +45,7 @@ async function stoppedFeed(t: Test) {
     announce: (payload: string) => listener?.onMessage(payload),
     reconnect: () => listener?.onConnect(),
     reads: () => reads,
-    /** Has the read of that number from now fail. @returns failures so far */
+    /** Fails the n-th read from now. @returns failures so far */
     failAt: (read: number) => {
       failing = reads + read
       return () => failures
@@ -68,7 +68,7 @@ const row = {
   ends_at: new Date(Date.now() + hour).toISOString(),
 }
 
-t.test('what is announced is known without a query', async (t) => {
+t.test('a notified revocation is applied without a query', async (t) => {
   const { revocations, announce, reads } = await listeningFeed(t)
   const before = reads()
   announce(JSON.stringify(row))
@@ -77,7 +77,7 @@ t.test('what is announced is known without a query', async (t) => {
   t.equal(reads(), before)
 })
 
-t.test('what is no announcement has everything read again, and ends nothing', async (t) => {
+t.test('an unknown notification triggers a read, and revokes nothing', async (t) => {
   const { db, revocations, announce } = await listeningFeed(t)
   const notOurs = [
     '',
@@ -108,7 +108,7 @@ t.test('what is no announcement has everything read again, and ends nothing', as
   }
 })
 
-t.test('a flood of what is no announcement is answered by one reading at a time', async (t) => {
+t.test('a flood of unknown notifications causes one read at a time', async (t) => {
   const { db, revocations, announce, reads } = await listeningFeed(t)
   const before = reads()
   for (let at = 0; at < 100; at++) announce('x')
@@ -118,7 +118,7 @@ t.test('a flood of what is no announcement is answered by one reading at a time'
   t.ok(reads() - before <= 5, `${reads() - before}`)
 })
 
-t.test('a page that fails is read again, and none before it', async (t) => {
+t.test('a failed page is read again, and none before it', async (t) => {
   const { db, revocations, feed, announce, failAt, reads } = await stoppedFeed(t)
   await sql`insert into revocations (session_id, ends_at)
     select 's' || n, now() + interval '1 hour' from generate_series(1, 9000) n`.execute(db)
@@ -132,17 +132,17 @@ t.test('a page that fails is read again, and none before it', async (t) => {
   while (!revocations.current) await setImmediate()
   t.equal(revocations.size, 9_000)
   t.equal(revocations.current, true)
-  // Three pages that were left, and what is new since.
+  // The three remaining pages, and the new rows.
   t.equal(reads() - before, 4)
 })
 
-t.test('after a reconnect everything is read again, and no request waits for it', async (t) => {
+t.test('after a reconnect everything is read again, without blocking requests', async (t) => {
   const { db, revocations, announce, reconnect, reads } = await listeningFeed(t)
   await sql`insert into revocations (session_id, ends_at)
     select 's' || n, now() + interval '1 hour' from generate_series(1, 5000) n`.execute(db)
   announce('read')
   while (revocations.size < 5_000) await setImmediate()
-  // As a server that is behind has it: changed under a number that was read already.
+  // As on a lagging replica: changed by a transaction id that was read already.
   await sql`alter table revocations disable trigger latchkey_stamp`.execute(db)
   await sql`insert into revocations (session_id, ends_at, xid) values ('late', now() + interval '1 hour', '5')`.execute(
     db,

@@ -4,7 +4,7 @@ import type { Db } from '../../../src/db/schema.ts'
 import { type Position, readRevocations } from '../../../src/sessions/revocation-pages.ts'
 import { migratedDatabase } from '../../helper.ts'
 
-/** Reads to the end as several instances would, each going on from the text of a position. */
+/** Reads all pages as several instances would, each from a serialized position. */
 async function readOn(db: Db, from: Position, limit: number) {
   const sessions: string[] = []
   let position = from
@@ -24,7 +24,7 @@ const revoke = (db: Db, from: number, to: number, end = '1 hour') =>
   sql`insert into revocations (session_id, ends_at)
     select 's' || n, now() + ${end}::interval from generate_series(${from}::int, ${to}::int) n`.execute(db)
 
-t.test('everything live, then what is new, in pages and without what has expired', async (t) => {
+t.test('reads everything live, then new rows, in pages and without expired ones', async (t) => {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
   t.same((await readOn(db, {}, 2)).sessions, [], 'an empty table')
@@ -45,7 +45,7 @@ t.test('everything live, then what is new, in pages and without what has expired
   t.same((await readOn(db, next.position, 2)).sessions, ['s1'], 'what was changed is read again')
 })
 
-t.test('what is revoked between two pages is read once they are through', async (t) => {
+t.test('a revocation between two pages is read after the pass', async (t) => {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
   await revoke(db, 1, 4)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Problem } from '../../../src/problem.ts'
-import { patience, Revocations } from '../../../src/sessions/revocations.ts'
+import { Revocations, staleAfterMs } from '../../../src/sessions/revocations.ts'
 import type { Principal } from '../../../src/tokens/owner.ts'
 
 const alice: Principal = {
@@ -42,7 +42,7 @@ t.test('a session is revoked until the last of its tokens has expired', async (t
   t.equal(revocations.size, 0, 'and then costs nothing')
 })
 
-t.test('J14: a clock that leaps and is set back brings no revoked token back', async (t) => {
+t.test('a clock that jumps ahead and is set back accepts no revoked token', async (t) => {
   const { time, revocations, outcome } = setUp()
   revocations.apply([{ session: 's1', endsAt: 1100 }])
   time.now = 4600
@@ -57,7 +57,7 @@ t.test('J14: a clock that leaps and is set back brings no revoked token back', a
   t.equal(revocations.checkClock(), false)
 })
 
-t.test('a user is revoked for tokens without a session that are not newer', async (t) => {
+t.test('the revocation of a user covers tokens without a session that are not newer', async (t) => {
   const { revocations, outcome } = setUp()
   revocations.apply([{ user: 'alice', at: 1000, endsAt: 1100 }])
   t.equal(outcome({ issuedAt: 999 }), 'revoked')
@@ -70,7 +70,7 @@ t.test('a user is revoked for tokens without a session that are not newer', asyn
   t.equal(outcome({ issuedAt: 1000 }), 'revoked', 'an older one that arrives late takes nothing back')
 })
 
-t.test('of several revocations in any order the latest times count', async (t) => {
+t.test('of several revocations in any order, the latest times count', async (t) => {
   const { time, revocations, outcome } = setUp()
   revocations.apply([
     { user: 'alice', at: 1000, endsAt: 1100 },
@@ -84,7 +84,7 @@ t.test('of several revocations in any order the latest times count', async (t) =
   t.equal(outcome({ sid: 's1' }), 'revoked')
 })
 
-t.test('all that was issued until now covers this second, and an issuer whose clock is ahead', async (t) => {
+t.test('a revocation until now covers the current second, and an issuer whose clock is ahead', async (t) => {
   const { time, revocations, outcome } = setUp()
   const revoke = (asking?: number) =>
     revocations.apply([{ user: 'alice', at: revocations.issuedByNow('a', asking), endsAt: 9999 }])
@@ -105,11 +105,11 @@ t.test('all that was issued until now covers this second, and an issuer whose cl
   t.equal(revocations.issuedByNow('a', 9020), 9020, 'the token that asks, in any case')
 })
 
-t.test('J09: what cannot be known is refused, and not as a bad token', async (t) => {
+t.test('unknown revocations are 503, not 401 (J09)', async (t) => {
   const { time, revocations, outcome } = setUp()
-  time.monotonic = patience
+  time.monotonic = staleAfterMs
   t.equal(outcome({ sid: 's2' }), 'live')
-  time.monotonic = patience + 1
+  time.monotonic = staleAfterMs + 1
   t.equal(outcome({ sid: 's2' }), 'service_unavailable')
   revocations.heard(time.monotonic)
   t.equal(outcome({ sid: 's2' }), 'live', 'heals by itself')

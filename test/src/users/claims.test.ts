@@ -19,7 +19,7 @@ const required = { env: { REQUIRE_EMAIL_VERIFICATION: 'true' } }
 const other = 'the password of another'
 const wrong = { status: 401, code: 'invalid_credentials' }
 
-/** Two users of a service that then asks for verification. */
+/** Two users of a service that requires verification from then on. */
 async function accountsInUse(t: Test) {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
@@ -51,7 +51,7 @@ interface Caller {
 
 const rowsOf = (app: FastifyInstance) => app.db.selectFrom('users').selectAll().orderBy('id').execute()
 
-t.test('no request without a token changes a stored field of an account in use', async (t) => {
+t.test('no unauthenticated request changes a stored field of an account in use', async (t) => {
   const { app, alice, bob } = await accountsInUse(t)
   const before = await rowsOf(app)
   for (const { email } of [alice, bob]) {
@@ -70,7 +70,7 @@ t.test('no request without a token changes a stored field of an account in use',
   t.match((await alice.call('GET', '/api/auth/me')).json(), { name: 'alice' })
 })
 
-t.test('nor of an account that waits for its mailbox', async (t) => {
+t.test('no unauthenticated request changes a stored field of a pending account', async (t) => {
   const app = await testApp(t, required)
   const alice = { email: 'alice@example.com', password, name: 'Alice' }
   await post(app, 'signup', alice)
@@ -79,7 +79,7 @@ t.test('nor of an account that waits for its mailbox', async (t) => {
   t.same(await rowsOf(app), before)
 })
 
-t.test('E11: an account in use that two parties claim: a verification lets nobody in who was', async (t) => {
+t.test('verifying a contested account in use ends every session and voids its password (E11)', async (t) => {
   const { app, alice: attacker, bob } = await accountsInUse(t)
   await post(app, 'signup', { email: attacker.email, password: other, name: 'Victor' })
   t.equal((await mailTo(app, attacker.email))[0]?.name, 'choose_password')
@@ -112,7 +112,7 @@ t.test(
   },
 )
 
-t.test('a contested account that waits opens to no password, whatever the mode', async (t) => {
+t.test('no password opens a contested pending account, whatever the mode', async (t) => {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
   const strict = await testApp(t, { ...required, db: keptOpen(db) })
@@ -139,7 +139,7 @@ t.test('a contested account that waits opens to no password, whatever the mode',
   )
 })
 
-t.test('an account that waits too long goes, and no other', async (t) => {
+t.test('only accounts pending for too long are deleted', async (t) => {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
   const open = await testApp(t, { db: keptOpen(db) })

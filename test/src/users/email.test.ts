@@ -13,7 +13,7 @@ const signUpAs = (app: FastifyInstance, email: unknown) =>
 const logInAs = (app: FastifyInstance, email: unknown) =>
   app.inject({ method: 'POST', url: '/api/auth/login', payload: { email, password } })
 
-t.test('E01: one address is one account, whatever its case', async (t) => {
+t.test('an address is one account, whatever its case (E01)', async (t) => {
   const app = await testApp(t)
   const made = await signUpAs(app, 'Bob@Example.com')
   t.equal(made.json().user.email, 'bob@example.com')
@@ -29,7 +29,7 @@ t.test('E01: one address is one account, whatever its case', async (t) => {
   t.not(other.json().user.id, made.json().user.id, 'a tag is part of the address')
 })
 
-t.test('E02, E03: what only looks like an address, or folds to it, reaches no account', async (t) => {
+t.test('lookalikes and case-folding variants of an address reach no account (E02, E03)', async (t) => {
   const app = await testApp(t)
   await signUpAs(app, 'kiss.fi@example.com')
   const lookalikes = {
@@ -57,7 +57,7 @@ t.test('E02, E03: what only looks like an address, or folds to it, reaches no ac
   }
 })
 
-t.test('E05: an address holds nothing that a mail header or a list could take apart', async (t) => {
+t.test('an address contains no separator of mail headers or lists (E05)', async (t) => {
   const app = await testApp(t)
   const addresses = [
     'a@example.com\r\nBcc: b@example.com',
@@ -96,7 +96,7 @@ t.test('E05: an address holds nothing that a mail header or a list could take ap
   t.same(await app.db.selectFrom('users').select('email').execute(), [])
 })
 
-t.test('E06: an address is one string', async (t) => {
+t.test('an address is a single string (E06)', async (t) => {
   const app = await testApp(t)
   await signUpAs(app, 'victim@example.com')
   const several = ['victim@example.com', 'attacker@example.com']
@@ -115,7 +115,7 @@ t.test('E06: an address is one string', async (t) => {
   }
 })
 
-/** Well-formed, and nobody's: a domain that cannot be registered, a local part that no server takes. */
+/** Well-formed but unusable: a reserved domain, a local part that servers refuse. */
 const undeliverable = [
   'me@bad.tld-2',
   'me@xn--0.tld',
@@ -124,13 +124,13 @@ const undeliverable = [
   '111111111122222222223333333333444444444455555555556666666666777777@example.com',
 ]
 
-t.test('E05: the addresses of three test suites', async (t) => {
+t.test('addresses of three public test suites (E05)', async (t) => {
   const app = await testApp(t)
   const addresses = emailAddresses()
   t.equal(addresses.length, 352)
   const accepted: string[] = []
   const acceptedAgainst: string[] = []
-  // Logging in asks the same of an address as signing up, and costs no account.
+  // Login validates the address like signup, and creates no account.
   for (const { id, address, category, expect } of addresses) {
     const answer = await logInAs(app, address)
     const problem = problemOf(answer)

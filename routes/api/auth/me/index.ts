@@ -1,11 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
-import { deleteAccount } from '../../../../src/accounts/service.ts'
+import { deleteAccount } from '../../../../src/accounts/deletion.ts'
 import { Problem } from '../../../../src/problem.ts'
 import { withRow } from '../../../../src/users/foreign-users.ts'
 import { findOwnedUser, renameOwnedUser } from '../../../../src/users/repository.ts'
-import { askerOf } from '../client.ts'
+import { callerOf } from '../caller.ts'
 import { UserSchema } from '../schemas.ts'
 import { DeleteAccountBody, ProfileBody, schemas } from './schemas.ts'
 
@@ -71,12 +71,12 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
         description: 'A POST, since gateways drop the body of a DELETE.',
         body: Ref(DeleteAccountBody),
         response: {
-          204: { ...Type.Null(), description: 'The account, its sessions and its tasks are gone' },
+          204: { ...Type.Null(), description: 'The account, its sessions and its tasks were deleted' },
         },
       },
     },
     async (request, reply) => {
-      await deleteAccount(request.services, request.owner, request.body.password, askerOf(request))
+      await deleteAccount(request.services, request.owner, request.body.password, callerOf(request))
       return reply.code(204).send(null)
     },
   )

@@ -1,9 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
-import { requestMail, resetPassword } from '../../../../src/accounts/password-reset.ts'
-import { changePassword } from '../../../../src/accounts/service.ts'
-import { askerOf } from '../client.ts'
+import { requestMail } from '../../../../src/accounts/mail-requests.ts'
+import { changePassword } from '../../../../src/accounts/password-change.ts'
+import { resetPassword } from '../../../../src/accounts/password-reset.ts'
+import { canonicalEmail } from '../../../../src/users/email.ts'
+import { callerOf } from '../caller.ts'
 import { AcceptedSchema, accepted } from '../schemas.ts'
 import { ChangePasswordBody, ForgotPasswordBody, ResetPasswordBody, schemas } from './schemas.ts'
 
@@ -27,13 +29,13 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
         summary: 'Set a new password; every other session ends',
         body: Ref(ChangePasswordBody),
         response: {
-          204: { ...Type.Null(), description: 'The new password counts, the other sessions are over' },
+          204: { ...Type.Null(), description: 'The password was changed, the other sessions have ended' },
         },
       },
     },
     async (request, reply) => {
       const { current_password: current, new_password: wanted } = request.body
-      await changePassword(request.services, request.owner, { current, wanted }, askerOf(request))
+      await changePassword(request.services, request.owner, { current, wanted }, callerOf(request))
       return reply.code(204).send(null)
     },
   )
@@ -45,16 +47,16 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'forgotPassword',
         tags,
-        summary: 'Ask for a mail with which a new password can be set',
+        summary: 'Request a mail with a link to set a new password',
         description:
-          'One answer, whether the address has an account or not. A mailbox gets three such mails in an hour, and ' +
-          'another when no link is good any more.',
+          'The answer is the same with and without an account. A mailbox gets three such mails an hour, and another ' +
+          'when none of their links is valid any more.',
         body: Ref(ForgotPasswordBody),
-        response: { 202: { ...Ref(AcceptedSchema), description: 'Asked for' } },
+        response: { 202: { ...Ref(AcceptedSchema), description: 'Accepted' } },
       },
     },
     async (request, reply) => {
-      await requestMail(app, 'forgot', request.body.email)
+      await requestMail(app, 'forgot', canonicalEmail(request.body.email))
       return reply.code(202).send(accepted.forgot)
     },
   )
@@ -71,18 +73,18 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'resetPassword',
         tags,
-        summary: 'Set a new password with the token that was mailed',
+        summary: 'Set a new password with the mailed token',
         description:
-          'Every session ends, and none is opened: the next step is the login. The address counts as verified. Where ' +
-          'it never was before, the account begins anew: its tasks are deleted and its name is `User`. ' +
-          'The token of the mail about a change of address takes the change back.',
+          'Every session ends and none is opened: the next step is the login. The address counts as verified. If it ' +
+          'never was before, the account begins anew: its tasks are deleted and its name is `User`. ' +
+          'The token of the mail about a change of address undoes the change.',
         body: Ref(ResetPasswordBody),
-        response: { 204: { ...Type.Null(), description: 'The new password counts' } },
+        response: { 204: { ...Type.Null(), description: 'The password was set' } },
       },
     },
     async (request, reply) => {
       const { token, new_password: wanted } = request.body
-      await resetPassword(request.services, { token, wanted }, askerOf(request))
+      await resetPassword(request.services, { token, wanted }, callerOf(request))
       return reply.code(204).send(null)
     },
   )

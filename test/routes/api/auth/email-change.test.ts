@@ -6,7 +6,7 @@ const invalidToken = { status: 400, code: 'invalid_token' }
 const wrong = { status: 401, code: 'invalid_credentials' }
 const fresh = 'alice.new@example.com'
 
-t.test('E12: the old address stays until the new one is proved, and is told', async (t) => {
+t.test('the old address stays until the new one is verified, and is notified (E12)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
   await alice.call('PATCH', '/api/auth/me', { name: 'Alice' })
@@ -22,7 +22,7 @@ t.test('E12: the old address stays until the new one is proved, and is told', as
   const token = await tokenTo(app, fresh)
   t.equal((await post(app, 'email/verify', { token })).statusCode, 204)
 
-  await t.test('B10: every session ends, and the new address logs in', async (t) => {
+  await t.test('every session ends, and the new address logs in (B10)', async (t) => {
     t.equal((await alice.call('GET', '/api/auth/me')).statusCode, 401)
     t.equal((await post(app, 'refresh', { refresh_token: alice.refreshToken })).statusCode, 401)
     t.match(problemOf(await post(app, 'login', { email: alice.email, password })), wrong)
@@ -43,7 +43,7 @@ t.test('E12: the old address stays until the new one is proved, and is told', as
   t.match(problemOf(await post(app, 'email/verify', { token })), invalidToken, 'once')
 })
 
-t.test('the password is asked for, of the account itself', async (t) => {
+t.test('a change requires the password of the account itself', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const refused = await alice.call('PUT', '/api/auth/email', {
     new_email: fresh,
@@ -62,7 +62,7 @@ t.test('the password is asked for, of the account itself', async (t) => {
   t.same(await mailTo(app, fresh), [])
 })
 
-t.test('C03: a taken address is the same request, and its holder is told', async (t) => {
+t.test('a taken address gets the same answer, and its holder a mail (C03)', async (t) => {
   const { app, statements } = await recordingApp(t)
   const alice = await signUp(app, 'alice')
   const bob = await signUp(app, 'bob')
@@ -91,7 +91,7 @@ t.test('C03: a taken address is the same request, and its holder is told', async
   t.match((await bob.call('GET', '/api/auth/me')).json(), { email: bob.email })
 })
 
-t.test('an address that is taken before it is proved stays with who took it', async (t) => {
+t.test('an address taken before its verification stays with the account that took it', async (t) => {
   const { app, alice } = await twoUsers(t)
   await alice.call('PUT', '/api/auth/email', { new_email: fresh, password })
   const token = await tokenTo(app, fresh)
@@ -101,7 +101,7 @@ t.test('an address that is taken before it is proved stays with who took it', as
   t.equal((await post(app, 'login', { email: fresh, password })).json().user.id, taker.json().user.id)
 })
 
-t.test('what ends a thief’s access ends a change that the thief asked for', async (t) => {
+t.test('what ends an attacker’s access cancels the change that the attacker requested', async (t) => {
   for (const end of ['password', 'reset'] as const) {
     const { app, alice } = await twoUsers(t)
     await forgetMails(app)
@@ -121,7 +121,7 @@ t.test('what ends a thief’s access ends a change that the thief asked for', as
   }
 })
 
-t.test('E14: an account asks for three changes in an hour, taken addresses or not', async (t) => {
+t.test('an account can request three changes an hour, taken addresses or not (E14)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   await forgetMails(app)
   for (const new_email of [bob.email, 'one@example.com', 'two@example.com', 'three@example.com']) {

@@ -9,7 +9,7 @@ const invalid = { status: 400, code: 'validation_failed' }
 const wrong = { status: 401, code: 'invalid_credentials' }
 const chosen = 'another battery staple'
 
-t.test('a forgotten password is set anew with the token of the mail', async (t) => {
+t.test('a forgotten password is reset with the mailed token', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   await forgetMails(app)
   const asked = await post(app, 'password/forgot', { email: alice.email.toUpperCase() })
@@ -25,7 +25,7 @@ t.test('a forgotten password is set anew with the token of the mail', async (t) 
   const second = await post(app, 'login', { email: alice.email, password })
   const token = await tokenTo(app, alice.email)
 
-  await t.test('E09: every session ends, none is opened, its owner is told', async (t) => {
+  await t.test('every session ends, none is opened, the owner is notified (E09)', async (t) => {
     const reset = await post(app, 'password/reset', { token, new_password: chosen })
     t.equal(reset.statusCode, 204)
     t.equal(reset.body, '')
@@ -51,7 +51,7 @@ t.test('a forgotten password is set anew with the token of the mail', async (t) 
     ])
   })
 
-  await t.test('E08: once', async (t) => {
+  await t.test('the token works once (E08)', async (t) => {
     for (const again of [
       token,
       token.toUpperCase(),
@@ -74,7 +74,7 @@ t.test('a forgotten password is set anew with the token of the mail', async (t) 
 })
 
 t.test(
-  'E08: a token dies with its time, with a newer one, with a new password, with a new address',
+  'a token is invalid after its expiry, a newer token, a new password or a new address (E08)',
   async (t) => {
     const { app, alice, bob } = await twoUsers(t)
     const forgot = async () => {
@@ -112,7 +112,7 @@ t.test(
   },
 )
 
-t.test('E08: of many at once one succeeds', async (t) => {
+t.test('of concurrent resets with one token, one succeeds (E08)', async (t) => {
   const { app, alice } = await twoUsers(t)
   await post(app, 'password/forgot', { email: alice.email })
   const token = await tokenTo(app, alice.email)
@@ -128,7 +128,7 @@ t.test('E08: of many at once one succeeds', async (t) => {
   t.equal(login.statusCode, 200)
 })
 
-t.test('what cannot be a new password, or is not a token, costs no hash and no token', async (t) => {
+t.test('an unacceptable password or an invalid token costs no hash, and uses no token up', async (t) => {
   const { app, alice } = await twoUsers(t)
   await post(app, 'password/forgot', { email: alice.email })
   const token = await tokenTo(app, alice.email)
@@ -149,7 +149,7 @@ t.test('what cannot be a new password, or is not a token, costs no hash and no t
   t.equal((await post(app, 'password/reset', { token, new_password: chosen })).statusCode, 204)
 })
 
-t.test('C03, C04: forgot says and does the same for every address', async (t) => {
+t.test('forgot answers and writes the same for every address (C03)', async (t) => {
   const { app, statements } = await recordingApp(t)
   const alice = await signUp(app, 'alice')
   await app.mailWorker?.stop(5_000)
@@ -173,7 +173,7 @@ t.test('C03, C04: forgot says and does the same for every address', async (t) =>
   }
 })
 
-t.test('C05, H09: the limit by address comes at the same count for every account', async (t) => {
+t.test('the limit by address is the same with and without an account (C05, H09)', async (t) => {
   const { app, alice } = await twoUsers(t, { env: { RATE_LIMITS: 'on' } })
   for (const path of ['password/forgot', 'email/resend']) {
     const curves = [alice.email, 'nobody@example.com'].map(async (email, at) => {
@@ -184,7 +184,7 @@ t.test('C05, H09: the limit by address comes at the same count for every account
         const answer = comparable(
           await app.inject({ method: 'POST', url, payload: { email }, remoteAddress }),
         )
-        // Seconds of one window, counted from its first request.
+        // The seconds depend on when the window began.
         const { 'ratelimit-reset': _, 'retry-after': __, ...headers } = answer.headers
         answers.push({ ...answer, headers })
       }
@@ -201,7 +201,7 @@ t.test('C05, H09: the limit by address comes at the same count for every account
   t.equal(reset.statusCode, 429, 'one budget for what presents a token')
 })
 
-t.test('E14: three mails an hour to one mailbox, and 202 all the same', async (t) => {
+t.test('a mailbox gets three mails an hour; further requests are still 202 (E14)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   await forgetMails(app)
   const answers = await Promise.all(
@@ -225,7 +225,7 @@ t.test('E14: three mails an hour to one mailbox, and 202 all the same', async (t
   t.equal((await mailTo(app, alice.email))[0]?.name, 'reset_password', 'an hour later there is another')
 })
 
-t.test('E14: what mails nothing takes nothing of the mailbox’s share, and leaves nothing', async (t) => {
+t.test('a request without an account uses up no quota and leaves no row (E14)', async (t) => {
   const { app, alice } = await twoUsers(t)
   await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
   await forgetMails(app)
@@ -242,7 +242,7 @@ t.test('E14: what mails nothing takes nothing of the mailbox’s share, and leav
   t.equal((await mailTo(app, alice.email))[0]?.name, 'reset_password')
 })
 
-t.test('C06: a request past the share writes as much as one for an address without an account', async (t) => {
+t.test('a request past the quota writes as much as one without an account', async (t) => {
   const { app, statements } = await recordingApp(t)
   const alice = await signUp(app, 'alice')
   const ask = async (email: string) => {
@@ -266,7 +266,7 @@ t.test('C06: a request past the share writes as much as one for an address witho
   t.equal((await mailTo(app, alice.email)).length, 3, 'with the one of the signup')
 })
 
-t.test('E04: addresses with tags, and dots at Gmail, are accounts of their own in one mailbox', async (t) => {
+t.test('tagged addresses, and dots at Gmail, are separate accounts of one mailbox (E04)', async (t) => {
   const app = await testApp(t)
   for (const email of ['bo.b+1@gmail.com', 'bob+2@gmail.com', 'bob@gmail.com', 'b.ob@googlemail.com']) {
     const answer = await post(app, 'signup', { email, password, name: 'Bob' })
@@ -279,7 +279,7 @@ t.test('E04: addresses with tags, and dots at Gmail, are accounts of their own i
   t.equal((await mailTo(app, 'b.ob@example.org')).length, 1)
 })
 
-t.test('E03, E06: a mail goes to the stored address of one account, or to none', async (t) => {
+t.test('a mail goes to the stored address of one account, or is not sent (E03, E06)', async (t) => {
   const app = await testApp(t)
   await post(app, 'signup', { email: 'Kiss@Example.com', password, name: 'x' })
   await forgetMails(app)
@@ -313,7 +313,7 @@ t.test('E03, E06: a mail goes to the stored address of one account, or to none',
   )
 })
 
-t.test('E07: no header of a request reaches a mail', async (t) => {
+t.test('no header of a request reaches a mail (E07)', async (t) => {
   const { app, alice } = await twoUsers(t, { env: { APP_URL: 'https://app.example.com/account/' } })
   const headers = {
     host: 'evil.test',
@@ -348,7 +348,7 @@ t.test('E07: no header of a request reaches a mail', async (t) => {
 
 t.test('an account without a password gets one by a reset; a trusted issuer’s user does not', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
-  // While both are accounts made here: the worker looks at who is meant only when it sends.
+  // The worker resolves the account only when it sends.
   await mailTo(app, bob.email)
   await app.db.updateTable('users').set({ password_hash: null }).where('id', '=', alice.id).execute()
   await app.db
@@ -367,7 +367,7 @@ t.test('an account without a password gets one by a reset; a trusted issuer’s 
   )
 })
 
-t.test('password changes are told to the account', async (t) => {
+t.test('a password change is notified by mail', async (t) => {
   const { app, alice } = await twoUsers(t)
   await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
   await alice.call('PUT', '/api/auth/password', { current_password: password, new_password: chosen })
@@ -378,7 +378,7 @@ t.test('password changes are told to the account', async (t) => {
   })
 })
 
-t.test('B02: so is the theft of a refresh token', async (t) => {
+t.test('reuse of a refresh token is notified by mail (B02)', async (t) => {
   const { app, alice } = await twoUsers(t)
   await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
   const first = (await post(app, 'refresh', { refresh_token: alice.refreshToken })).json()

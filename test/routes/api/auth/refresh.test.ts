@@ -24,7 +24,7 @@ const refresh = (app: FastifyInstance, refresh_token: unknown) =>
 const me = async (app: FastifyInstance, token: string) =>
   (await app.inject({ url: '/api/auth/me', headers: { authorization: `Bearer ${token}` } })).statusCode
 
-/** Lets time pass for sessions: their times are the database's. */
+/** Moves a session's times into the past, since the database's clock cannot be set. */
 const passTime = (app: FastifyInstance, seconds: number) =>
   sql`update sessions set
     last_used_at = last_used_at - make_interval(secs => ${seconds}),
@@ -34,7 +34,7 @@ const passTime = (app: FastifyInstance, seconds: number) =>
 const sessionRows = async (app: FastifyInstance, user: TestUser) =>
   app.db.selectFrom('sessions').selectAll().where('user_id', '=', user.id).execute()
 
-t.test('B01: each use gives the next token, of one session', async (t) => {
+t.test('a refresh token is exchanged for the next one of the same session', async (t) => {
   const { app, alice } = await twoUsers(t)
   const seen = new Set([alice.refreshToken])
   let current = alice.refreshToken
@@ -51,7 +51,7 @@ t.test('B01: each use gives the next token, of one session', async (t) => {
   t.equal((await sessionRows(app, alice)).length, 1)
 })
 
-t.test('B02, B05: an old token ends the session, at once and for everyone who has it', async (t) => {
+t.test('reuse of an old token ends the session for all its holders (B02, B05)', async (t) => {
   const lines: string[] = []
   const { app, alice, bob } = await twoUsers(t, {
     env: { LOG_LEVEL: 'info' },
@@ -87,24 +87,21 @@ t.test('B02, B05: an old token ends the session, at once and for everyone who ha
   }
 })
 
-t.test(
-  'B04: the same token again within 10 seconds gives the same successor; later it is theft',
-  async (t) => {
-    const { app, alice } = await twoUsers(t)
-    const first = (await refresh(app, alice.refreshToken)).json()
-    await passTime(app, 9)
-    const again = await refresh(app, alice.refreshToken)
-    t.equal(again.statusCode, 200)
-    t.equal(again.json().refresh_token, first.refresh_token)
-    t.equal(await me(app, again.json().token), 200)
+t.test('a retry within 10 seconds gets the same successor; later it is reuse (B04)', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  const first = (await refresh(app, alice.refreshToken)).json()
+  await passTime(app, 9)
+  const again = await refresh(app, alice.refreshToken)
+  t.equal(again.statusCode, 200)
+  t.equal(again.json().refresh_token, first.refresh_token)
+  t.equal(await me(app, again.json().token), 200)
 
-    await passTime(app, 2)
-    t.match(problemOf(await refresh(app, alice.refreshToken)), invalidGrant)
-    t.match(problemOf(await refresh(app, first.refresh_token)), invalidGrant, 'the session is over')
-  },
-)
+  await passTime(app, 2)
+  t.match(problemOf(await refresh(app, alice.refreshToken)), invalidGrant)
+  t.match(problemOf(await refresh(app, first.refresh_token)), invalidGrant, 'the session is over')
+})
 
-t.test('B03: 50 at once make one successor', async (t) => {
+t.test('50 concurrent refreshes get one successor (B03)', async (t) => {
   const { app, alice } = await twoUsers(t)
   let current = alice.refreshToken
   for (let round = 0; round < 4; round++) {
@@ -117,17 +114,17 @@ t.test('B03: 50 at once make one successor', async (t) => {
   t.match(await sessionRows(app, alice), [{ generation: 4 }])
 })
 
-t.test('B06: a process killed between the commit and the answer locks nobody out', async (t) => {
+t.test('a crash between commit and response does not lock the client out (B06)', async (t) => {
   const { app, alice } = await twoUsers(t)
   const [session] = await sessionRows(app, alice)
-  // What such a process leaves behind: the rotation, and no answer.
+  // As after the crash: rotated, and no response sent.
   await rotateSession(app.db, session?.id ?? '', 0, app.sessionPolicy)
   const retry = await refresh(app, alice.refreshToken)
   t.equal(retry.statusCode, 200)
   t.equal((await refresh(app, retry.json().refresh_token)).statusCode, 200, 'and the session goes on')
 })
 
-t.test('B07: a rotation that is rolled back leaves the token as it was', async (t) => {
+t.test('a rolled back rotation leaves the token valid (B07)', async (t) => {
   const { app, alice } = await twoUsers(t)
   await sql`create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no' using errcode = '57P01'; end $$`.execute(
     app.db,
@@ -142,11 +139,11 @@ t.test('B07: a rotation that is rolled back leaves the token as it was', async (
   t.equal((await refresh(app, alice.refreshToken)).statusCode, 200)
 })
 
-t.test('B08: a restart forgets neither a replay nor a revocation', async (t) => {
+t.test('reuse detection and revocations survive a restart (B08)', async (t) => {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
   const start = async () => {
-    // The database outlives the app, as it does where it is a server.
+    // The database outlives the app, as a server does.
     const app = await buildApp(testConfig(), { db: keptOpen(db) })
     await app.ready()
     return app
@@ -166,7 +163,7 @@ t.test('B08: a restart forgets neither a replay nor a revocation', async (t) => 
   t.equal(await me(after, last.token), 401, 'the replay is noticed')
 })
 
-t.test('B09: a session ends 14 days after its last use and 30 days after its start', async (t) => {
+t.test('a session ends 14 days after its last use and 30 days after its start (B09)', async (t) => {
   const day = 86_400
   const { app, alice, bob } = await twoUsers(t)
   await passTime(app, 14 * day + 1)
@@ -183,7 +180,7 @@ t.test('B09: a session ends 14 days after its last use and 30 days after its sta
   t.match(problemOf(await refresh(app, answer.json().refresh_token)), invalidGrant, 'absolute')
 })
 
-t.test('B09: no access token outlives its session', async (t) => {
+t.test('no access token outlives its session (B09)', async (t) => {
   const { app, alice } = await twoUsers(t, { env: { ACCESS_TOKEN_EXPIRE_MINUTES: '15' } })
   await passTime(app, 30 * 86_400 - 300)
   await sql`update sessions set idle_expires_at = expires_at`.execute(app.db)
@@ -194,7 +191,7 @@ t.test('B09: no access token outlives its session', async (t) => {
   t.equal(await me(app, token), 200)
 })
 
-t.test('B11, B12: only the token itself, whole and unchanged', async (t) => {
+t.test('a truncated or modified refresh token is refused', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const token = alice.refreshToken
   const bytes = Buffer.from(token, 'base64url')
@@ -231,13 +228,13 @@ t.test('B11, B12: only the token itself, whole and unchanged', async (t) => {
   t.equal((await refresh(app, bob.refreshToken)).statusCode, 200)
 })
 
-t.test('A18: an access token is no refresh token, and the other way round', async (t) => {
+t.test('access and refresh tokens are not interchangeable (A18)', async (t) => {
   const { app, alice } = await twoUsers(t)
   t.match(problemOf(await refresh(app, alice.token.slice(0, 512))), invalidGrant)
   t.equal(await me(app, alice.refreshToken), 401)
 })
 
-t.test('B13: nothing in the database can be presented', async (t) => {
+t.test('no column of the database is a usable token (B13)', async (t) => {
   const { app, alice } = await twoUsers(t)
   const { token, refresh_token } = (await refresh(app, alice.refreshToken)).json()
   const dump: string[] = []

@@ -25,7 +25,7 @@ const me = async (app: FastifyInstance, token: string) =>
 const refreshStatus = async (app: FastifyInstance, { refresh_token }: OpenSession) =>
   (await app.inject({ method: 'POST', url: '/api/auth/refresh', payload: { refresh_token } })).statusCode
 
-/** Over means: neither token of the session is good for anything. */
+/** Ended: both tokens of the session are refused. */
 const isOver = async (app: FastifyInstance, session: OpenSession) =>
   (await me(app, session.token)) === 401 && (await refreshStatus(app, session)) === 401
 
@@ -37,7 +37,7 @@ const logOut = (app: FastifyInstance, token: string, payload?: object) =>
     headers: { authorization: `Bearer ${token}` },
   })
 
-t.test('the list tells where each session is, newest first, and which one asks', async (t) => {
+t.test('the list shows the client of each session, newest first, and marks the current one', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const phone = await logIn(app, alice, `Phone/1.0 \u001b[31m${'x'.repeat(300)}`)
   const answer = await app.inject({
@@ -62,7 +62,7 @@ t.test('the list tells where each session is, newest first, and which one asks',
   t.equal((await bob.call('GET', '/api/auth/sessions')).json().length, 1, 'of one user only')
 })
 
-t.test('ending one session ends that one; a stranger cannot', async (t) => {
+t.test('a user can end a session of their own, not of another user', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const phone = await logIn(app, alice)
   const [{ id }] = (await alice.call('GET', '/api/auth/sessions')).json()
@@ -119,7 +119,7 @@ t.test('logout ends this session, the others, or all', async (t) => {
   t.equal(events.filter((event) => event === 'session_ended').length, 5)
 })
 
-t.test('B15: with the 21st session the oldest ends, exactly, under 50 logins at once', async (t) => {
+t.test('the 21st session ends the oldest, under 50 concurrent logins (B15)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const sessions = await Promise.all(Array.from({ length: 50 }, () => logIn(app, alice)))
   t.equal(await me(app, alice.token), 401, 'the first one has ended')
@@ -130,7 +130,7 @@ t.test('B15: with the 21st session the oldest ends, exactly, under 50 logins at 
   t.equal(await me(app, bob.token), 200)
 })
 
-t.test('D09, B10: a password change needs the current one and ends every other session', async (t) => {
+t.test('a password change requires the current one and ends every other session (D09, B10)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const other = await logIn(app, alice)
   const change = (current_password: string, new_password: string) =>
@@ -174,7 +174,7 @@ t.test('D09, B10: a password change needs the current one and ends every other s
   ])
 })
 
-t.test('of two password changes at once, one counts', async (t) => {
+t.test('of two concurrent password changes, one succeeds', async (t) => {
   const { alice } = await twoUsers(t)
   const answers = await Promise.all(
     ['the first new one', 'the second new one'].map((new_password) =>
@@ -185,7 +185,7 @@ t.test('of two password changes at once, one counts', async (t) => {
 })
 
 t.test(
-  'F06, B10: deleting the account takes its sessions and tasks with it, for the right password',
+  'deleting the account requires the password and deletes its sessions and tasks (F06, B10)',
   async (t) => {
     const { app, alice, bob } = await twoUsers(t)
     const other = await logIn(app, alice)

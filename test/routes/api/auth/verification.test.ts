@@ -21,7 +21,7 @@ t.test('signup opens a session at once and mails a link; the link verifies the a
   t.notMatch(mail?.text, /alice,/, 'nobody has proved yet that the name belongs to the address')
   const token = await tokenTo(app, alice.email)
 
-  await t.test('E10: only POST uses a token', async (t) => {
+  await t.test('only POST uses a token (E10)', async (t) => {
     for (const method of ['GET', 'HEAD', 'PUT'] as const) {
       const answer = await app.inject({ method, url: '/api/auth/email/verify', query: { token } })
       t.equal(answer.statusCode, 405, method)
@@ -42,7 +42,7 @@ t.test('signup opens a session at once and mails a link; the link verifies the a
   t.same(await eventsOf(app, alice), ['email_verified'])
 })
 
-t.test('resend mails another link, which replaces the first; a verified address gets none', async (t) => {
+t.test('resend replaces the link; a verified address gets no mail', async (t) => {
   const { app, alice } = await twoUsers(t)
   const first = await tokenTo(app, alice.email)
   const asked = comparable(await post(app, 'email/resend', { email: alice.email }))
@@ -53,28 +53,31 @@ t.test('resend mails another link, which replaces the first; a verified address 
 
   await forgetMails(app)
   const before = (await mailTo(app, alice.email)).length
-  t.same(comparable(await post(app, 'email/resend', { email: alice.email })), asked, 'C03: the same answer')
+  t.same(comparable(await post(app, 'email/resend', { email: alice.email })), asked, 'the same answer')
   t.same(comparable(await post(app, 'email/resend', { email: 'nobody@example.com' })), asked)
   t.equal((await mailTo(app, alice.email)).length, before)
   t.same(await mailTo(app, 'nobody@example.com'), [])
 })
 
-t.test('with verification required, nobody logs in before it, and only the password is told', async (t) => {
-  const app = await testApp(t, required)
-  const alice = { email: 'alice@example.com', password, name: 'Alice' }
-  const signup = await post(app, 'signup', alice)
-  t.equal(signup.statusCode, 202)
-  t.same(Object.keys(signup.json()), ['detail'], 'C02: no token')
-  t.match(problemOf(await post(app, 'login', { email: alice.email, password })), unverified)
-  t.match(problemOf(await post(app, 'login', { email: alice.email, password: 'not the password' })), wrong)
-  t.same(await app.db.selectFrom('sessions').selectAll().execute(), [])
+t.test(
+  'with verification required, login is refused before it; only the right password learns why',
+  async (t) => {
+    const app = await testApp(t, required)
+    const alice = { email: 'alice@example.com', password, name: 'Alice' }
+    const signup = await post(app, 'signup', alice)
+    t.equal(signup.statusCode, 202)
+    t.same(Object.keys(signup.json()), ['detail'], 'no token')
+    t.match(problemOf(await post(app, 'login', { email: alice.email, password })), unverified)
+    t.match(problemOf(await post(app, 'login', { email: alice.email, password: 'not the password' })), wrong)
+    t.same(await app.db.selectFrom('sessions').selectAll().execute(), [])
 
-  t.equal((await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })).statusCode, 204)
-  const login = await post(app, 'login', { email: alice.email, password })
-  t.match(login.json(), { user: { email_verified: true, name: 'Alice' } })
-})
+    t.equal((await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })).statusCode, 204)
+    const login = await post(app, 'login', { email: alice.email, password })
+    t.match(login.json(), { user: { email_verified: true, name: 'Alice' } })
+  },
+)
 
-t.test('C02: signup says and does the same for a new address and a taken one', async (t) => {
+t.test('signup answers and writes the same for a new and a taken address (C02)', async (t) => {
   const { app, statements } = await recordingApp(t, required)
   const signUpAs = async (email: string, changes: object = {}) => {
     const before = statements.length
@@ -106,7 +109,7 @@ t.test('C02: signup says and does the same for a new address and a taken one', a
   }
 })
 
-t.test('C02: the owner of a taken address is told by mail, the account stays as it is', async (t) => {
+t.test('signup with a taken address mails its owner and changes nothing (C02)', async (t) => {
   const app = await testApp(t, required)
   const alice = { email: 'alice@example.com', password, name: 'Alice' }
   await post(app, 'signup', alice)
@@ -127,7 +130,7 @@ t.test('C02: the owner of a taken address is told by mail, the account stays as 
 })
 
 for (const order of ['attacker first', 'victim first']) {
-  t.test(`E11: two parties sign up with one address, ${order}: its mailbox decides`, async (t) => {
+  t.test(`two parties sign up with one address, ${order}: its mailbox decides (E11)`, async (t) => {
     const app = await testApp(t, required)
     const email = 'victim@example.com'
     const passwords = { attacker: 'the password of mallory', victim: 'the password of victor' }
@@ -165,50 +168,44 @@ for (const order of ['attacker first', 'victim first']) {
   })
 }
 
-t.test(
-  'E11: nor does it help to have all the mails of the hour sent before the victim signs up',
-  async (t) => {
-    const app = await testApp(t, required)
-    const email = 'victim@example.com'
-    for (const _ of [1, 2, 3]) await post(app, 'signup', { email, password, name: 'Mallory' })
-    const token = await tokenTo(app, email)
-    const own = { email, password: 'the password of victor' }
-    t.equal((await post(app, 'signup', { ...own, name: 'Victor' })).statusCode, 202)
-    t.equal((await mailTo(app, email)).length, 3)
-    t.equal((await post(app, 'email/verify', { token })).statusCode, 204)
-    t.match(problemOf(await post(app, 'login', { email, password })), wrong)
-    t.match(problemOf(await post(app, 'login', own)), wrong)
-    await forgetMails(app)
-    await post(app, 'password/forgot', { email })
-    const reset = { token: await tokenTo(app, email), new_password: own.password }
-    t.equal((await post(app, 'password/reset', reset)).statusCode, 204)
-    t.equal((await post(app, 'login', own)).statusCode, 200)
-  },
-)
+t.test('using up the mail quota before the victim signs up does not help an attacker (E11)', async (t) => {
+  const app = await testApp(t, required)
+  const email = 'victim@example.com'
+  for (const _ of [1, 2, 3]) await post(app, 'signup', { email, password, name: 'Mallory' })
+  const token = await tokenTo(app, email)
+  const own = { email, password: 'the password of victor' }
+  t.equal((await post(app, 'signup', { ...own, name: 'Victor' })).statusCode, 202)
+  t.equal((await mailTo(app, email)).length, 3)
+  t.equal((await post(app, 'email/verify', { token })).statusCode, 204)
+  t.match(problemOf(await post(app, 'login', { email, password })), wrong)
+  t.match(problemOf(await post(app, 'login', own)), wrong)
+  await forgetMails(app)
+  await post(app, 'password/forgot', { email })
+  const reset = { token: await tokenTo(app, email), new_password: own.password }
+  t.equal((await post(app, 'password/reset', reset)).statusCode, 204)
+  t.equal((await post(app, 'login', own)).statusCode, 200)
+})
 
-t.test(
-  'E11: an account that somebody else made is taken over by a reset, with nothing left of theirs',
-  async (t) => {
-    const { app, alice: attacker } = await twoUsers(t)
-    await forgetMails(app)
-    const taken = await post(app, 'signup', {
-      email: attacker.email,
-      password: 'victims password',
-      name: 'Victor',
-    })
-    t.match(problemOf(taken), { code: 'email_already_registered' })
-    await post(app, 'password/forgot', { email: attacker.email })
-    const [reset] = await mailTo(app, attacker.email)
-    t.notMatch(reset?.text, /alice,/)
-    const body = { token: await tokenTo(app, attacker.email), new_password: 'victims password' }
-    t.equal((await post(app, 'password/reset', body)).statusCode, 204)
-    t.equal((await attacker.call('GET', '/api/auth/me')).statusCode, 401)
-    t.equal((await post(app, 'refresh', { refresh_token: attacker.refreshToken })).statusCode, 401)
-    t.equal((await post(app, 'login', { email: attacker.email, password })).statusCode, 401)
-  },
-)
+t.test('a reset of a pre-hijacked account removes what the other party stored (E11)', async (t) => {
+  const { app, alice: attacker } = await twoUsers(t)
+  await forgetMails(app)
+  const taken = await post(app, 'signup', {
+    email: attacker.email,
+    password: 'victims password',
+    name: 'Victor',
+  })
+  t.match(problemOf(taken), { code: 'email_already_registered' })
+  await post(app, 'password/forgot', { email: attacker.email })
+  const [reset] = await mailTo(app, attacker.email)
+  t.notMatch(reset?.text, /alice,/)
+  const body = { token: await tokenTo(app, attacker.email), new_password: 'victims password' }
+  t.equal((await post(app, 'password/reset', body)).statusCode, 204)
+  t.equal((await attacker.call('GET', '/api/auth/me')).statusCode, 401)
+  t.equal((await post(app, 'refresh', { refresh_token: attacker.refreshToken })).statusCode, 401)
+  t.equal((await post(app, 'login', { email: attacker.email, password })).statusCode, 401)
+})
 
-t.test('J08: a signup that is sent twice, one after the other or at once, keeps its password', async (t) => {
+t.test('a retried signup keeps its password, in sequence or concurrently', async (t) => {
   const app = await testApp(t, required)
   const again = { email: 'again@example.com', password, name: 'x' }
   await post(app, 'signup', again)
@@ -223,7 +220,7 @@ t.test('J08: a signup that is sent twice, one after the other or at once, keeps 
 })
 
 t.test(
-  'I06: of many signups with one address at the same time one makes the account, and all get 202',
+  'of concurrent signups with one address, one creates the account, and all get 202 (I06)',
   async (t) => {
     const app = await testApp(t, required)
     const answers = await Promise.all(
@@ -238,7 +235,7 @@ t.test(
   },
 )
 
-t.test('a signup that cannot be mailed makes no account', async (t) => {
+t.test('a signup with a full outbox creates no account', async (t) => {
   const app = await testApp(t, required)
   for (const tag of [1, 2, 3])
     await post(app, 'signup', { email: `bob+${tag}@example.com`, password, name: 'x' })
@@ -250,7 +247,7 @@ t.test('a signup that cannot be mailed makes no account', async (t) => {
   )
 })
 
-t.test('E14: no stranger keeps an address from signing up by asking for mails to it before', async (t) => {
+t.test('using up the mail quota of an address does not prevent its signup (E14)', async (t) => {
   const app = await testApp(t, required)
   const alice = { email: 'alice@example.com', password, name: 'Alice' }
   for (const path of ['password/forgot', 'email/resend', 'password/forgot']) {
@@ -262,7 +259,7 @@ t.test('E14: no stranger keeps an address from signing up by asking for mails to
   t.equal((await post(app, 'login', { email: alice.email, password })).statusCode, 200)
 })
 
-t.test('a link that has expired verifies nothing', async (t) => {
+t.test('an expired link verifies nothing', async (t) => {
   const { app, alice } = await twoUsers(t)
   const token = await tokenTo(app, alice.email)
   await sql`update one_time_tokens set expires_at = now()`.execute(app.db)
@@ -270,7 +267,7 @@ t.test('a link that has expired verifies nothing', async (t) => {
   t.match((await alice.call('GET', '/api/auth/me')).json(), { email_verified: false })
 })
 
-t.test('A18: each kind of token opens one door', async (t) => {
+t.test('each token is valid for one purpose (A18)', async (t) => {
   const { app, alice } = await twoUsers(t)
   await forgetMails(app)
   const verification = await tokenTo(app, alice.email)
@@ -316,7 +313,7 @@ t.test('A18: each kind of token opens one door', async (t) => {
   t.equal(await doors['reset']?.open(reset), 204)
 })
 
-t.test('in production without a mail server, what needs mail says so', async (t) => {
+t.test('in production without a mail server, routes that need mail answer 503', async (t) => {
   const env = { NODE_ENV: 'production', DATABASE_URL: 'postgres://unused', HASH_QUEUE: '10' }
   const { app, alice } = await twoUsers(t, { env })
   const unavailable = { status: 503, code: 'mail_unavailable', detail: 'Mail cannot be sent' }
@@ -331,7 +328,7 @@ t.test('in production without a mail server, what needs mail says so', async (t)
   t.same(await app.db.selectFrom('mail_outbox').selectAll().execute(), [], 'and nothing waits for ever')
 })
 
-t.test('F05: the new bodies take their own fields and no other', async (t) => {
+t.test('unknown fields of the bodies are refused (F05)', async (t) => {
   const { app, alice } = await twoUsers(t)
   const extras = ['id', 'user_id', 'role', 'email_verified', 'password_hash', 'next', 'redirect']
   for (const field of extras) {
