@@ -1,4 +1,5 @@
-import { createHmac, hkdfSync } from 'node:crypto'
+import { createHmac } from 'node:crypto'
+import { derivedKeys } from '../keys/derived-keys.ts'
 import { clientKey } from '../limits/address.ts'
 import type { Budgets } from '../limits/budgets.ts'
 import type { Count, Counter, Counters } from '../limits/counters.ts'
@@ -37,7 +38,7 @@ interface Options {
 export function createAccountLimits(options: Options): AccountLimits {
   const { counters, budgets, onReached } = options
   // Keyed, so that neither Redis nor a log has addresses, nor hashes that a list of addresses could be held against.
-  const key = Buffer.from(hkdfSync('sha256', options.secret, '', 'latchkey rate limit', 32))
+  const { current: key } = derivedKeys(options.secret, undefined, 'rate limit')
   // A reset begins all counters of the account anew, on every instance and in Redis, since it changes their name.
   const nameOf = ({ email, reset }: Guess) =>
     createHmac('sha256', key)

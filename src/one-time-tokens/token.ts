@@ -1,4 +1,5 @@
-import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { type DerivedKeys, derivedKeys } from '../keys/derived-keys.ts'
 
 export const tokenPurposes = [
   'password_reset',
@@ -10,12 +11,6 @@ export const tokenPurposes = [
 /** What a token opens, and nothing else. */
 export type TokenPurpose = (typeof tokenPurposes)[number]
 
-/** Keys of the MAC: one makes tokens, both are tried when a mail is made again. */
-export interface OneTimeKeys {
-  readonly current: Buffer
-  readonly previous: Buffer | undefined
-}
-
 /** What the database keeps of a token. */
 export interface StoredToken {
   readonly purpose: TokenPurpose
@@ -23,14 +18,12 @@ export interface StoredToken {
   readonly token_hash: Uint8Array
 }
 
-const keyBytes = 32
 const saltBytes = 32
 
+export type OneTimeKeys = DerivedKeys
+
 export function oneTimeKeys(secret: string, previous: string | undefined): OneTimeKeys {
-  // A key of its own by HKDF (RFC 5869): no other MAC made with SECRET_KEY is ever one of these.
-  const derive = (key: string) =>
-    Buffer.from(hkdfSync('sha256', key, '', 'latchkey one-time token', keyBytes))
-  return { current: derive(secret), previous: previous === undefined ? undefined : derive(previous) }
+  return derivedKeys(secret, previous, 'one-time token')
 }
 
 /** SHA-256 of the token as it is presented: 256 random bits need no slower hash. */
