@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import type { Clock } from '../src/clock.ts'
-import { type AccessTokenPolicy, accessTokenClaims } from '../src/tokens/access-token.ts'
+import { accessTokenClaims } from '../src/keys/access-token-claims.ts'
+import type { AccessTokenPolicy } from '../src/tokens/access-token.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

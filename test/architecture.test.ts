@@ -90,6 +90,11 @@ t.test('no folder of src imports values of itself by way of others', async (t) =
   t.equal(circle(new Map([...graph].filter(([room]) => room.startsWith('src')))), undefined)
 })
 
+t.test('no folder of plugins imports values of itself by way of others', async (t) => {
+  const graph = folderGraph(importsOf({ types: false }))
+  t.equal(circle(new Map([...graph].filter(([room]) => room.startsWith('plugins')))), undefined)
+})
+
 t.test('src calls no route or plugin, but for app.ts', async (t) => {
   for (const [file, targets] of importsOf({ types: false })) {
     if (!file.startsWith('src/') || file === 'src/app.ts') continue

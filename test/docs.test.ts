@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { errorsMarkdown, explanations } from '../scripts/problem-docs.ts'
-import { Environment } from '../src/config/config.ts'
+import { Environment } from '../src/config/environment.ts'
 import { problemCodes } from '../src/problem.ts'
 
 /** The cells of each table row whose first cell is a name in backticks. */
@@ -76,7 +76,7 @@ t.test('docs/security.md: what it names is there', async (t) => {
     .join('')
   const rows = new Set(text.match(/\b[A-J]\d\d\b/g))
   t.same(
-    [...rows].filter((row) => !new RegExp(`['\`][^'\`\n]*\\b${row}\\b[^'\`\n]*:`).test(tests)),
+    [...rows].filter((row) => !new RegExp(`['\`][^'\`\n]*\\b${row}\\b[^'\`\n]*[:)]`).test(tests)),
     [],
   )
 })

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 import { headerValues } from '../../src/http/raw-headers.ts'
 import { Problem } from '../../src/problem.ts'
-import { endWith } from '../problems/framework.ts'
+import { endWith } from './framework.ts'
 
 /** What RFC 9110 section 4.1 asks every recipient to take. */
 const maxUrlLength = 8_000

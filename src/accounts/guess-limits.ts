@@ -1,4 +1,5 @@
-import { createHmac, hkdfSync } from 'node:crypto'
+import { createHmac } from 'node:crypto'
+import { derivedKeys } from '../keys/derived-keys.ts'
 import { clientKey } from '../limits/address.ts'
 import type { Budgets } from '../limits/budgets.ts'
 import type { Count, Counter, Counters } from '../limits/counters.ts'
@@ -37,7 +38,7 @@ interface Options {
 export function createAccountLimits(options: Options): AccountLimits {
   const { counters, budgets, onReached } = options
   // A MAC: neither Redis nor a log contains addresses, or hashes that a list of addresses could be matched with.
-  const key = Buffer.from(hkdfSync('sha256', options.secret, '', 'latchkey rate limit', 32))
+  const { current: key } = derivedKeys(options.secret, undefined, 'rate limit')
   // A reset renames the counters, which restarts them on every instance and in Redis.
   const nameOf = ({ email, reset }: Guess) =>
     createHmac('sha256', key)

@@ -1,6 +1,7 @@
 import { appendFileSync, createReadStream, fstatSync, openSync, type Stats, statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { type Config, ConfigError } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
+import { ConfigError } from '../config/environment.ts'
 import { openDatabase } from '../db/open.ts'
 import { type ImportCounts, importUsers, type Refusal } from '../import/import.ts'
 import { requireSchema } from './prepare-schema.ts'

@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.ts'
-import { type Config, ConfigError } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
+import { ConfigError } from '../config/environment.ts'
 import { openDatabase } from '../db/open.ts'
 import { type KeyStore, rotateKeys } from '../keys/key-rotation.ts'
 import { listSigningKeys } from '../keys/repository.ts'

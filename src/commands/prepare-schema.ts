@@ -1,4 +1,5 @@
-import { type Config, ConfigError } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
+import { ConfigError } from '../config/environment.ts'
 import { pendingMigrations } from '../db/migrate.ts'
 import type { OpenDatabase } from '../db/open.ts'
 

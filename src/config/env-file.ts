@@ -1,5 +1,5 @@
 import { parseEnv } from 'node:util'
-import { ConfigError } from './config.ts'
+import { ConfigError } from './environment.ts'
 
 interface EnvFile {
   readonly values: Readonly<Record<string, string>>

@@ -1,10 +1,5 @@
-import { createHmac, hkdfSync } from 'node:crypto'
-
-/** Keys of the MACs: what is stored is made by one, found again by both. */
-export interface MacKeys {
-  readonly current: Buffer
-  readonly previous: Buffer | undefined
-}
+import { createHmac } from 'node:crypto'
+import { type DerivedKeys, derivedKeys } from '../keys/derived-keys.ts'
 
 /** A request that came with a key: what tells it from others, and nothing that could be read or guessed from it. */
 export interface KeyedRequest {
@@ -15,10 +10,10 @@ export interface KeyedRequest {
   readonly bodyMacs: readonly Buffer[]
 }
 
+export type MacKeys = DerivedKeys
+
 export function macKeys(secret: string, previous: string | undefined): MacKeys {
-  // A key of its own by HKDF (RFC 5869): no other MAC made with SECRET_KEY is ever one of these.
-  const derive = (key: string) => Buffer.from(hkdfSync('sha256', key, '', 'latchkey idempotency', 32))
-  return { current: derive(secret), previous: previous === undefined ? undefined : derive(previous) }
+  return derivedKeys(secret, previous, 'idempotency')
 }
 
 /** @param body as it was sent, without what nothing may be kept of */

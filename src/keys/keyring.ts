@@ -1,31 +1,29 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { UnverifiedToken } from '../tokens/jws.ts'
 import type { KeySource } from '../tokens/key-source.ts'
 import { TokenRefused } from '../tokens/refusal.ts'
+import { SingleFlight } from '../tokens/single-flight.ts'
 import { assertReadable, type HeldKey, holdKey } from './held-key.ts'
 import { type KeyPolicy, type KeyStore, maintainKeys } from './key-rotation.ts'
 import { endOf, type KeyAlgorithm, type PublicJwk, signingKeyAt } from './signing-keys.ts'
 
 export interface KeyringOptions extends KeyStore, KeyPolicy {
-  /** Told of the first error of a row of them; the keys that are known go on. */
+  /** Called for the first of consecutive failures; the known keys remain in use. */
   readonly onError: (error: unknown) => void
 }
 
-/** SHA-256 in base64url: what every kid of ours looks like, and the only kind worth a query. */
+/** SHA-256 in base64url, the form of every kid made here: no other is worth a query. */
 const thumbprint = /^[A-Za-z0-9_-]{43}$/
 
-/** Milliseconds between two reloads that unknown kids ask for. */
-const cooldown = 1_000
+/** Between two reloads for unknown kids. */
+const cooldownMs = 1_000
 
-/** The key pairs of this process: a copy of the table that is read anew now and then. */
+/** The key pairs of this process: a copy of the table, reloaded at intervals and for an unknown kid. */
 export class Keyring implements KeySource {
   readonly algorithm: KeyAlgorithm
   readonly algorithms: readonly string[]
   readonly #options: KeyringOptions
   #keys = new Map<string, HeldKey & { readonly endsAt: number }>()
-  #running: Promise<void> = Promise.resolve()
-  #next: Promise<void> | null = null
-  #lastReload = Number.NEGATIVE_INFINITY
+  readonly #flight = new SingleFlight({ run: () => this.#tryLoad(), cooldownMs })
   #failing = false
   #closed = false
 
@@ -36,35 +34,34 @@ export class Keyring implements KeySource {
   }
 
   /**
-   * Reads the keys for the first time.
-   * @throws SigningKeyError when neither secret opens a key that signs or will
+   * Loads the keys for the first time.
+   * @throws SigningKeyError when neither secret decrypts a key that signs now or later
    */
   async open(): Promise<void> {
     await this.#load()
   }
 
-  /** Reads the keys anew, one reading at a time. Never rejects. */
+  /** Never rejects. */
   reload(): Promise<void> {
-    this.#running = this.#running.then(() => this.#tryLoad())
-    return this.#running
+    return this.#flight.now()
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    await this.#running
+    await this.#flight.running
   }
 
-  /** What to sign with now. */
+  /** The key that signs now. */
   signingKey(): { readonly key: string; readonly kid: string } {
     const readable = [...this.#keys.values()].filter((key) => key.privateKey !== undefined)
-    // A clock that is behind the one that made the first key finds none whose time has come.
+    // Clock skew: to a clock behind the one that made the first key, no key signs yet.
     const held = signingKeyAt(readable, this.#options.clock()) ?? readable[0]
     if (!held?.privateKey) throw new Error('there is no key to sign with')
     return { key: held.privateKey, kid: held.kid }
   }
 
   /**
-   * The public key to verify a token with. Only a kid that could be ours and is not known waits for the database.
+   * The public key to verify a token with. Only an unknown kid of our form waits for the database.
    * @throws TokenRefused algorithm, key
    */
   verifyingKey({ header: { alg, kid } }: UnverifiedToken): string | Promise<string> {
@@ -77,12 +74,12 @@ export class Keyring implements KeySource {
     return this.#publishes(kid as string)
   }
 
-  /** The keys that verify or will, for the JWKS. */
+  /** For the JWKS. */
   publicJwks(): PublicJwk[] {
     return [...this.#keys.values()].filter(({ kid }) => this.#publishes(kid)).map((key) => key.publicJwk)
   }
 
-  /** Whether tokens of a key are good: from when it is made until what it signed has expired. */
+  /** Whether a key is published: from when it is made until the last token that it signed has expired. */
   #publishes(kid: string): boolean {
     const held = this.#keys.get(kid)
     return held !== undefined && held.endsAt > this.#options.clock()
@@ -95,23 +92,8 @@ export class Keyring implements KeySource {
   }
 
   async #sought(kid: string): Promise<string> {
-    await this.#reloadSoon()
+    await this.#flight.soon()
     return this.#published(kid)
-  }
-
-  /**
-   * A reload that is yet to start, shared by all who ask before it does, and a second after the last at the
-   * earliest. One that has started may have missed the key that this caller asks for.
-   */
-  #reloadSoon(): Promise<void> {
-    this.#next ??= this.#running.then(async () => {
-      const wait = this.#lastReload + cooldown - performance.now()
-      if (wait > 0) await delay(wait)
-      this.#next = null
-      this.#lastReload = performance.now()
-      await this.reload()
-    })
-    return this.#next
   }
 
   async #tryLoad(): Promise<void> {

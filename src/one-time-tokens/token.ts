@@ -1,4 +1,5 @@
-import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { type DerivedKeys, derivedKeys } from '../keys/derived-keys.ts'
 
 export const tokenPurposes = [
   'password_reset',
@@ -9,12 +10,6 @@ export const tokenPurposes = [
 
 export type TokenPurpose = (typeof tokenPurposes)[number]
 
-/** Keys of the MAC: one makes tokens, both are tried when a mail is retried. */
-export interface OneTimeKeys {
-  readonly current: Buffer
-  readonly previous: Buffer | undefined
-}
-
 /** What the database stores of a token. */
 export interface StoredToken {
   readonly purpose: TokenPurpose
@@ -22,14 +17,12 @@ export interface StoredToken {
   readonly token_hash: Uint8Array
 }
 
-const keyBytes = 32
 const saltBytes = 32
 
+export type OneTimeKeys = DerivedKeys
+
 export function oneTimeKeys(secret: string, previous: string | undefined): OneTimeKeys {
-  // Key separation by HKDF (RFC 5869): no other MAC under SECRET_KEY is ever a one-time token.
-  const derive = (key: string) =>
-    Buffer.from(hkdfSync('sha256', key, '', 'latchkey one-time token', keyBytes))
-  return { current: derive(secret), previous: previous === undefined ? undefined : derive(previous) }
+  return derivedKeys(secret, previous, 'one-time token')
 }
 
 /** SHA-256 suffices: the token has 256 bits of entropy. */

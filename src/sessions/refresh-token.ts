@@ -1,11 +1,6 @@
-import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { TypeID } from 'typeid-js'
-
-/** Keys of the MAC: one signs, both verify, so that SECRET_KEY can be rotated without a logout. */
-export interface RefreshKeys {
-  readonly current: Buffer
-  readonly previous: Buffer | undefined
-}
+import { type DerivedKeys, derivedKeys } from '../keys/derived-keys.ts'
 
 /** What a refresh token contains: its session, and how often the session has been rotated. */
 export interface RefreshClaim {
@@ -24,10 +19,10 @@ const claimBytes = idBytes + generationBytes
 
 export const newSalt = (): Buffer => randomBytes(32)
 
+export type RefreshKeys = DerivedKeys
+
 export function refreshKeys(secret: string, previous: string | undefined): RefreshKeys {
-  // Key separation by HKDF (RFC 5869): an access token's signature must never be a refresh token's MAC.
-  const derive = (key: string) => Buffer.from(hkdfSync('sha256', key, '', 'latchkey refresh token', macBytes))
-  return { current: derive(secret), previous: previous === undefined ? undefined : derive(previous) }
+  return derivedKeys(secret, previous, 'refresh token')
 }
 
 /**

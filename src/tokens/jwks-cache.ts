@@ -1,39 +1,39 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Problem } from '../problem.ts'
 import { fetchJwks } from './fetch-jwks.ts'
 import { type JwksKeys, keyName, keysOf } from './jwks-keys.ts'
 import type { UnverifiedToken } from './jws.ts'
 import type { KeySource } from './key-source.ts'
 import { TokenRefused } from './refusal.ts'
+import { SingleFlight } from './single-flight.ts'
 
 interface JwksOptions {
   readonly url: string
   /** `alg` values that the issuer is trusted with. */
   readonly algorithms: readonly string[]
-  /** Told what an operator should know: a key that is not used, an endpoint that does not answer. */
+  /** Logs what concerns the operator: a key that is not used, an endpoint that is down. */
   readonly warn: (message: string, fields: { jwks_url: string; kid?: string; err?: unknown }) => void
   /** Milliseconds that never go back. */
   readonly monotonic?: () => number
 }
 
-/** Milliseconds for which keys are used without asking again; from half of it on, asking goes on behind requests. */
-const maxAge = 600_000
+/** For which fetched keys are fresh; from half of it on, they are refreshed in the background. */
+const maxAgeMs = 600_000
 
-/** Milliseconds for which older keys go on while the endpoint is down: an outage must not hide a withdrawal for good. */
-const maxStale = 3_600_000
+/** For which stale keys are used while the endpoint is down (stale-if-error); bounded, since a key may be withdrawn. */
+const maxStaleMs = 3_600_000
 
-/** Milliseconds between two fetches. */
-const cooldown = 1_000
+/** Between two fetches. */
+const cooldownMs = 1_000
 
 const never = Number.NEGATIVE_INFINITY
 
-/** Kids in a row that a fetch did not find, after which one no longer waits for the next fetch. */
-const patience = 3
+/** Consecutive unknown kids after which, during the cooldown, one is refused without waiting for a fetch. */
+const maxUnknownKids = 3
 
 /**
- * The keys of an issuer, by their kid and algorithm. One that is not known asks for one fetch, shared by all who wait
- * for it and a second after the last at the earliest, so a fresh key is found without a failed request and made-up ones
- * cost the issuer next to nothing. While the endpoint is down, the known keys go on, but not for ever.
+ * The keys of an issuer, by kid and algorithm. An unknown kid waits for a fetch, which all callers share and a cooldown
+ * bounds: a new key is found without a failed request, and made-up kids cannot flood the issuer. While the endpoint is
+ * down, the known keys remain in use for an hour.
  */
 export class JwksCache implements KeySource {
   readonly algorithms: readonly string[]
@@ -41,24 +41,23 @@ export class JwksCache implements KeySource {
   readonly #now: () => number
   #keys: JwksKeys = new Map()
   #fetchedAt = never
-  #triedAt = never
   #failing = false
   #notFound = 0
-  #running: Promise<void> = Promise.resolve()
-  #next: Promise<void> | null = null
+  readonly #flight: SingleFlight
   readonly #warned = new Set<string>()
-  /** What a token was verified with: an issuer may put another key under the same kid. */
+  /** The key that verified a token: an issuer may replace the key under a kid. */
   readonly #verifiedWith = new WeakMap<UnverifiedToken, string>()
 
   constructor(options: JwksOptions) {
     this.#options = options
     this.algorithms = options.algorithms
     this.#now = options.monotonic ?? (() => performance.now())
+    this.#flight = new SingleFlight({ run: () => this.#fetch(), cooldownMs, monotonic: this.#now })
   }
 
-  /** Fetches the keys before the first token asks for them. Never rejects. */
+  /** Fetches the keys ahead of the first token. Never rejects. */
   warmUp(): Promise<void> {
-    return this.#refresh()
+    return this.#flight.soon()
   }
 
   verifyingKey(token: UnverifiedToken): string | Promise<string> {
@@ -75,32 +74,29 @@ export class JwksCache implements KeySource {
     return this.#usable(name) && this.#keys.get(name) === this.#verifiedWith.get(token)
   }
 
-  /** Whether a key is known and need not be asked for first; sees to it that it stays so. */
+  /** Whether a key can be used without a fetch; starts the background refresh. */
   #usable(name: string): boolean {
-    if (this.#age > maxAge / 2 && !this.#coolingDown && this.#keys.has(name)) void this.#refresh()
+    if (this.#age > maxAgeMs / 2 && !this.#flight.coolingDown && this.#keys.has(name))
+      void this.#flight.soon()
     return this.#trusted(name)
   }
 
   #trusted(name: string): boolean {
-    return this.#keys.has(name) && (this.#age <= maxAge || (this.#failing && this.#informed))
+    return this.#keys.has(name) && (this.#age <= maxAgeMs || (this.#failing && this.#informed))
   }
 
-  /** Whether the issuer has answered lately enough to know its keys. */
+  /** Whether the last good fetch is recent enough to rely on. */
   get #informed(): boolean {
-    return this.#age <= maxAge + maxStale
+    return this.#age <= maxAgeMs + maxStaleMs
   }
 
   get #age(): number {
     return this.#now() - this.#fetchedAt
   }
 
-  get #coolingDown(): boolean {
-    return this.#now() - this.#triedAt < cooldown
-  }
-
-  /** Whether a kid that is not known is not worth waiting for. */
+  /** Whether an unknown kid is not worth waiting for. */
   get #hopeless(): boolean {
-    return this.#coolingDown && (this.#failing || this.#notFound >= patience)
+    return this.#flight.coolingDown && (this.#failing || this.#notFound >= maxUnknownKids)
   }
 
   #pem(token: UnverifiedToken, name: string): string {
@@ -112,27 +108,14 @@ export class JwksCache implements KeySource {
 
   async #sought(token: UnverifiedToken, name: string): Promise<string> {
     // A queued fetch will see the key; one in flight may have missed it.
-    const next = this.#next
-    await (next ?? this.#running)
-    if (!next && !this.#trusted(name) && !this.#hopeless) await this.#refresh()
+    const { queued, running } = this.#flight
+    await (queued ?? running)
+    if (!queued && !this.#trusted(name) && !this.#hopeless) await this.#flight.soon()
     if (!this.#informed) {
       throw new Problem('service_unavailable', { reason: 'no_issuer_keys', headers: { 'retry-after': '2' } })
     }
     this.#notFound = this.#keys.has(name) ? 0 : this.#notFound + 1
     return this.#pem(token, name)
-  }
-
-  /** A fetch that is yet to start: one that has started may have missed the key that its caller asks for. */
-  #refresh(): Promise<void> {
-    this.#next ??= this.#running.then(async () => {
-      const wait = this.#triedAt + cooldown - this.#now()
-      if (wait > 0) await delay(wait)
-      this.#next = null
-      this.#triedAt = this.#now()
-      this.#running = this.#fetch()
-      await this.#running
-    })
-    return this.#next
   }
 
   async #fetch(): Promise<void> {
@@ -142,7 +125,7 @@ export class JwksCache implements KeySource {
       if (keys.size === 0 && this.#keys.size > 0) {
         warn('a trusted issuer has withdrawn all its keys: its tokens are refused', { jwks_url: url })
       }
-      // An issuer that has not made its first key yet has withdrawn none.
+      // Before the first key, an empty set is a failure and no withdrawal.
       if (keys.size === 0 && this.#fetchedAt === never)
         throw new Error('the JWKS has no key that can be used')
       this.#keys = keys

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { knownVariables } from '../../../src/config/config.ts'
 import { readEnvFile } from '../../../src/config/env-file.ts'
+import { knownVariables } from '../../../src/config/environment.ts'
 
 const read = (text: string | Uint8Array) => readEnvFile(Buffer.from(text), knownVariables)
 

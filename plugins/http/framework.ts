@@ -3,9 +3,9 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Problem, type ProblemCode, toProblemBody } from '../../src/problem.ts'
-import { closeLingering } from '../http/lingering-close.ts'
 import { logRefusal, logWhenClosed } from '../log/request-log.ts'
-import { sendProblem } from './errors.ts'
+import { sendProblem } from '../problems/errors.ts'
+import { closeLingering } from './lingering-close.ts'
 
 /** For Fastify's `frameworkErrors`: a URL that no router can read ends the request before any hook runs. */
 export function sendFrameworkProblem(error: Error, request: FastifyRequest, reply: FastifyReply): void {
