@@ -14,8 +14,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make an account and open its first session
-         * @description A mail to the address asks to verify it. Where the service requires that before a login (`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 and opens no session, and it is the same for an address that is taken. With the `Idempotency-Key` of the signup that made the account, the right password opens another session of it.
+         * Create an account and open its first session
+         * @description A mail asks to verify the address. Where the service requires that before a login (`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 without a session, the same for a new and a taken address. With the `Idempotency-Key` of the signup that created the account, the right password opens another session of it.
          */
         post: operations["signUp"];
         delete?: never;
@@ -35,7 +35,7 @@ export interface paths {
         put?: never;
         /**
          * Open a session
-         * @description One answer for every reason why it cannot be opened: no such account, another password. Only the right password is told that the address has to be verified first, where the service requires it. A user has 20 sessions at the most; with one more, the oldest ends. A `refresh_token` that the device has had gives it a budget of wrong passwords of its own, so that strangers cannot keep its user out.
+         * @description The error is the same without an account and for a wrong password. Only with the right password does it say that the address must be verified first, where the service requires that. A user has at most 20 sessions; one more ends the oldest. The last `refresh_token` of the device gives it its own budget of wrong passwords, so that an attacker cannot lock its user out.
          */
         post: operations["logIn"];
         delete?: never;
@@ -55,7 +55,7 @@ export interface paths {
         put?: never;
         /**
          * Exchange a refresh token for the next session answer
-         * @description Each use gives the next refresh token. The same one again within 10 seconds gives the same successor, for an answer that was lost; later, or an older one, ends the session: somebody else has it.
+         * @description Refresh tokens rotate: each use returns the next one. A retry within 10 seconds returns the same successor, for a response that was lost. Any other reuse ends the session, since the token has leaked.
          */
         post: operations["refresh"];
         delete?: never;
@@ -75,7 +75,7 @@ export interface paths {
         put?: never;
         /**
          * End the token's session, or others of its user
-         * @description Access and refresh tokens of an ended session are refused from then on. No body ends this session. A token of a trusted issuer has no session: all of its user issued until now are refused from then on.
+         * @description The access and refresh tokens of an ended session are refused from then on. Without a body, the current session ends. A trusted issuer's token has no session: all such tokens of the user issued until now are revoked.
          */
         post: operations["logOut"];
         delete?: never;
@@ -183,8 +183,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask for a mail with which a new password can be set
-         * @description One answer, whether the address has an account or not. A mailbox gets three such mails in an hour, and another when no link is good any more.
+         * Request a mail with a link to set a new password
+         * @description The answer is the same with and without an account. A mailbox gets three such mails an hour, and another when none of their links is valid any more.
          */
         post: operations["forgotPassword"];
         delete?: never;
@@ -203,8 +203,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Set a new password with the token that was mailed
-         * @description Every session ends, and none is opened: the next step is the login. The address counts as verified. Where it never was before, the account begins anew: its tasks are deleted and its name is `User`. The token of the mail about a change of address takes the change back.
+         * Set a new password with the mailed token
+         * @description Every session ends and none is opened: the next step is the login. The address counts as verified. If it never was before, the account begins anew: its tasks are deleted and its name is `User`. The token of the mail about a change of address undoes the change.
          */
         post: operations["resetPassword"];
         delete?: never;
@@ -223,8 +223,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Prove an address with the token that was mailed to it
-         * @description The account's own address counts as verified then; where another signup claimed it too, no password counts until one is set by mail. The token of a change of address puts the new one in its place, tells the old one, and ends every session. Only this request uses the token up.
+         * Verify an address with the token mailed to it
+         * @description The account's address is verified then; if another signup claimed it too, no password works until one is set by mail. The token of a change of address replaces the old address, notifies it, and ends every session. Only this request uses the token up.
          */
         post: operations["verifyEmail"];
         delete?: never;
@@ -243,8 +243,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask for another mail that verifies an address
-         * @description One answer, whether the address has an account, is verified already, or has had its three mails of the hour.
+         * Request another verification mail
+         * @description The answer is the same without an account, for a verified address, and past three mails an hour.
          */
         post: operations["resendVerification"];
         delete?: never;
@@ -262,8 +262,8 @@ export interface paths {
         };
         get?: never;
         /**
-         * Ask for a change of address
-         * @description The address stays until the token that is mailed to the new one is presented to /api/auth/email/verify. A verified address is told at once, with a link that keeps it. One answer, whether the new address is taken or not.
+         * Request a change of address
+         * @description The address stays until the token mailed to the new one is presented to /api/auth/email/verify. A verified address is notified at once, with a link that undoes the change. The answer is the same whether the new address is taken or not.
          */
         put: operations["changeEmail"];
         post?: never;
@@ -754,7 +754,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The account was made */
+            /** @description The account was created */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -763,7 +763,7 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description A mail says how to go on */
+            /** @description A mail contains the next step */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -1015,7 +1015,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The session goes on */
+            /** @description The session was refreshed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1129,7 +1129,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The sessions are over */
+            /** @description The sessions have ended */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1465,7 +1465,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The account, its sessions and its tasks are gone */
+            /** @description The account, its sessions and its tasks were deleted */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1585,7 +1585,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The sessions that are not over */
+            /** @description The sessions that have not expired */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1677,7 +1677,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The session is over */
+            /** @description The session has ended */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1813,7 +1813,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The new password counts, the other sessions are over */
+            /** @description The password was changed, the other sessions have ended */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1937,7 +1937,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Asked for */
+            /** @description Accepted */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -2037,7 +2037,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The new password counts */
+            /** @description The password was set */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2233,7 +2233,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Asked for */
+            /** @description Accepted */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -2333,7 +2333,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Asked for */
+            /** @description Accepted */
             202: {
                 headers: {
                     [name: string]: unknown;

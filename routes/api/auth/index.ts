@@ -43,16 +43,16 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'signUp',
         tags,
-        summary: 'Make an account and open its first session',
+        summary: 'Create an account and open its first session',
         description:
-          'A mail to the address asks to verify it. Where the service requires that before a login ' +
-          '(`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 and opens no session, and it is the same for an ' +
-          'address that is taken. With the `Idempotency-Key` of the signup that made the account, the right ' +
-          'password opens another session of it.',
+          'A mail asks to verify the address. Where the service requires that before a login ' +
+          '(`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 without a session, the same for a new and a taken ' +
+          'address. With the `Idempotency-Key` of the signup that created the account, the right password opens ' +
+          'another session of it.',
         body: Ref(SignUpBody),
         response: {
-          201: { ...Ref(SessionSchema), description: 'The account was made' },
-          202: { ...Ref(AcceptedSchema), description: 'A mail says how to go on' },
+          201: { ...Ref(SessionSchema), description: 'The account was created' },
+          202: { ...Ref(AcceptedSchema), description: 'A mail contains the next step' },
         },
       },
     },
@@ -81,10 +81,10 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'Open a session',
         description:
-          'One answer for every reason why it cannot be opened: no such account, another password. Only the ' +
-          'right password is told that the address has to be verified first, where the service requires it. ' +
-          'A user has 20 sessions at the most; with one more, the oldest ends. A `refresh_token` that the device ' +
-          'has had gives it a budget of wrong passwords of its own, so that strangers cannot keep its user out.',
+          'The error is the same without an account and for a wrong password. Only with the right ' +
+          'password does it say that the address must be verified first, where the service requires that. A user ' +
+          'has at most 20 sessions; one more ends the oldest. The last `refresh_token` of the device gives it its own ' +
+          'budget of wrong passwords, so that an attacker cannot lock its user out.',
         body: Ref(LogInBody),
         response: { 200: { ...Ref(SessionSchema), description: 'The session was opened' } },
       },
@@ -106,10 +106,10 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'Exchange a refresh token for the next session answer',
         description:
-          'Each use gives the next refresh token. The same one again within 10 seconds gives the same successor, ' +
-          'for an answer that was lost; later, or an older one, ends the session: somebody else has it.',
+          'Refresh tokens rotate: each use returns the next one. A retry within 10 seconds returns the same successor, ' +
+          'for a response that was lost. Any other reuse ends the session, since the token has leaked.',
         body: Ref(RefreshBody),
-        response: { 200: { ...Ref(SessionSchema), description: 'The session goes on' } },
+        response: { 200: { ...Ref(SessionSchema), description: 'The session was refreshed' } },
       },
     },
     async (request, reply) => {
@@ -127,10 +127,11 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: "End the token's session, or others of its user",
         description:
-          'Access and refresh tokens of an ended session are refused from then on. No body ends this session. ' +
-          'A token of a trusted issuer has no session: all of its user issued until now are refused from then on.',
+          'The access and refresh tokens of an ended session are refused from then on. Without a body, the current ' +
+          "session ends. A trusted issuer's token has no session: all such tokens of the user issued until now are " +
+          'revoked.',
         body: Ref(LogOutBody),
-        response: { 204: { ...Type.Null(), description: 'The sessions are over' } },
+        response: { 204: { ...Type.Null(), description: 'The sessions have ended' } },
       },
       preValidation: async (request) => {
         // `null` is a body, and fails validation.

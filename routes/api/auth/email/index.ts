@@ -22,11 +22,11 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'verifyEmail',
         tags,
-        summary: 'Prove an address with the token that was mailed to it',
+        summary: 'Verify an address with the token mailed to it',
         description:
-          "The account's own address counts as verified then; where another signup claimed it too, no password counts " +
-          'until one is set by mail. The token of a change of address puts the new one ' +
-          'in its place, tells the old one, and ends every session. Only this request uses the token up.',
+          "The account's address is verified then; if another signup claimed it too, no password works until one is " +
+          'set by mail. The token of a change of address replaces the old address, notifies it, and ends every ' +
+          'session. Only this request uses the token up.',
         body: Ref(VerifyEmailBody),
         response: { 204: { ...Type.Null(), description: 'The address is verified' } },
       },
@@ -44,11 +44,11 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'resendVerification',
         tags,
-        summary: 'Ask for another mail that verifies an address',
+        summary: 'Request another verification mail',
         description:
-          'One answer, whether the address has an account, is verified already, or has had its three mails of the hour.',
+          'The answer is the same without an account, for a verified address, and past three mails an hour.',
         body: Ref(ResendBody),
-        response: { 202: { ...Ref(AcceptedSchema), description: 'Asked for' } },
+        response: { 202: { ...Ref(AcceptedSchema), description: 'Accepted' } },
       },
     },
     async (request, reply) => {
@@ -69,13 +69,13 @@ export default async function emailRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'changeEmail',
         tags,
-        summary: 'Ask for a change of address',
+        summary: 'Request a change of address',
         description:
-          'The address stays until the token that is mailed to the new one is presented to /api/auth/email/verify. ' +
-          'A verified address is told at once, with a link that keeps it. ' +
-          'One answer, whether the new address is taken or not.',
+          'The address stays until the token mailed to the new one is presented to /api/auth/email/verify. ' +
+          'A verified address is notified at once, with a link that undoes the change. ' +
+          'The answer is the same whether the new address is taken or not.',
         body: Ref(ChangeEmailBody),
-        response: { 202: { ...Ref(AcceptedSchema), description: 'Asked for' } },
+        response: { 202: { ...Ref(AcceptedSchema), description: 'Accepted' } },
       },
     },
     async (request, reply) => {

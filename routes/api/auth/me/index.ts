@@ -71,7 +71,7 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
         description: 'A POST, since gateways drop the body of a DELETE.',
         body: Ref(DeleteAccountBody),
         response: {
-          204: { ...Type.Null(), description: 'The account, its sessions and its tasks are gone' },
+          204: { ...Type.Null(), description: 'The account, its sessions and its tasks were deleted' },
         },
       },
     },

@@ -29,7 +29,7 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
         summary: 'Set a new password; every other session ends',
         body: Ref(ChangePasswordBody),
         response: {
-          204: { ...Type.Null(), description: 'The new password counts, the other sessions are over' },
+          204: { ...Type.Null(), description: 'The password was changed, the other sessions have ended' },
         },
       },
     },
@@ -47,12 +47,12 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'forgotPassword',
         tags,
-        summary: 'Ask for a mail with which a new password can be set',
+        summary: 'Request a mail with a link to set a new password',
         description:
-          'One answer, whether the address has an account or not. A mailbox gets three such mails in an hour, and ' +
-          'another when no link is good any more.',
+          'The answer is the same with and without an account. A mailbox gets three such mails an hour, and another ' +
+          'when none of their links is valid any more.',
         body: Ref(ForgotPasswordBody),
-        response: { 202: { ...Ref(AcceptedSchema), description: 'Asked for' } },
+        response: { 202: { ...Ref(AcceptedSchema), description: 'Accepted' } },
       },
     },
     async (request, reply) => {
@@ -73,13 +73,13 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'resetPassword',
         tags,
-        summary: 'Set a new password with the token that was mailed',
+        summary: 'Set a new password with the mailed token',
         description:
-          'Every session ends, and none is opened: the next step is the login. The address counts as verified. Where ' +
-          'it never was before, the account begins anew: its tasks are deleted and its name is `User`. ' +
-          'The token of the mail about a change of address takes the change back.',
+          'Every session ends and none is opened: the next step is the login. The address counts as verified. If it ' +
+          'never was before, the account begins anew: its tasks are deleted and its name is `User`. ' +
+          'The token of the mail about a change of address undoes the change.',
         body: Ref(ResetPasswordBody),
-        response: { 204: { ...Type.Null(), description: 'The new password counts' } },
+        response: { 204: { ...Type.Null(), description: 'The password was set' } },
       },
     },
     async (request, reply) => {

@@ -20,7 +20,7 @@ export default async function sessionRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: "List the user's sessions, newest first",
         response: {
-          200: { ...Type.Array(Ref(SessionInfoSchema)), description: 'The sessions that are not over' },
+          200: { ...Type.Array(Ref(SessionInfoSchema)), description: 'The sessions that have not expired' },
         },
       },
     },
@@ -39,7 +39,7 @@ export default async function sessionRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: "End one of the user's sessions",
         params: SessionParams,
-        response: { 204: { ...Type.Null(), description: 'The session is over' } },
+        response: { 204: { ...Type.Null(), description: 'The session has ended' } },
       },
     },
     async (request, reply) => {
