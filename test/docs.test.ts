@@ -76,7 +76,7 @@ t.test('docs/security.md: what it names is there', async (t) => {
     .join('')
   const rows = new Set(text.match(/\b[A-J]\d\d\b/g))
   t.same(
-    [...rows].filter((row) => !new RegExp(`['\`][^'\`\n]*\\b${row}\\b[^'\`\n]*:`).test(tests)),
+    [...rows].filter((row) => !new RegExp(`['"\`][^\n]*\\b${row}\\b[^'"\`\n]*(?::|\\)['"\`])`).test(tests)),
     [],
   )
 })
