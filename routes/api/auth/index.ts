@@ -83,8 +83,8 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         description:
           'The error is the same without an account and for a wrong password. Only with the right ' +
           'password does it say that the address must be verified first, where the service requires that. A user ' +
-          'has at most 20 sessions; one more ends the oldest. The last `refresh_token` of the device gives it its own budget of wrong ' +
-          'passwords, so that an attacker cannot lock its user out.',
+          'has at most 20 sessions; one more ends the oldest. The last `refresh_token` of the device gives it its own ' +
+          'budget of wrong passwords, so that an attacker cannot lock its user out.',
         body: Ref(LogInBody),
         response: { 200: { ...Ref(SessionSchema), description: 'The session was opened' } },
       },

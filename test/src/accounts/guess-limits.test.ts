@@ -94,7 +94,7 @@ t.test('the limit is the same with and without an account (C05)', async (t) => {
         from: at % 2 ? newAddress() : '192.0.2.1',
       })
       const { 'x-request-id': id, date: _, ...others } = headers
-      // The budget of the address goes down with each request, whoever is asked for, and so does time.
+      // These change with each request, whichever account it names.
       for (const name of Object.keys(others)) {
         if (/^(ratelimit-(remaining|reset)|retry-after)$/.test(name)) others[name] = 'a number'
       }
@@ -116,7 +116,6 @@ t.test('spellings of one address share a bucket; other accounts have their own (
   )
   t.same(tally(answers), { 401: max })
   for (const email of variants) t.equal((await logIn(app, email)).statusCode, 429, email)
-  // What is not compared without regard to it is not an address here at all.
   for (const email of [
     ' bob@example.com',
     'bob@example.com ',

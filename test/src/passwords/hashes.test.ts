@@ -204,9 +204,9 @@ t.test('20 concurrent logins all succeed, and upgrade once (D10)', async (t) => 
   const answers = await Promise.all(Array.from({ length: 20 }, () => logIn(app, alice, typed)))
   t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
   t.equal((await upgrades(app)).length, 1)
-  const told = lines.filter(({ event }) => event?.startsWith('password_hash'))
-  t.match(told, [{ event: 'password_hash_upgraded', user_id: alice.id, level: 30 }])
-  t.equal(told.length, 1)
+  const logged = lines.filter(({ event }) => event?.startsWith('password_hash'))
+  t.match(logged, [{ event: 'password_hash_upgraded', user_id: alice.id, level: 30 }])
+  t.equal(logged.length, 1)
   t.equal(await hashOf(app, bob), bobs)
 })
 

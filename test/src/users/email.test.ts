@@ -146,31 +146,28 @@ t.test('addresses of three public test suites (E05)', async (t) => {
   t.ok(accepted.length > 20, 'ordinary ones are taken')
 })
 
-t.test(
-  'an address that no mail server takes becomes no account, and one from before still logs in',
-  async (t) => {
-    for (const env of [{}, { REQUIRE_EMAIL_VERIFICATION: 'true' }]) {
-      const app = await testApp(t, { env })
-      const made = env.REQUIRE_EMAIL_VERIFICATION ? 202 : 201
-      t.equal((await signUpAs(app, `${'a'.repeat(64)}@example.com`)).statusCode, made)
-      const longer = `${'b'.repeat(65)}@example.com`
-      t.match(problemOf(await signUpAs(app, longer)), {
-        ...invalid,
-        errors: [{ path: 'email', message: 'must NOT have more than 64 characters before the @' }],
-      })
-      t.match(problemOf(await logInAs(app, longer)), wrong)
-    }
-    const app = await testApp(t)
+t.test('an undeliverable address cannot sign up, and an older account with one still logs in', async (t) => {
+  for (const env of [{}, { REQUIRE_EMAIL_VERIFICATION: 'true' }]) {
+    const app = await testApp(t, { env })
+    const made = env.REQUIRE_EMAIL_VERIFICATION ? 202 : 201
+    t.equal((await signUpAs(app, `${'a'.repeat(64)}@example.com`)).statusCode, made)
     const longer = `${'b'.repeat(65)}@example.com`
-    const { token } = (await signUpAs(app, 'bob@example.com')).json()
-    const change = await app.inject({
-      method: 'PUT',
-      url: '/api/auth/email',
-      payload: { new_email: longer, password },
-      headers: { authorization: `Bearer ${token}` },
+    t.match(problemOf(await signUpAs(app, longer)), {
+      ...invalid,
+      errors: [{ path: 'email', message: 'must NOT have more than 64 characters before the @' }],
     })
-    t.match(problemOf(change), { status: 400, errors: [{ path: 'new_email' }] })
-    await app.db.updateTable('users').set({ email: longer }).execute()
-    t.equal((await logInAs(app, longer)).statusCode, 200)
-  },
-)
+    t.match(problemOf(await logInAs(app, longer)), wrong)
+  }
+  const app = await testApp(t)
+  const longer = `${'b'.repeat(65)}@example.com`
+  const { token } = (await signUpAs(app, 'bob@example.com')).json()
+  const change = await app.inject({
+    method: 'PUT',
+    url: '/api/auth/email',
+    payload: { new_email: longer, password },
+    headers: { authorization: `Bearer ${token}` },
+  })
+  t.match(problemOf(change), { status: 400, errors: [{ path: 'new_email' }] })
+  await app.db.updateTable('users').set({ email: longer }).execute()
+  t.equal((await logInAs(app, longer)).statusCode, 200)
+})

@@ -34,7 +34,7 @@ t.test('the old address stays until the new one is verified, and is notified (E1
   t.match(notice, { name: 'email_changed', text: /Hello Alice,/ })
   t.notOk(
     notice?.text.includes(fresh),
-    'where the account went is not told to a mailbox that may be another’s',
+    'the mail does not reveal the new address to a mailbox that may be another’s',
   )
   t.same(
     (await mailTo(app, fresh)).map(({ name }) => name),
@@ -76,7 +76,7 @@ t.test('a taken address gets the same answer, and its holder a mail (C03)', asyn
   t.equal(taken.answer.statusCode, 202)
   const [mail] = await mailTo(app, bob.email)
   t.match(mail, { name: 'already_registered', secret: undefined })
-  t.notOk(mail?.text.includes(alice.email), 'who asked is not told')
+  t.notOk(mail?.text.includes(alice.email), 'the mail does not reveal the requesting account')
   t.same((await ask('free@example.com')).answer, taken.answer)
   t.equal((await mailTo(app, 'free@example.com'))[0]?.name, 'confirm_email_change')
 

@@ -87,7 +87,7 @@ t.test(
 
     const expired = await forgot()
     await sql`update one_time_tokens set expires_at = now()`.execute(app.db)
-    t.match(await reset(expired), invalidToken, 'its time is over')
+    t.match(await reset(expired), invalidToken, 'it has expired')
 
     const older = await forgot()
     const newer = await forgot()
@@ -107,7 +107,7 @@ t.test(
 
     const deleted = await forgot()
     await alice.call('POST', '/api/auth/me/delete', { password: 'a third password' })
-    t.match(await reset(deleted), invalidToken, 'the account is gone')
+    t.match(await reset(deleted), invalidToken, 'the account was deleted')
     t.equal((await post(app, 'login', { email: bob.email, password })).statusCode, 200)
   },
 )

@@ -98,7 +98,7 @@ t.test('a retry within 10 seconds gets the same successor; later it is reuse (B0
 
   await passTime(app, 2)
   t.match(problemOf(await refresh(app, alice.refreshToken)), invalidGrant)
-  t.match(problemOf(await refresh(app, first.refresh_token)), invalidGrant, 'the session is over')
+  t.match(problemOf(await refresh(app, first.refresh_token)), invalidGrant, 'the session has ended')
 })
 
 t.test('50 concurrent refreshes get one successor (B03)', async (t) => {
