@@ -5,7 +5,7 @@ import type { AccessTokenPolicy } from '../src/tokens/access-token.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Signs an access token for a session that has `secondsLeft`; it lives for `expiresIn` seconds. */
+    /** Issues an access token that expires in `expiresIn` seconds, and no later than its session. */
     issueAccessToken(
       userId: string,
       sessionId: string,
@@ -19,7 +19,7 @@ interface AccessTokenOptions {
   readonly clock: Clock
 }
 
-/** `app.issueAccessToken()`, which signs with the secret or with the key pair of the moment. */
+/** `app.issueAccessToken()`, which signs with the secret or the current key pair. */
 export default fp<AccessTokenOptions>(
   async (app, { policy, clock }) => {
     app.decorate('issueAccessToken', (userId: string, sessionId: string, secondsLeft: number) => {

@@ -63,7 +63,7 @@ t.test('what HOST, PORT and DATA_DIR cannot be is said in one line that names th
 })
 
 t.test(
-  'A07, J21: production does not start on a missing or weak value, and says which in one line',
+  'production does not start on a missing or weak value, and says which in one line (A07, J21)',
   async (t) => {
     const cwd = t.testdir()
     for (const name of ['DATABASE_URL', 'SECRET_KEY', 'PUBLIC_URL'] as const) {
