@@ -55,10 +55,10 @@ t.test('what HOST, PORT and DATA_DIR cannot be is said in one line that names th
     await said({ HOST: 'no such host' }),
     /^latchkey: HOST must be an address or a name of this machine \(\w+\)\n$/,
   )
-  t.match(await said({ DATA_DIR: 'file' }), /^latchkey: DATA_DIR must be a folder [^\n]*\n$/)
+  t.match(await said({ DATA_DIR: 'file' }), /^latchkey: DATA_DIR file is not a folder\n$/)
   t.match(
     await said({ DATA_DIR: 'file', SECRET_KEY: production.SECRET_KEY }),
-    /^latchkey: DATA_DIR must be a folder [^\n]*\n$/,
+    /^latchkey: DATA_DIR file is not a folder\n$/,
   )
 })
 
