@@ -5,7 +5,7 @@ import type { AccessTokenPolicy } from '../src/tokens/access-token.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Signs an access token, which expires at the latest with its session, in `secondsLeft`. */
+    /** Issues an access token that expires in `expiresIn` seconds, and no later than its session. */
     issueAccessToken(
       userId: string,
       sessionId: string,

@@ -1,4 +1,4 @@
-// Also for types: it declares `request.user`, and a declaration file forgets what ./jwt.ts imports.
+// For its types: it declares `request.user`, and the declaration file does not repeat the imports of ./jwt.ts.
 import '@fastify/jwt'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
@@ -16,24 +16,22 @@ export type { JwksIssuer } from '../src/tokens/foreign-token.ts'
 export type { OwnerId, Principal, Profile } from '../src/tokens/owner.ts'
 export type { Access } from './guard.ts'
 
-/** Whose tokens to accept, and what else to ask of one. */
 export interface LatchkeyAuthOptions extends Trust {
   /**
-   * A last word on a token that is good in every other way; throws to refuse it. A service that only verifies does not
-   * hear of a logout: until it expires, the access token of an ended session is good there.
+   * Called with the principal of a valid token; throws to refuse it. A service that only verifies is not notified of a
+   * logout: there, the access token of an ended session is valid until it expires.
    */
   readonly assertLive?: (user: Principal) => void
   /** Seconds since the epoch. */
   readonly clock?: Clock
 }
 
-/** For the service that issues tokens: itself as an issuer, whose keys it does not read from a URL. */
+/** For the service that issues tokens: its own issuer, whose keys are in memory. */
 interface IssuingOptions extends LatchkeyAuthOptions {
   readonly issuers?: readonly Issuer[]
   readonly signing?: Signing | undefined
 }
 
-/** The same for a service that only verifies, and for the one that issues. */
 const auth = fp(
   async (app: FastifyInstance, options: IssuingOptions) => {
     const { issuers: own = [], clock = systemClock, assertLive = () => {}, signing, ...trust } = options
@@ -47,7 +45,7 @@ const auth = fp(
     const issuers = new Issuers([...own, ...issuersOf(trust, keysAt)])
     await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), signing })
     await app.register(guard)
-    // Not waited for: a service starts while the issuers that it trusts are down.
+    // Not awaited: a service starts while its issuers are down.
     app.addHook('onReady', async () => {
       for (const cache of caches) void cache.warmUp()
     })
@@ -57,7 +55,7 @@ const auth = fp(
 
 export default auth
 
-/** Whatever a service throws there, it means that the token is over. */
+/** Whatever assertLive throws means that the token is revoked. */
 function refusing(assertLive: (user: Principal) => void): (user: Principal) => void {
   return (user) => {
     try {
@@ -70,8 +68,8 @@ function refusing(assertLive: (user: Principal) => void): (user: Principal) => v
 
 /**
  * Verifies access tokens and makes `config.access` (`public`, `optional`, `user`, `owner`) the guard of every route
- * that is registered after it: register it with `await`, before the routes. Sets `request.user` and `request.owner`,
- * and answers what it refuses as `application/problem+json` (RFC 9457).
- * @throws Error when nobody is trusted, or a secret or URL cannot be used
+ * that is registered after it: register it with `await`, before the routes. Sets `request.user` and `request.owner`;
+ * refusals are `application/problem+json` (RFC 9457).
+ * @throws Error without an issuer to trust, or for an invalid secret or URL
  */
 export const latchkeyAuth: FastifyPluginAsync<LatchkeyAuthOptions> = auth

@@ -5,7 +5,7 @@ import { assertOwned, type OwnerId, ownerOf, type Principal } from '../src/token
 import { TokenRefused } from '../src/tokens/refusal.ts'
 import { replyWithProblem } from './problems/reply.ts'
 
-/** Who may call a route. `optional` reads a token where there is a good one and never fails. */
+/** Who may call a route. `optional` uses a valid token and ignores an invalid one. */
 export type Access = 'public' | 'optional' | 'user' | 'owner'
 
 const granted = Symbol('owner')
@@ -17,15 +17,15 @@ declare module 'fastify' {
     [guarded]?: true
   }
   interface FastifyInstance {
-    /** Says for every route of this scope that does not say itself; for third-party plugins, which cannot. */
+    /** Default `access` of the routes of this scope, for third-party plugins, which cannot declare it. */
     accessOfScope: Access | null
   }
   interface FastifyRequest {
-    /** Whose data the request may touch. Throws on a route without a guard. */
+    /** The owner of the data that the request may access. Throws on a route without a guard. */
     readonly owner: OwnerId
-    /** Who asks: `request.user`, where the guard has made sure of one. Throws on a route without a guard. */
+    /** `request.user`, never null. Throws on a route without a guard. */
     readonly caller: Principal
-    /** What the request was refused with, for its log line: `code`, and a `reason` that the client is not told. */
+    /** The problem of the response, for the log line: `code`, and the `reason`, which is not sent. */
     problem: Problem | null
     [granted]: OwnerId | null
   }
@@ -66,7 +66,7 @@ export default fp(
       },
     })
 
-    // A route that was registered before this plugin had loaded declares a guard that it does not have.
+    // onRoute misses routes that were registered before this plugin had loaded.
     app.addHook('onRequest', async ({ routeOptions: { config, method, url } }) => {
       if (config.access === undefined || config[guarded]) return
       throw new Error(`${method} ${url}: was registered before latchkeyAuth, or without await`)
@@ -86,7 +86,7 @@ export default fp(
 /** @throws Error that names the route */
 function ruleOf(route: RouteOptions, access: unknown): Rule {
   const name = `${[route.method].flat().join(',')} ${route.url}`
-  // Two colons are one that is meant as it is.
+  // `::` is the router's escape for a literal colon.
   const namesOwner = /:user_id(?![A-Za-z0-9_])/.test(route.url.replaceAll('::', ''))
   if (typeof access !== 'string' || !Object.hasOwn(rules, access)) {
     throw new Error(`${name}: config.access must be public, optional, user or owner`)
@@ -100,7 +100,7 @@ function asList<T>(hooks: T | T[] | undefined): T[] {
   return hooks === undefined ? [] : ([hooks].flat() as T[])
 }
 
-/** The check as a hook, with its refusal sent from here: another service's error handler knows no problems. */
+/** The check as a hook that sends the problem itself: the error handler of another service does not know problems. */
 function hookOf(check: Check) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     try {
@@ -114,7 +114,7 @@ function hookOf(check: Check) {
 }
 
 /**
- * Verifies the token, or answers 401: one body and one challenge for every cause (RFC 6750 section 3).
+ * Verifies the token, or answers 401 with the same body for every cause (RFC 6750 section 3).
  * @throws Problem unauthorized, invalid_request
  */
 async function authenticate(request: FastifyRequest): Promise<void> {
@@ -125,7 +125,7 @@ async function authenticate(request: FastifyRequest): Promise<void> {
   }
 }
 
-/** The same once the body is there, which its sender may have taken any time for. */
+/** Checked again once the body has arrived, which a slow client can delay (TOCTOU). */
 function assertStillLive(request: FastifyRequest): void {
   try {
     request.assertTokenStillLive()

@@ -3,12 +3,12 @@ import type { FastifyRequest } from 'fastify'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * A route that is asked by who decides if the process lives or gets requests: an answer that it is busy, or that
-     * somebody asks too often, would get it killed. `live` is answered while there is no database, too.
+     * A health check of an orchestrator: never limited and never refused under pressure, which would get the process
+     * killed. `live` is answered without a database, too.
      */
     health?: 'live' | 'ready'
   }
 }
 
-/** What the route of a request tells of, if it is a health check. */
+/** The kind of health check of a request's route, if any. */
 export const healthOf = (request: FastifyRequest) => request.routeOptions.config.health

@@ -12,24 +12,24 @@ import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
 import { VerifiedTokens } from '../src/tokens/verified-tokens.ts'
 
-/** How access tokens are signed, by who issues some. */
+/** How access tokens are signed, where they are issued. */
 export interface Signing {
   readonly algorithm: 'HS256' | 'EdDSA' | 'ES256' | 'RS256'
-  /** The secret, or what gives the private key of a moment, as PEM. */
+  /** The secret, or a function that returns the current private key as PEM. */
   readonly key: string | (() => Promise<string>)
 }
 
 interface JwtOptions {
   readonly issuers: Issuers
   readonly clock: Clock
-  /** A last word on a token that is good in every other way; throws to refuse it. */
+  /** Called with the principal of a valid token; throws to refuse it. */
   readonly assertLive: (user: Principal) => void
   readonly signing?: Signing | undefined
 }
 
 const unverified = Symbol('unverified token')
 
-/** A token as it was read, and the issuer that it names. */
+/** A parsed token and the issuer that it claims. */
 interface Claimed {
   readonly token: UnverifiedToken
   readonly issuer: Issuer
@@ -38,7 +38,7 @@ interface Claimed {
 declare module '@fastify/jwt' {
   interface FastifyJWT {
     payload: Record<string, unknown>
-    /** Null until a guard has verified a token, and for good where access is `optional` and there was none. */
+    /** Null until a guard has verified a token, and without a valid one where access is `optional`. */
     user: Principal | null
   }
 }
@@ -46,13 +46,11 @@ declare module '@fastify/jwt' {
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * Sets `request.user` from the token, or throws: `jwtVerify()`, without the signature's cost for a token that
-     * verified before. For guards.
+     * Sets `request.user` from the token, or throws: `jwtVerify()` with a cache of verified signatures. For guards.
      */
     authenticateToken(): Promise<void>
     /**
-     * Throws where the token of `request.user` has expired or been revoked since: a body can take longer to arrive
-     * than a session to end. For guards.
+     * Throws when the token of `request.user` has expired or been revoked while the body arrived (TOCTOU). For guards.
      */
     assertTokenStillLive(): void
     [unverified]: Claimed | null
@@ -60,16 +58,15 @@ declare module 'fastify' {
 }
 
 /**
- * `request.jwtVerify()` for the tokens of every trusted issuer. @fastify/jwt checks the signature; what comes before
- * (how a token may be written and where it may stand, whose it is) and after (what its claims must say) is in
- * src/tokens.
+ * `request.jwtVerify()` for the tokens of every trusted issuer. @fastify/jwt verifies the signature; src/tokens extracts
+ * and parses the token, selects the issuer and checks the claims.
  */
 export default fp<JwtOptions>(
   async (app, { issuers, clock, assertLive, signing }) => {
     app.decorateRequest(unverified, null)
     const verifiedTokens = new VerifiedTokens()
 
-    /** What a token must pass each time, however its signature was checked. */
+    /** Checked for each request, whether or not the signature was in the cache. */
     function admit({ token: { header, claims }, issuer }: Claimed): Principal {
       issuer.check(header, claims, clock())
       const user = issuer.principalOf(claims)
@@ -108,7 +105,7 @@ export default fp<JwtOptions>(
         : {}),
       verify: {
         algorithms: [...issuers.algorithms] as 'HS256'[],
-        // src/tokens/claims.ts decides on time, by the clock that a test can set.
+        // src/tokens/claims.ts checks the times, by a clock that tests replace.
         ignoreExpiration: true,
         ignoreNotBefore: true,
         extractToken(request) {
@@ -119,7 +116,7 @@ export default fp<JwtOptions>(
           return token.compact
         },
       },
-      // Async, so that what it throws rejects jwtVerify.
+      // Async, so that an error rejects jwtVerify.
       trusted: async (request) => {
         const claimed = claimedBy(request)
         admit(claimed)

@@ -4,26 +4,26 @@ import fp from 'fastify-plugin'
 import { Problem } from '../src/problem.ts'
 import { healthOf } from './health.ts'
 
-/** Share of the heap's limit from which on collecting garbage is most of what the process does. */
+/** Share of the heap limit above which garbage collection takes most of the time. */
 const heapShare = 0.9
 
-/** Milliseconds after the start in which lateness is the start's own: what it loads and migrates is behind it then. */
-const settling = 2_500
+/** After the start, in which loading and migrating delay the event loop. */
+const settlingMs = 2_500
 
 /**
- * Answers 503 while the event loop is late or the heap is full, so that who waits already is served.
- * @param maxDelay milliseconds; 0 turns it off
+ * Sheds load: answers 503 while the event loop is delayed or the heap is full, so that pending requests are served.
+ * @param maxDelay of the event loop, in milliseconds; 0 turns it off
  */
 export default fp<{ readonly maxDelay: number }>(
   async (app, { maxDelay }) => {
     if (maxDelay === 0) return
     let settledAt = Number.POSITIVE_INFINITY
     const settle = async () => {
-      settledAt = performance.now() + settling
+      settledAt = performance.now() + settlingMs
     }
     app.addHook('onReady', async () => {
       await settle()
-      // A process listens before it migrates.
+      // The process listens before it migrates.
       if (app.hasDecorator('onceDatabaseIsThere')) app.onceDatabaseIsThere(settle)
     })
     app.addHook('onListen', settle)

@@ -52,21 +52,21 @@ import { SharedKeys } from './tokens/shared-keys.ts'
 
 interface Surroundings {
   readonly db: Db
-  /** Brings the schema to what this code needs, where it may not be that yet. */
+  /** Migrates or checks the schema. */
   readonly prepare?: (signal: AbortSignal) => Promise<void>
-  /** Leaves what is done with the database before requests are served to `app.startWork()`. */
+  /** Defers `prepare` and other work with the database to `app.startWork()`. */
   readonly listenFirst?: boolean
-  /** How revocations made by other instances arrive; without it they are only polled for. */
+  /** LISTEN for the revocations of other instances; without it they are only polled. */
   readonly listen?: Listen | undefined
   readonly clock?: Clock
-  /** Where log lines go; standard output unless a test wants to read them. */
+  /** Standard output by default. */
   readonly logStream?: { write(line: string): void }
 }
 
 /** Bytes. */
 const bodyLimit = 16 * 1024
 
-/** Builds the service: options, then plugins, then routes. It owns `db` from here on and closes it with itself. */
+/** Builds the service: options, then plugins, then routes. It owns `db` and closes it with itself. */
 export async function buildApp(
   config: Config,
   { db, prepare, listenFirst, listen, clock = systemClock, logStream }: Surroundings,
@@ -81,23 +81,23 @@ export async function buildApp(
       serializers: { err: describeError },
       ...(logStream ? { stream: logStream } : {}),
     },
-    // plugins/log/request-log.ts writes the one line a request gets.
+    // plugins/log/request-log.ts logs each request.
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
     genReqId: ({ headers }) => foreignRequestId(headers['x-request-id']) ?? randomUUID(),
-    // Long enough for a busy machine to make an RSA key and the first migration; the default is 10 seconds.
+    // Long enough for an RSA key and the first migration on a busy machine; the default is 10 seconds.
     pluginTimeout: 60_000,
     trustProxy: config.trustProxy === false ? false : [...config.trustProxy],
-    // For a whole request to arrive, and in `http` for its head: who sends a byte a second holds no connection.
+    // For the whole request, and in `http` for its head (Slowloris).
     requestTimeout: 25_000,
     keepAliveTimeout: config.keepAliveSeconds * 1000,
     http: {
       headersTimeout: 5_000,
       connectionsCheckingInterval: 1_000,
-      // Node refuses a request without Host by an answer of its own; plugins/http/framing.ts does it with a problem.
+      // plugins/http/framing.ts refuses a request without Host, with a problem.
       requireHostHeader: false,
     },
-    // While it drains, a request that is already on its connection is served like any other; /health/ready says no.
+    // While it drains, requests are served; only /health/ready fails.
     return503OnClosing: false,
     bodyLimit,
     ...(basePath === '' ? {} : { rewriteUrl }),
@@ -108,7 +108,7 @@ export async function buildApp(
     },
   })
 
-  // Before any route, and the library of plugins/http/cors.ts has one: a route keeps the error handler that it found.
+  // Before any route, that of @fastify/cors included: a route keeps the error handler of its registration.
   await app.register(errors)
   await app.register(forwarding)
   await app.register(connections)
@@ -189,7 +189,7 @@ export async function buildApp(
     longestForeignLifetime: config.foreignTokenSeconds,
     signing: {
       algorithm: config.algorithm,
-      // Key pairs change; issueAccessToken names the one that signs.
+      // The default for jwt.sign; issueAccessToken passes the current key itself.
       key: app.signingKeys ? async () => app.signingKeys?.signingKey().key ?? '' : config.secretKey,
     },
     clock,
@@ -212,7 +212,7 @@ export async function buildApp(
   return app
 }
 
-/** A gateway's request id is taken over only if it cannot forge a log line or a header. */
+/** Accepts a gateway's request id unless it could forge a log line or a header (injection). */
 function foreignRequestId(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' && /^[A-Za-z0-9._:@/=+-]{1,128}$/.test(header) ? header : undefined
 }

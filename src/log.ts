@@ -6,8 +6,8 @@ interface DescribedError {
 }
 
 /**
- * What the log is told of an error. A database's error also carries the row that it refused, password hash and
- * all; so this takes what is named here and nothing else.
+ * Serializes an error for the log by an allowlist: a database error also contains the refused row, password hash
+ * included.
  */
 export function describeError(error: unknown): DescribedError {
   if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error', stack: '' }

@@ -1,12 +1,11 @@
-/** One row of the catalogue: HTTP status, the human sentence, and whether a retry may help. */
 interface Entry {
   readonly status: number
   readonly detail: string
 }
 
 /**
- * Every error that this service can answer. Closed on purpose: a client can switch over `code`,
- * the OpenAPI document lists which of them an operation gives, and nothing else leaves the process.
+ * Every error that this service returns. Closed: a client can switch over `code`, the OpenAPI document lists the codes of
+ * each operation, and no other error leaves the process.
  */
 const catalogue = {
   invalid_request: { status: 400, detail: 'The request is malformed' },
@@ -48,17 +47,15 @@ export type ProblemCode = keyof typeof catalogue
 
 export const problemCodes = Object.keys(catalogue) as ProblemCode[]
 
-/** The HTTP status that goes with a code. */
 export function statusOf(code: ProblemCode): number {
   return catalogue[code].status
 }
 
-/** The sentence that goes with a code. */
 export function detailOf(code: ProblemCode): string {
   return catalogue[code].detail
 }
 
-/** Names a field of the request and what is wrong with it; never the value. */
+/** A field of the request and what is wrong with it; never its value. */
 export interface FieldError {
   readonly path: string
   readonly message: string
@@ -67,20 +64,19 @@ export interface FieldError {
 interface ProblemOptions {
   readonly errors?: readonly FieldError[]
   readonly headers?: Readonly<Record<string, string>>
-  /** For the log only: why this happened. Never sent. */
+  /** For the log; never sent. */
   readonly reason?: string
   readonly cause?: unknown
 }
 
-/** What an answer of that code says in its headers, whoever gives it. */
+/** Headers of every response with that code. */
 function headersOf(code: ProblemCode): Readonly<Record<string, string>> {
-  // RFC 9110 section 15.5.2 asks every 401 for a challenge.
+  // RFC 9110 section 15.5.2: a 401 has a challenge.
   if (statusOf(code) === 401) return { 'www-authenticate': 'Bearer' }
-  // What is away may be back soon; who knows better says so.
   return code === 'service_unavailable' ? { 'retry-after': '1' } : {}
 }
 
-/** An answer from the catalogue, thrown. What the client is told and what the log is told are different fields. */
+/** An error of the catalogue, to be thrown. `message` is sent to the client, `reason` is logged. */
 export class Problem extends Error {
   readonly code: ProblemCode
   readonly status: number
@@ -130,14 +126,13 @@ const titles: Record<number, string> = {
   503: 'Service Unavailable',
 }
 
-/** The reason phrase of a problem's status, RFC 9110 section 15. */
+/** The reason phrase of a status (RFC 9110 section 15). */
 export function titleOf(status: number): string {
   return titles[status] ?? 'Error'
 }
 
 /**
- * Shapes a problem for the wire. `type` is `about:blank` (RFC 9457 section 4.2.1), so `title` is the
- * status phrase; `code` is what a client switches over.
+ * The response body of a problem. `type` is `about:blank`, so `title` is the reason phrase (RFC 9457 section 4.2.1).
  */
 export function toProblemBody(problem: Problem, requestId: string): ProblemBody {
   return {

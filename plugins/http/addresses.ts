@@ -10,8 +10,8 @@ declare module 'fastify' {
 }
 
 /**
- * One server for all addresses. Fastify makes another one for the second address of `localhost`, without what is set
- * and listened for on the first: there, malformed requests, CONNECT and the drain would be Node's own.
+ * One server for all addresses. Fastify would make another one for the second address of `localhost`, without the
+ * listeners and settings of the first: Node itself would answer malformed requests and CONNECT there.
  */
 export default fp(
   async (app) => {
@@ -22,7 +22,7 @@ export default fp(
       const url = await app.listen({ host: first, port })
       const bound = (app.server.address() as AddressInfo).port
       for (const address of rest) {
-        // Of the same options as an http.Server's own.
+        // The options of http.Server.
         const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
           app.server.emit('connection', socket)
         })
@@ -32,7 +32,7 @@ export default fp(
       }
       return url
     })
-    // After plugins/http/connections.ts has let the last requests arrive.
+    // After the drain of plugins/http/connections.ts.
     app.addHook('preClose', async () => {
       for (const server of others) server.close()
     })
@@ -47,7 +47,7 @@ async function addressesOf(host: string): Promise<string[]> {
   return [...new Set(found.map(({ address }) => address))]
 }
 
-/** @returns why it does not listen */
+/** @returns the error, if it cannot listen */
 function listening(server: Server, host: string, port: number): Promise<Error | undefined> {
   return new Promise((resolve) => {
     server.once('error', resolve)

@@ -6,18 +6,18 @@ import { Problem } from '../../src/problem.ts'
 
 interface AllowedHostsOptions {
   readonly publicUrl: string
-  /** Where the service listens. */
+  /** HOST. */
   readonly host: string
 }
 
 /**
- * Refuses a `Host` that no developer would use, before all else. Otherwise a page whose name its owner has pointed at
- * 127.0.0.1 (DNS rebinding) is of the same origin as this service: it reads the mailbox and takes accounts over.
+ * Refuses unknown `Host` headers in development (DNS rebinding): a page whose domain resolves to 127.0.0.1 would be
+ * same-origin with this service, read the mailbox and take over accounts.
  */
 export default fp<AllowedHostsOptions>(
   async (app, options) => {
     const own = [hostnameOf(new URL(options.publicUrl).host), hostnameOf(options.host)]
-    // Listening everywhere, it has addresses that HOST does not name. No name can be pointed at what is an address.
+    // On all interfaces, any IP address is allowed: rebinding needs a name.
     const everyAddress = ['0.0.0.0', '::'].includes(options.host)
 
     function isAllowed(host: string): boolean {
@@ -28,14 +28,14 @@ export default fp<AllowedHostsOptions>(
     }
 
     app.addHook('onRequest', async ({ headers: { host } }) => {
-      // HTTP/1.0 may have none, and no browser speaks it.
+      // HTTP/1.0 may have none; browsers do not use it.
       if (host !== undefined && !isAllowed(host)) throw new Problem('host_not_allowed', { reason: 'host' })
     })
   },
   { name: 'latchkey-allowed-hosts', fastify: '5.x', dependencies: ['latchkey-errors'] },
 )
 
-/** Of `name:port`; undefined for what is no such text. An IPv6 address is without its brackets. */
+/** The host of `host:port`, without brackets; undefined when invalid. */
 function hostnameOf(host: string): string | undefined {
   if (isIP(host)) return host
   const [, name, address] = /^(?:([a-z0-9._-]+)|\[([0-9a-f:.]+)\])(?::\d*)?$/i.exec(host) ?? []
@@ -51,7 +51,7 @@ const forwarding = [
   'x-real-ip',
 ]
 
-/** Whether a request was made on this machine: its connection is, and nothing says that it is passed on. */
+/** Whether a request comes from this machine, and not through a proxy. */
 export function isLocal({ raw, headers }: FastifyRequest): boolean {
   return isLoopback(raw.socket.remoteAddress) && forwarding.every((name) => headers[name] === undefined)
 }

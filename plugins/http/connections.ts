@@ -5,54 +5,53 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Whether the process is about to end; /health/ready says so. */
+    /** Whether the process is shutting down; then /health/ready fails. */
     readonly draining: boolean
-    /** Serves on until nobody seems to send any more and all is answered; then is the time to close. */
+    /** Resolves when no more requests arrive and all are answered, or after a few seconds; call before `close`. */
     drain(): Promise<void>
   }
 }
 
-/** Milliseconds without a request that tell that who sends them has turned elsewhere, and the most to wait for them. */
-const quiet = 500
-const longestDrain = 3_000
+/** Without a request for so long, load balancers have stopped sending them; and the maximum for the drain. */
+const quietMs = 500
+const maxDrainMs = 3_000
 
-/** Milliseconds without a request after which all who wait for an answer have sent theirs, and the most to wait. */
-const gathered = 50
-const longestGathering = 1_000
+/** Without a request for so long, every client waits for a response; and the maximum to wait for that. */
+const gatheredMs = 50
+const maxGatheringMs = 1_000
 
-/** Milliseconds after which a closing process waits for no connection any more. */
-const patience = 4_000
+/** After which a closing process cuts all connections. */
+const cutAfterMs = 4_000
 
-/** Milliseconds in which an answer has to be taken. */
-const slowestReader = 55_000
+/** After which a client that does not read its response is disconnected (slow read attack). */
+const maxReadMs = 55_000
 
-/** Milliseconds between two looks for readers that are slower. */
-const interval = 1_000
+/** Between two checks for slow readers. */
+const checkEveryMs = 1_000
 
-/** An answer that is under way, and since when it has been waiting to be taken. */
+/** A response in flight, and since when it waits to be read. */
 interface Owed {
   readonly response: ServerResponse
   since: number
 }
 
 /**
- * Lets no answer hold a connection for good, and cuts no connection that a client counts on. A server that closes ends
- * its idle connections, into which a client may have written its next request just then, and resets those that it has
- * not accepted yet. So it drains first: every answer is the last on its connection, and says so, until no more
- * requests come. And a client that does not take its answer is cut off.
+ * Drains before closing, and disconnects slow readers. A server that closes at once ends idle connections to which a
+ * client may have written its next request, and resets those that it has not accepted yet. While it drains, every
+ * response has `connection: close`.
  */
 export default fp(
   async (app) => {
     let draining = false
     let lastRequest = 0
-    /** What requests wait for before anything is done about them, and how many do. */
+    /** Holds requests back while the server stops listening, and how many are held. */
     let gate: Promise<void> | undefined
     let waiting = 0
-    let underWay = 0
-    // Lists, and a Map that only connections change: of a Map or Set that each request changes, V8's outgrown tables
-    // lead to the next ones, so that what has long been answered outlives many garbage collections.
+    let inFlight = 0
+    // Arrays, and a Map that changes per connection only: V8's outgrown tables of a Map or Set that changes per request
+    // keep answered requests alive for many garbage collections.
     const queues = new Map<Socket, Owed[]>()
-    /** Of what comes by no connection. */
+    /** Of `app.inject()`. */
     const injected: Owed[] = []
 
     function* allOwed(): Generator<Owed> {
@@ -60,8 +59,8 @@ export default fp(
       for (const queue of queues.values()) yield* queue
     }
 
-    // Before version 24, Node tells only the answer whose turn it is that its client has left. Those that wait behind
-    // it would never end, and what they hold would be lost.
+    // Node before 24 emits `close` only on the response being written. Emit it for the pipelined ones behind it, which
+    // would leak otherwise.
     app.server.on('connection', (socket) => {
       const queue: Owed[] = []
       queues.set(socket, queue)
@@ -77,10 +76,10 @@ export default fp(
       const queue = queues.get(request.raw.socket) ?? injected
       const owed = { response: raw, since: Number.POSITIVE_INFINITY }
       queue.push(owed)
-      underWay++
+      inFlight++
       raw.once('close', () => {
         queue.splice(queue.indexOf(owed), 1)
-        underWay--
+        inFlight--
       })
       if (gate === undefined) return
       waiting++
@@ -96,23 +95,26 @@ export default fp(
     app.decorate('drain', async () => {
       announceEnd()
       const begun = performance.now()
-      const latest = begun + longestDrain
+      const latest = begun + maxDrainMs
       lastRequest = begun
       for (let now = begun; now < latest; now = performance.now()) {
-        if (now - lastRequest >= quiet && underWay === 0) return
-        await delay(Math.min(Math.max(lastRequest + quiet - now, 20), latest - now))
+        if (now - lastRequest >= quietMs && inFlight === 0) return
+        await delay(Math.min(Math.max(lastRequest + quietMs - now, 20), latest - now))
       }
     })
 
-    /** Lets clients that go on regardless all wait for their answers: none of them is about to be accepted then. */
+    /** Holds requests back until every client waits for a response, so that none is connecting when listening ends. */
     async function gather(): Promise<void> {
       let open = () => {}
       gate = new Promise((resolve) => {
         open = resolve
       })
-      const latest = performance.now() + longestGathering
-      do await delay(gathered)
-      while (performance.now() < latest && (underWay > waiting || performance.now() - lastRequest < gathered))
+      const latest = performance.now() + maxGatheringMs
+      do await delay(gatheredMs)
+      while (
+        performance.now() < latest &&
+        (inFlight > waiting || performance.now() - lastRequest < gatheredMs)
+      )
       // The server stops listening in this turn of the event loop.
       setImmediate(open)
     }
@@ -122,17 +124,17 @@ export default fp(
       announceEnd()
       if (!app.server.listening) return
       await gather()
-      // Closing, the server has no eye on slow senders any more: one that never ends its request would keep it.
-      cut = setTimeout(() => app.server.closeAllConnections(), patience).unref()
+      // A closing server no longer times out slow senders.
+      cut = setTimeout(() => app.server.closeAllConnections(), cutAfterMs).unref()
     })
 
     const timer = setInterval(() => {
       const now = performance.now()
       for (const owed of allOwed()) {
         if (owed.since === Number.POSITIVE_INFINITY && owed.response.writableEnded) owed.since = now
-        else if (now - owed.since > slowestReader) owed.response.destroy()
+        else if (now - owed.since > maxReadMs) owed.response.destroy()
       }
-    }, interval).unref()
+    }, checkEveryMs).unref()
     app.addHook('onClose', async () => {
       clearInterval(timer)
       clearTimeout(cut)

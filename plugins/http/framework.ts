@@ -7,7 +7,7 @@ import { logRefusal, logWhenClosed } from '../log/request-log.ts'
 import { sendProblem } from '../problems/errors.ts'
 import { closeLingering } from './lingering-close.ts'
 
-/** For Fastify's `frameworkErrors`: a URL that no router can read ends the request before any hook runs. */
+/** For Fastify's `frameworkErrors`: an invalid URL ends the request before any hook runs. */
 export function sendFrameworkProblem(error: Error, request: FastifyRequest, reply: FastifyReply): void {
   logWhenClosed(request, reply)
   reply.headers({ ...request.server.securityHeaders, 'x-request-id': request.id })
@@ -19,7 +19,7 @@ const codes: Record<string, ProblemCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 }
 
-/** For Fastify's `clientErrorHandler`: what is not HTTP gets a problem too, and the connection ends. */
+/** For Fastify's `clientErrorHandler`: answers malformed HTTP with a problem, and closes the connection. */
 export function refuseUnparsable(app: FastifyInstance, error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
@@ -28,7 +28,7 @@ export function refuseUnparsable(app: FastifyInstance, error: NodeJS.ErrnoExcept
   endWith(app, socket, new Problem(codes[error.code ?? ''] ?? 'invalid_request'))
 }
 
-/** Writes a problem to a connection that has no reply to write it to, as the last thing on it. */
+/** Writes a problem to a connection without a reply, and closes it. */
 export function endWith(app: FastifyInstance, socket: Socket, problem: Problem, method?: string): void {
   const id = randomUUID()
   logRefusal(app, socket, problem, { id, ...(method === undefined ? {} : { method }) })

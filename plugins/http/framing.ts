@@ -5,17 +5,16 @@ import { headerValues } from '../../src/http/raw-headers.ts'
 import { Problem } from '../../src/problem.ts'
 import { endWith } from './framework.ts'
 
-/** What RFC 9110 section 4.1 asks every recipient to take. */
+/** The minimum that every recipient should support (RFC 9110 section 4.1). */
 const maxUrlLength = 8_000
 
 /**
- * Refuses what Node's parser lets through though a gateway may read it as something else, and ends the connection:
- * what follows on it may not be what it seems.
+ * Refuses what Node's parser accepts although a gateway may parse it differently (request smuggling), and closes the
+ * connection.
  */
 export default fp(
   async (app) => {
-    // Node drops what comes after so many header lines (2,000), and no rule here would see it; its limit on their
-    // bytes holds all the same.
+    // Node drops header lines after the 2,000th, so the rules below would not see them. Its limit on bytes still applies.
     app.server.maxHeadersCount = 0
     // Before the router reads it.
     app.server.prependListener('request', (request: IncomingMessage) => {
@@ -28,11 +27,11 @@ export default fp(
       if (expectsMore(raw)) throw new Problem('expectation_failed', { headers })
       if ((raw.url ?? '').length > maxUrlLength) throw new Problem('uri_too_long')
     })
-    // Node answers what it does not know with a 417 of its own; the hook above does it with a problem.
+    // Instead of Node's own 417: the hook above answers with a problem.
     app.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
       app.server.emit('request', request, response)
     })
-    // Node gives a CONNECT to no request handler, and its socket has no error listener any more.
+    // Node passes a CONNECT to no request handler, and has removed the error listener of its socket.
     app.server.on('connect', (_request: IncomingMessage, socket: Socket) => {
       socket.on('error', () => socket.destroy())
       endWith(app, socket, new Problem('method_not_allowed', { headers: { allow: '' } }), 'CONNECT')
@@ -43,9 +42,9 @@ export default fp(
 
 function ambiguityOf({ httpVersion, rawHeaders, headers, url }: IncomingMessage): string | undefined {
   const hosts = headerValues(rawHeaders, 'host').length
-  // HTTP/1.0 knows no Host, and gateways still speak it by default.
+  // HTTP/1.0 has no Host, and some gateways use it by default.
   if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0')) return 'host'
-  // Absolute form of another host, or what is no path.
+  // An absolute form that originForm has left, or not a path.
   if (!url?.startsWith('/')) return 'request_target'
   const coding = headers['transfer-encoding']
   if (coding === undefined) return undefined
@@ -53,8 +52,8 @@ function ambiguityOf({ httpVersion, rawHeaders, headers, url }: IncomingMessage)
 }
 
 /**
- * The request target as a path. RFC 9112 section 3.2.2 has a server accept the absolute form; it stays as it is, to be
- * refused, where it does not name the host that the Host header does: two readers could take it for two requests.
+ * The request target as a path. The absolute form is accepted (RFC 9112 section 3.2.2), but left unchanged, and so
+ * refused, where its host differs from the Host header (parser differential).
  */
 function originForm({ url = '', headers }: IncomingMessage): string {
   const [, scheme = '', authority = '', rest = ''] = /^(https?):\/\/([^/?#@]+)([/?].*)?$/i.exec(url) ?? []
@@ -63,7 +62,7 @@ function originForm({ url = '', headers }: IncomingMessage): string {
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 
-/** For comparing: without the port that goes without saying. */
+/** For comparison: without the default port. */
 function hostOf(scheme: string, authority: string): string {
   const port = scheme.toLowerCase() === 'https' ? ':443' : ':80'
   const host = authority.toLowerCase().replace(/:$/, '')

@@ -2,12 +2,12 @@ import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 
 /**
- * Ends idle connections, but not under a request that has arrived and was not read yet: timers run before sockets are
- * read, so on a busy process Node's own timeout resets what a gateway has sent in time.
+ * Closes idle connections, except where a request has arrived that was not read yet. Timers run before sockets are read,
+ * so under load Node's own timeout resets requests that a gateway has sent in time.
  */
 export default fp(
   async (app) => {
-    // With a listener, Node leaves it to that.
+    // With a listener, Node does not destroy the socket itself.
     app.server.on('timeout', (socket: Socket) => {
       const { bytesRead } = socket
       // Sockets have been read by then.

@@ -2,17 +2,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 
-/** For so long, and so many bytes, the rest of a refused message is read and dropped. */
+/** Limits for reading and dropping the rest of a refused message. */
 const lingerMs = 1_000
 const maxDroppedBytes = 8 * 2 ** 20
 
 /**
- * Closes a connection without losing the answer on it (nginx: lingering_close). A close with unread data makes the
- * kernel send a reset, which overtakes the answer: a gateway that still writes the body makes a 502 of a 413.
+ * Closes a connection without losing the response (nginx: lingering_close). A close with unread data makes the kernel
+ * send a reset, which overtakes the response: a gateway that still writes the body turns a 413 into a 502.
  */
 export function closeLingering(socket: Socket): void {
   socket.end()
-  // What follows is no request: Node's parser must not see it.
+  // The rest must not be parsed as a request.
   socket.removeAllListeners('data')
   let dropped = 0
   socket.on('data', (chunk: Buffer) => {
@@ -24,10 +24,10 @@ export function closeLingering(socket: Socket): void {
   socket.once('close', () => clearTimeout(timer))
 }
 
-/** Where an answer goes out before the body came in, and is the last on its connection, lingers over the close. */
+/** Lingers where a response is sent before the body has arrived. */
 export default fp<{ bodyLimit: number }>(
   async (app, { bodyLimit }) => {
-    // Before Fastify's handler, and whatever answers: a hook, a handler that reads no body, or a URL without a route.
+    // Before Fastify's handler, so that it applies to every response: of a hook, a handler, or 404.
     app.server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
       const length = request.headers['content-length']
       const chunked = request.headers['transfer-encoding'] !== undefined
@@ -35,11 +35,11 @@ export default fp<{ bodyLimit: number }>(
 
       const { writeHead } = response
       response.writeHead = ((...args: Parameters<typeof writeHead>) => {
-        // A short body is soon there; a long one that nobody wants would be read to its end on a connection that stays.
+        // A short body arrives soon; a long one would have to be read to its end to keep the connection.
         if (!request.complete && (chunked || Number(length) > bodyLimit)) response.shouldKeepAlive = false
         return writeHead.apply(response, args)
       }) as typeof writeHead
-      // Before Node's own listener, which closes the connection.
+      // Before Node's listener, which closes the connection.
       response.prependOnceListener('finish', () => {
         const { socket } = request
         if (!request.complete) socket.destroySoon = () => closeLingering(socket)

@@ -3,12 +3,11 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** For an answer that no hook runs for. */
+    /** For a response for which no hook runs. */
     readonly securityHeaders: OutgoingHttpHeaders
   }
 }
 
-/** An API's answers are data for one reader: not cached, not sniffed, not framed, not embedded, not a page. */
 const fixed = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -18,8 +17,8 @@ const fixed = {
 }
 
 /**
- * Fixed headers on every answer (OWASP REST Security Cheat Sheet). A route that serves something else sets its own.
- * `hsts` is the value of Strict-Transport-Security, which browsers heed over https only (RFC 6797 section 8.1).
+ * Fixed headers on every response (OWASP REST Security Cheat Sheet); a route may override them.
+ * @param hsts value of Strict-Transport-Security, which browsers ignore over http (RFC 6797 section 8.1)
  */
 export default fp<{ readonly hsts?: string | undefined }>(
   async (app, { hsts }) => {

@@ -9,8 +9,8 @@ import { parseStrictJson } from '../../src/http/strict-json.ts'
 import { Problem } from '../../src/problem.ts'
 
 /**
- * What a request must be before a handler sees it. Bodies: strict JSON, nothing coerced, nothing stripped. Path
- * and query: text by nature, so coerced to the declared type and nothing more.
+ * Validates requests. Bodies are strict JSON, nothing coerced, nothing stripped. Path and query parameters are converted
+ * to the declared type.
  */
 export default fp(
   async (app) => {
@@ -20,8 +20,7 @@ export default fp(
       removeAdditional: false,
       allErrors: true,
       allowUnionTypes: true,
-      // Holding our own schemas against JSON Schema's costs more at the start than all else that is done with them;
-      // unknown keywords are still refused.
+      // Meta-schema validation of our own schemas dominates the start; unknown keywords are still refused.
       validateSchema: false,
       code: { regExp: patternInForce },
     }
@@ -29,7 +28,7 @@ export default fp(
     const buildValidator: BuildCompilerFromPool = (externalSchemas) => {
       const compile = compilers(externalSchemas, { customOptions })
       return (route) => {
-        // What Fastify hands over is a route's definition, whatever the types of the compiler say.
+        // Fastify passes a route's definition, whatever the types of the compiler say.
         const { httpPart, schema } = route as { httpPart?: string; schema: TextSchema }
         const validate = compile(route)
         return httpPart === 'params' || httpPart === 'querystring' ? readingText(validate, schema) : validate
@@ -41,13 +40,13 @@ export default fp(
         buildValidator,
         buildSerializer(externalSchemas, options) {
           const compile = SerializerSelector()(externalSchemas, options)
-          // Problems are written by the error handler; compiling their schemas would only cost start-up time.
+          // Problems are serialized by the error handler; compiling their schemas would slow the start.
           return (route) => (Number(route.httpStatus) >= 400 ? JSON.stringify : compile(route))
         },
       },
     })
 
-    // The framework asks for the type first; one that is not JSON may be that of no content (RFC 9110 section 8.3).
+    // Without content, any type is accepted (RFC 9110 section 8.3), so the parsers below decide.
     app.addHook('preParsing', (request, _reply, payload, done) => {
       const { headers } = request
       const type = headers['content-type']
@@ -60,9 +59,9 @@ export default fp(
 
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-      // Where a body is needed, validation asks for it.
+      // Validation refuses it where a body is required.
       if (body.length === 0) return done(null, undefined)
-      // `identity` is no coding (RFC 9110 section 8.4).
+      // `identity` means no coding (RFC 9110 section 8.4).
       if ((request.headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity')
         return done(new Problem('unsupported_media_type'))
       try {
@@ -72,7 +71,7 @@ export default fp(
       }
     })
     app.addContentTypeParser('*', ({ headers }: FastifyRequest, payload: Readable) =>
-      // Not read to find out what is announced: the sender may be waiting for the answer.
+      // Refused unread: the client may wait for the response before it sends the body.
       Number(headers['content-length']) > 0
         ? Promise.reject(new Problem('unsupported_media_type'))
         : assertEmpty(payload),
@@ -81,10 +80,10 @@ export default fp(
   { name: 'latchkey-validation', fastify: '5.x' },
 )
 
-/** Compiles a pattern of the contract; the stricter one where the contract keeps to what all engines read. */
+/** Compiles a pattern; a stricter one than the contract's where not all regex engines support that. */
 const patternInForce = Object.assign(
   (pattern: string, flags: string) => new RegExp(pattern === storable ? storableUnchanged : pattern, flags),
-  // For Ajv's standalone code, which is not used here.
+  // Required by Ajv, for standalone code only.
   { code: 'new RegExp' },
 )
 
@@ -111,13 +110,13 @@ interface Validator {
   errors?: unknown
 }
 
-/** The one spelling of a value of each type. Ajv's own coercion takes ` 1`, `01`, `0x1`, `1e0` and `Infinity` too. */
+/** Canonical spellings only: Ajv's coercion accepts ` 1`, `01`, `0x1`, `1e0` and `Infinity` too. */
 const readers: Record<string, (text: string) => unknown> = {
   integer: (text) => (/^(0|-?[1-9]\d{0,15})$/.test(text) ? Number(text) : text),
   boolean: (text) => (text === 'true' ? true : text === 'false' ? false : text),
 }
 
-/** Reads each text as the type that its schema declares; what cannot be read stays text, for `validate` to refuse. */
+/** Converts each text to its declared type; an invalid one stays text, which `validate` refuses. */
 function readingText<T>(compiled: T, { properties = {} }: TextSchema): T {
   const validate = compiled as Validator
   const reading: Validator = (data) => {

@@ -11,14 +11,14 @@ import counters from './counters.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Whose requests are counted together; a route that names none counts with everything else. */
+    /** The budget per client address; `everything` by default. */
     budget?: BudgetName
   }
 }
 
 interface RateLimitOptions {
   readonly budgets: Budgets
-  /** False where a gateway limits the requests of an address; limits of accounts need the counters all the same. */
+  /** False where a gateway limits by address; account limits still need the counters. */
   readonly byAddress?: boolean
   readonly redisUrl?: string | undefined
 }
@@ -29,7 +29,7 @@ export default fp<RateLimitOptions>(
     await app.register(counters, { budgets, redisUrl })
     const limiters = new Map<BudgetName, onRequestHookHandler>()
 
-    // Before the library's own hook, which gives each route counters of its own.
+    // Before the library's hook, which would give each route its own counters.
     app.addHook('onRoute', (route) => {
       const budget = budgetOf(route)
       if (route.config?.health) route.config = { ...route.config, rateLimit: false }
@@ -69,9 +69,8 @@ function budgetOf({ method, url, config }: RouteOptions): BudgetName | undefined
 }
 
 /**
- * The library asks for a key, then for the maximum, then for the count. One take has all three, and the maximum that is
- * in force at that moment: while Redis is away, it is a share of the budget. So the text that is the library's key
- * carries the others.
+ * The library asks for the key, the maximum and the count separately. One `take` returns all three, with the maximum in
+ * force (a share of the budget while Redis is away), so the library's key encodes the others.
  */
 function limiterOf(counters: Counters, budgets: Budgets, limit: LimitName) {
   return {
@@ -93,7 +92,7 @@ function countOf(text: string): { counter: Counter; max: number; used: number; r
   return { counter, max: Number(max), used: Number(used), resetMs: Number(resetMs) }
 }
 
-/** The library's own store drops counters when it is full; an attacker with enough addresses could fill it. */
+/** The library's own store evicts counters when it is full, which an attacker with enough addresses could cause. */
 const CountedStore: FastifyRateLimitStoreCtor = class {
   incr(text: string, done: (error: Error | null, result?: { current: number; ttl: number }) => void) {
     const { used, resetMs } = countOf(text)

@@ -7,9 +7,9 @@ import { openShared } from '../../src/limits/open.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What all limits are counted with. */
+    /** The counters of all limits. */
     readonly counters: Counters & { readonly away?: boolean }
-    /** So that a limit that is reached again and again is told of once in each window. */
+    /** Logs a limit that is reached again and again only once per window. */
     readonly firstTimes: FirstTimes
   }
 }
@@ -19,7 +19,7 @@ interface CounterOptions {
   readonly redisUrl: string | undefined
 }
 
-/** `app.counters`: in the memory of this process, or in Redis, where all instances share them. */
+/** `app.counters`: in memory, or in Redis, shared by all instances. */
 export default fp<CounterOptions>(
   async (app, { budgets, redisUrl }) => {
     app.decorate('firstTimes', new FirstTimes(budgets))

@@ -3,8 +3,8 @@ import fp from 'fastify-plugin'
 import { normalizeForwardedFor } from '../../src/http/forwarded.ts'
 
 /**
- * Brings X-Forwarded-For into the form that Fastify's `request.ip` reads, and warns once when a peer sends it that
- * TRUST_PROXY does not name. Must be registered before anything that asks for the client's address.
+ * Normalizes X-Forwarded-For for Fastify's `request.ip`, and warns once when a peer outside TRUST_PROXY sends it. Must be
+ * registered before anything that reads the client's address.
  */
 export default fp(
   async (app) => {
@@ -28,7 +28,7 @@ export default fp(
   { name: 'latchkey-forwarding', fastify: '5.x' },
 )
 
-/** Fastify stops at the first address that is not trusted; without TRUST_PROXY it makes no list. */
+/** `ips` ends at the first untrusted address; without TRUST_PROXY it is undefined. */
 function comesFromTrustedPeer({ ips }: FastifyRequest): boolean {
   return ips !== undefined && ips.length > 1
 }

@@ -5,7 +5,7 @@ import { traceIdOf } from '../../src/http/trace-context.ts'
 import type { Problem } from '../../src/problem.ts'
 import { healthOf } from '../health.ts'
 
-/** One line a request: the route's pattern and not its URL, since a path or query may hold what no log should. */
+/** One line per request, with the route's pattern and not its URL: a path or query may contain secrets. */
 export default fp(
   async (app) => {
     app.addHook('onRequest', async (request, reply) => {
@@ -16,17 +16,17 @@ export default fp(
   { name: 'latchkey-request-log', fastify: '5.x' },
 )
 
-/** Problems written to a connection without a reply, until a line has them. */
+/** Problems written to a connection without a reply, until they are logged. */
 const refusals = new WeakMap<Socket, Problem>()
 
-/** Logs a request once: when it is answered, or when its client leaves before that, for which Fastify has no hook. */
+/** Logs a request once: when it is answered, or when the client disconnects before. */
 export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): void {
   const begun = performance.now()
   let logged = false
   const log = (answered: boolean) => {
     if (logged) return
     logged = true
-    // The rest of its message was refused: malformed, or too slow.
+    // The rest of its message was malformed or too slow.
     const refusal = request.raw.complete ? undefined : refusals.get(request.raw.socket)
     if (refusal) refusals.delete(request.raw.socket)
     const problem = refusal ?? request.problem
@@ -50,14 +50,14 @@ export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): v
   raw.once('close', () => log(false))
 }
 
-/** Logs a message that was refused before it was a request; what is the rest of one, that request's line has. */
+/** Logs a message that was refused by the HTTP parser, unless it belongs to a request, which logs it itself. */
 export function logRefusal(
   { log }: FastifyInstance,
   socket: Socket,
   problem: Problem,
   { id, method = null }: { readonly id: string; readonly method?: string | null },
 ): void {
-  // A connection on which nothing was sent is no request.
+  // An idle connection is no request.
   if (socket.bytesRead === 0) return
   refusals.set(socket, problem)
   socket.once('close', () => {

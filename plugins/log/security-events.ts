@@ -4,16 +4,16 @@ import { EventBuffer, naming, type SecurityEvent } from '../../src/audit.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Takes the security events that no transaction carries. */
+    /** For security events outside a transaction. */
     readonly securityEvents: EventBuffer
   }
   interface FastifyRequest {
-    /** The app for functions of src/ that report security events: in the log, those name this request. */
+    /** The app for functions of src/ that report security events: their log lines have this request's id. */
     readonly services: FastifyInstance
   }
 }
 
-/** `app.securityEvents`; what it has not written yet is written when the app closes. */
+/** `app.securityEvents`; pending ones are flushed when the app closes. */
 export default fp(
   async (app) => {
     const events = new EventBuffer(app.db, app.log)

@@ -4,7 +4,7 @@ import { databaseReason, isDatabaseUnavailable } from '../../src/db/errors.ts'
 import { type FieldError, Problem, type ProblemCode } from '../../src/problem.ts'
 import { replyWithProblem } from './reply.ts'
 
-/** Every error leaves as a problem from the catalogue: thrown, of a hook, of Fastify, of a library. */
+/** Turns every error, of a handler, a hook, Fastify or a library, into a problem of the catalogue. */
 export default fp(
   async (app) => {
     app.decorateRequest('problem', null)
@@ -13,15 +13,14 @@ export default fp(
   { name: 'latchkey-errors', fastify: '5.x' },
 )
 
-/** Answers with the problem that an error amounts to. */
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toProblem(error)
-  // A 503 is told by its request line; only a fault of this program needs a stack.
+  // Only a bug needs a stack; the request line has the reason of a 503.
   if (problem.status === 500) request.log.error({ err: error }, problem.message)
   replyWithProblem(problem, request, reply)
 }
 
-/** Fastify's and the parsers' own error codes, as far as a client can cause them. */
+/** Error codes of Fastify that a client can cause. */
 const codes: Record<string, ProblemCode> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
   FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
@@ -31,7 +30,7 @@ const codes: Record<string, ProblemCode> = {
 
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  // Anything can be thrown, null and undefined too.
+  // Anything can be thrown, even null.
   const { code = '', statusCode, validation } = (error ?? {}) as Partial<FastifyError>
   if (validation) return new Problem('validation_failed', { errors: fieldErrors(validation) })
   const known = codes[code]
@@ -45,21 +44,20 @@ function toProblem(error: unknown): Problem {
   return new Problem('internal_error', { cause: error })
 }
 
-/** More than a form has fields would only be an echo of junk. */
 const maxFieldErrors = 20
 
 function fieldErrors(validation: readonly FastifySchemaValidationError[]): FieldError[] {
   return validation.slice(0, maxFieldErrors).map(({ keyword, instancePath, message, params }) => {
     const parts = instancePath.split('/').slice(1)
     if (keyword === 'required') parts.push(String(params['missingProperty']))
-    // A name that the sender made up goes back only if it is one that a schema could have.
+    // An unknown name is echoed only if it looks like a field's.
     const unknown = keyword === 'additionalProperties' ? String(params['additionalProperty']) : ''
     if (/^[A-Za-z_]\w{0,39}$/.test(unknown)) parts.push(unknown)
     return { path: parts.join('.') || 'body', message: messages[keyword] ?? message ?? 'is not valid' }
   })
 }
 
-/** Where Ajv's own words are for the schema's author rather than the sender. */
+/** Where Ajv's message would only help the author of the schema. */
 const messages: Record<string, string> = {
   additionalProperties: 'is not a field of this request',
   required: 'is required',

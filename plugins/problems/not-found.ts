@@ -4,20 +4,19 @@ import { Problem } from '../../src/problem.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Whether a route has the path of a request target, whatever its methods. */
+    /** Whether any route has the path of a request target. */
     hasPath(target: string): boolean
   }
 }
 
-/** A route's pattern by segments, and the methods that it takes. */
 interface Resource {
   readonly pattern: readonly string[]
   readonly methods: Set<string>
 }
 
 /**
- * The answer where no route takes a request: 405 with the methods that its path has, or 404. It comes before a body
- * is read, and it counts against the address: what is not there must not be the one thing that is free to probe.
+ * Answers 405 with the methods of the path, or 404, before the body is read. Counts against the address, so that probing
+ * for paths is limited too.
  */
 export default fp(
   async (app) => {
@@ -50,12 +49,12 @@ export default fp(
         throw problemAt(request)
       }
       if (!hasEmptyParameter(request)) return
-      // The router takes an empty segment for a parameter; no resource has an empty name.
+      // The router matches an empty segment as a parameter; no resource has an empty name.
       await limit?.call(app, request, reply)
       reply.callNotFound()
       return reply
     })
-    // For a route that finds only in its handler that there is nothing.
+    // For `reply.callNotFound()` in a handler.
     app.setNotFoundHandler(async (request) => {
       throw problemAt(request)
     })

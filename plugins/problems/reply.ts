@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Problem, toProblemBody } from '../../src/problem.ts'
 
-/** Answers with a problem, whatever serializers and error handlers the app has. */
+/** Sends a problem, independent of the serializers and error handlers of the app. */
 export function replyWithProblem(
   problem: Problem,
   request: FastifyRequest,

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { isLoopback } from '../http/loopback.ts'
 
-/** What a person who has just started the service wants to know. `address` is where it listens. */
+/** @param address where the service listens */
 export function banner(config: Config, address: string, { redisAway = false } = {}): string {
   const { database } = config
   const rows = [

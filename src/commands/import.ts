@@ -7,13 +7,13 @@ import { type ImportCounts, importUsers, type Refusal } from '../import/import.t
 import { requireSchema } from './prepare-schema.ts'
 
 interface ImportOptions {
-  /** `-` is the standard input. */
+  /** `-` is standard input. */
   readonly file: string
-  /** Where refused lines are told of; the standard error unless it is said. */
+  /** File for refused lines; standard error by default. */
   readonly report: string | undefined
 }
 
-/** Reads `<file> [--report <file>]`. @returns undefined when it is not that */
+/** Parses `<file> [--report <file>]`. @returns undefined when it is invalid */
 export function importOptions(args: string[]): ImportOptions | undefined {
   try {
     const { values, positionals } = parseArgs({
@@ -28,12 +28,12 @@ export function importOptions(args: string[]): ImportOptions | undefined {
   }
 }
 
-/** Milliseconds between two lines of progress. */
-const progressInterval = 1_000
+/** Between two lines of progress. */
+const progressIntervalMs = 1_000
 
 /**
  * Imports users from a file of JSON lines, see docs/import.md. The exit code is 1 when lines were refused.
- * @throws ConfigError, DataFolderInUse, ImportStopped, and what the file system says
+ * @throws ConfigError, DataFolderInUse, ImportStopped, and file system errors
  */
 export async function runImport(config: Config, { file, report }: ImportOptions): Promise<void> {
   const input = file === '-' ? 0 : openSync(file, 'r')
@@ -61,7 +61,7 @@ const toStderr: Tell = (text) => {
   process.stderr.write(text)
 }
 
-/** Begins the report anew, unless that would empty what is to be read. */
+/** Truncates the report, unless it is the input file. */
 function toReport(path: string, input: Stats): Tell {
   const { dev, ino } = statSync(path, { throwIfNoEntry: false }) ?? {}
   if (dev === input.dev && ino === input.ino) {
@@ -71,12 +71,12 @@ function toReport(path: string, input: Stats): Tell {
   return (text) => appendFileSync(report, text)
 }
 
-/** Says nothing of the first batch: what ends with it is told by the sum. */
+/** Prints progress, but not for a short import, which ends with its sum. */
 function progress(): (counts: ImportCounts) => void {
   let last: number | undefined
   return (counts) => {
     last ??= performance.now()
-    if (performance.now() - last < progressInterval) return
+    if (performance.now() - last < progressIntervalMs) return
     last = performance.now()
     toStderr(`line ${inDigits(counts.lines)}: ${told(counts)}\n`)
   }

@@ -7,7 +7,7 @@ import { listSigningKeys } from '../keys/repository.ts'
 import { endOf, stateOf } from '../keys/signing-keys.ts'
 import { requireSchema } from './prepare-schema.ts'
 
-/** What an operator can ask of the signing keys on the command line. */
+/** The `keys` commands. */
 export const runKeys = {
   list: (config: Config) => withKeys(config, (store) => list(store, config)),
   rotate: (config: Config) => withKeys(config, (store) => rotate(store, false)),

@@ -12,8 +12,8 @@ interface Log {
 export const waiting = "waiting for another instance's migration"
 
 /**
- * Brings the schema to what this code needs, or checks that it is that.
- * @throws ConfigError, DatabaseRefused, and what tells that the database is away
+ * Migrates the schema, or with MIGRATE_ON_START=false checks that nothing is pending.
+ * @throws ConfigError, DatabaseRefused, and connection errors
  */
 export async function prepareSchema(
   database: OpenDatabase,
@@ -37,7 +37,7 @@ export async function prepareSchema(
   )
 }
 
-/** For a command that needs the schema as it is. */
+/** For a command that does not migrate. */
 export async function requireSchema(database: OpenDatabase): Promise<void> {
   await database.check()
   await assertSchemaIsCurrent(database, ': run `npm run migrate` first')

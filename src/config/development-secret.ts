@@ -14,14 +14,14 @@ import { join } from 'node:path'
 import { ensurePrivate, ensurePrivateFolder } from '../db/private-folder.ts'
 import { secretWeakness } from '../tokens/secret.ts'
 
-/** The secret in the data folder cannot be used. The message names variable and file, never the value. */
+/** The secret in the data folder is invalid. The message names variable and file, never the value. */
 export class KeptSecretUnusable extends Error {
   override name = 'KeptSecretUnusable'
 }
 
 /**
- * Reads the development secret kept in the data folder, making it on the first start. One that is weak or empty is
- * refused and not replaced: what was signed with it may still be in use, and what emptied it may be undone.
+ * Reads the development secret from the data folder, and generates it on the first start. A weak or empty one is refused
+ * and not replaced, which would end every session: the operator may be able to restore it.
  * @throws KeptSecretUnusable, DataFolderUnusable
  */
 export function developmentSecret(dataDir: string): string {
@@ -37,7 +37,7 @@ export function developmentSecret(dataDir: string): string {
   )
 }
 
-/** Writes the file whole or not at all, whenever the process ends, and leaves one that another process has made. */
+/** Writes the file atomically; one that another process has made meanwhile wins. */
 function keepSecret(dataDir: string, file: string, secret: string): void {
   const unfinished = `${file}.${randomUUID()}.tmp`
   writeFileSync(unfinished, secret, { flag: 'wx', mode: 0o600, flush: true })
@@ -46,11 +46,11 @@ function keepSecret(dataDir: string, file: string, secret: string): void {
     unlinkSync(unfinished)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // Not every file system has links.
+    // Not every file system supports hard links.
     if (code === 'EEXIST') unlinkSync(unfinished)
     else renameSync(unfinished, file)
   }
-  // Windows opens no folder.
+  // Windows cannot open a folder.
   if (process.platform !== 'win32') sync(dataDir)
 }
 

@@ -3,19 +3,18 @@ import { ConfigError } from './environment.ts'
 
 interface EnvFile {
   readonly values: Readonly<Record<string, string>>
-  /** What an operator should know of it; names and line numbers, no values. */
+  /** Names and line numbers, no values. */
   readonly warnings: readonly string[]
 }
 
 const assignment = /^[ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*(.*)$/
 
-/** What Node.js reads before this process could set it. */
+/** Variables that Node.js reads before .env is loaded. */
 const tooLate = ['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS']
 
 /**
- * Reads a .env file. Node's own parser gets one assignment at a time: before Node 22, a line that is none takes the
- * next one with it.
- * @param known the variables that are read
+ * Parses a .env file, one assignment at a time by Node's own parser: before Node 22, an invalid line consumes the next.
+ * @param known the variables of the service
  * @throws ConfigError when it is not UTF-8
  */
 export function readEnvFile(bytes: Uint8Array, known: readonly string[]): EnvFile {
@@ -59,14 +58,14 @@ function decode(bytes: Uint8Array): string {
     (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) || bytes.includes(0)
   if (isUtf16) throw new ConfigError('.env must be saved as UTF-8, and is UTF-16 or not a text')
   try {
-    // A byte order mark at its start is dropped.
+    // Drops a byte order mark.
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
     throw new ConfigError('.env must be saved as UTF-8')
   }
 }
 
-/** The index of the line that a value ends in; undefined for a quote that does not end. */
+/** The index of the line in which a value ends; undefined for an unterminated quote. */
 function endOfValue(lines: readonly string[], at: number, value: string): number | undefined {
   const [quote = ''] = /^["'`]/.exec(value) ?? []
   if (quote === '' || value.includes(quote, 1)) return at
@@ -74,7 +73,7 @@ function endOfValue(lines: readonly string[], at: number, value: string): number
   return end === -1 ? undefined : end
 }
 
-/** Whether Node's parser takes less of a value than stands there, comments apart. */
+/** Whether Node's parser truncates a value, comments apart. */
 function isCut(value: string): boolean {
   const [quote = ''] = /^["'`]/.exec(value) ?? []
   const end = quote === '' ? -1 : value.indexOf(quote, 1)
@@ -82,14 +81,14 @@ function isCut(value: string): boolean {
   return /^\s*[^\s#]/.test(value.slice(end + 1))
 }
 
-/** Whether one name was probably meant to be the other. */
+/** Whether a name is probably a misspelling of a known one. */
 function isNear(name: string, known: string): boolean {
   const plain = name.toUpperCase().replace(/[.-]/g, '_')
   if (plain.replaceAll('_', '') === known.replaceAll('_', '')) return true
   return distance(plain, known) <= (known.length < 8 ? 1 : 2)
 }
 
-/** Insertions, deletions, changes and swaps of neighbours that make one text of the other. */
+/** Damerau-Levenshtein distance (optimal string alignment). */
 function distance(from: string, to: string): number {
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, at) => at)]
   const cost = (row: number, column: number) => rows[row]?.[column] ?? Number.POSITIVE_INFINITY

@@ -36,9 +36,9 @@ interface IssuerVariables {
 }
 
 /**
- * Reads the variables that say whose tokens are accepted besides our own.
- * @param publicUrl who we are: nobody else may be
- * @returns the issuers, and what is wrong with the variables: names and rules, no values
+ * Parses BETTER_AUTH_URL and TRUSTED_ISSUERS.
+ * @param publicUrl this service's own issuer, which no other may have
+ * @returns the issuers, and the faults: names and rules, no values
  */
 export function readTrustedIssuers(
   { BETTER_AUTH_URL: betterAuth, TRUSTED_ISSUERS: list = '[]' }: IssuerVariables,

@@ -1,12 +1,12 @@
-/** The path of PUBLIC_URL without a slash at its end; empty where the service has a host of its own. */
+/** The path of PUBLIC_URL without a trailing slash; empty without a path. */
 export function basePathOf(publicUrl: string): string {
   return new URL(publicUrl).pathname.replace(/\/$/, '')
 }
 
 /**
- * A request target as the routes have it, from a gateway that keeps the prefix. Removed once, to the letter, and only
- * up to the end of a segment: another spelling of it is another path, and no route.
- * @param isPath whether there is a route at a target as it is: then a gateway has removed a prefix such as `/api`
+ * Removes the prefix that a gateway has kept: once, by exact comparison, and only up to the end of a segment, so that no
+ * other spelling of it leads around the guard.
+ * @param isPath whether a route has a target as it is: then the gateway has removed a prefix such as `/api` already
  */
 export function withoutBasePath(
   basePath: string,

@@ -1,11 +1,11 @@
 import { isIP } from 'node:net'
 
-/** A bracketed IPv6 address or an IPv4 one, with the port that some gateways append (RFC 7239 section 6). */
+/** A bracketed IPv6 or an IPv4 address, with the port that some gateways append (RFC 7239 section 6). */
 const withPort = /^(?:\[([^\]]+)\]|(.+?))(?::(?:\d{1,5}|_[\w.-]+))?$/
 
 /**
  * The address in an entry of X-Forwarded-For, without quotes, brackets and port: Azure Application Gateway and IIS
- * append the port, which is another one for each connection. What has no address is returned as it is.
+ * append the port, which differs for each connection. An entry without an address is returned unchanged.
  */
 export function forwardedAddress(entry: string): string {
   const text = entry.trim()

@@ -1,15 +1,15 @@
 const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
-/** One parameter with the `;` before it, RFC 9110 section 5.6.6: name, then a token or a quoted string. */
+/** One parameter with the `;` before it (RFC 9110 section 5.6.6). */
 const parameter = new RegExp(`[ \\t]*;[ \\t]*(${token})=(?:(${token})|"((?:[^"\\\\]|\\\\.)*)")`, 'y')
 
 const mediaType = /^application\/json(?![^ \t;])/i
-/** A `;` at the end is an empty parameter, which some clients send. */
+/** Some clients send a trailing `;`. */
 const end = /(?:[ \t]*;[ \t]*)?$/y
 
 /**
- * Whether a Content-Type is JSON in UTF-8. JSON has no parameters (RFC 8259 section 11), so those that it does not know
- * mean nothing; but some servers read `charset`, and what they would read in another encoding is refused.
+ * Whether a Content-Type is JSON in UTF-8. JSON has no parameters (RFC 8259 section 11), so unknown ones are ignored; but
+ * some servers decode by `charset`, so one other than UTF-8 is refused.
  */
 export function isJsonInUtf8(contentType: string): boolean {
   if (!mediaType.test(contentType)) return false
@@ -18,7 +18,7 @@ export function isJsonInUtf8(contentType: string): boolean {
   for (let found = parameterAt(contentType, at); found; found = parameterAt(contentType, at)) {
     const [text, name = '', value = found[3] ?? ''] = found
     const key = name.toLowerCase()
-    // Two servers may take a different one of two.
+    // Of duplicate parameters, two servers may use different ones.
     if (seen.has(key) || (key === 'charset' && value.toLowerCase() !== 'utf-8')) return false
     seen.add(key)
     at += text.length

@@ -1,13 +1,12 @@
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Member names that reach an object's prototype where code copies members carelessly. */
+/** Member names of prototype pollution. */
 const poisonous = new Set(['constructor', 'prototype'])
 
 /**
- * Parses JSON as RFC 8259 and I-JSON (RFC 7493 section 2) ask of an exchange between strangers: UTF-8 without
- * a byte order mark, no duplicate member name, no lone surrogate; and no name that reaches a prototype.
- * Two parsers that read such a text differently are how a gateway and a service come to disagree on who asks.
- * @throws SyntaxError whose message holds nothing of the input
+ * Parses I-JSON (RFC 7493 section 2): UTF-8 without a byte order mark, no duplicate member name, no lone surrogate; and no
+ * member name of prototype pollution. Texts that two parsers read differently are refused (parser differential).
+ * @throws SyntaxError whose message contains nothing of the input
  */
 export function parseStrictJson(bytes: Uint8Array): unknown {
   const { value, fault } = parseUnambiguousJson(bytes)
@@ -17,14 +16,14 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
 
 interface UnambiguousJson {
   readonly value: unknown
-  /** Why the whole of it is not strict; undefined when it is. */
+  /** Why it is not strict JSON; undefined when it is. */
   readonly fault: string | undefined
 }
 
 /**
- * The same for a text whose sender may put anything beside the few members that are read: names that reach a prototype
- * (`__proto__` excepted) and lone surrogates are reported, not refused.
- * @throws SyntaxError whose message holds nothing of the input
+ * The same for foreign tokens, which may have any further members: `constructor`, `prototype` and lone surrogates are
+ * reported, not refused.
+ * @throws SyntaxError whose message contains nothing of the input
  */
 export function parseUnambiguousJson(bytes: Uint8Array): UnambiguousJson {
   let text: string
@@ -36,14 +35,14 @@ export function parseUnambiguousJson(bytes: Uint8Array): UnambiguousJson {
     throw new SyntaxError('not JSON in UTF-8')
   }
   const isPoisonous = assertUniqueNames(text)
-  // Valid UTF-8 holds no surrogate, so a lone one can only come from an escape.
+  // Valid UTF-8 has no surrogates, so a lone one can only come from an escape.
   const isWellFormed = !text.includes('\\u') || hasOnlyWellFormedText(value)
   if (isPoisonous) return { value, fault: 'forbidden member name' }
   return { value, fault: isWellFormed ? undefined : 'lone surrogate' }
 }
 
 /**
- * Walks a text already known to be JSON; iterative, since depth is the sender's choice.
+ * Walks a text already known to be JSON; iterative, since nesting may overflow the stack.
  * @returns whether it has a poisonous name
  */
 function assertUniqueNames(text: string): boolean {

@@ -14,11 +14,11 @@ import { type Dated, type PublicJwk, signingKeyAt } from './signing-keys.ts'
 export interface HeldKey extends Dated {
   readonly publicJwk: PublicJwk
   readonly publicKey: string
-  /** Undefined when it was sealed under a secret that this process does not have: the key verifies only. */
+  /** Undefined when neither secret decrypts it: the key only verifies. */
   readonly privateKey: string | undefined
 }
 
-/** Opens a key that the table has. One that only the previous secret opens is sealed anew under the current one. */
+/** Decrypts a stored key, and re-encrypts it under the current secret if only the previous one decrypts it. */
 export async function holdKey(db: Db, secrets: SealingSecrets, stored: StoredKey): Promise<HeldKey> {
   const { kid, publicJwk, signsFrom, sealed } = stored
   const opened = unsealPrivateKey(sealed, kid, secrets)
@@ -29,14 +29,14 @@ export async function holdKey(db: Db, secrets: SealingSecrets, stored: StoredKey
   return { kid, publicJwk, signsFrom, publicKey: publicPemOf(publicJwk), privateKey }
 }
 
-/** fast-jwt reads PEM and no key object. */
+/** fast-jwt takes PEM and no key object. */
 function pemOf(pkcs8: Buffer): string {
   const key = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
   return key.export({ type: 'pkcs8', format: 'pem' }) as string
 }
 
 /**
- * Makes sure that the key which signs can, and those that will sign too.
+ * Checks that the key that signs now and all later ones are decrypted.
  * @throws SigningKeyError
  */
 export function assertReadable(keys: readonly HeldKey[], now: number): void {

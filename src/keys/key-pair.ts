@@ -10,7 +10,7 @@ const makers: Record<KeyAlgorithm, () => Promise<{ publicKey: KeyObject; private
   RS256: () => generate('rsa', { modulusLength: 3072 }),
 }
 
-/** The members that make the key, in the order that the thumbprint wants (RFC 7638 section 3, RFC 8037). */
+/** The required members in the order of the thumbprint (RFC 7638 section 3, RFC 8037). */
 const requiredMembers: Record<KeyAlgorithm, readonly (keyof JsonWebKey)[]> = {
   EdDSA: ['crv', 'kty', 'x'],
   ES256: ['crv', 'kty', 'x', 'y'],
@@ -31,7 +31,7 @@ export async function makeKeyPair(algorithm: KeyAlgorithm): Promise<KeyPair> {
   }
 }
 
-/** Member by member, so that nothing but what is public gets in. */
+/** An allowlist of members, so that no private one is published. */
 export function publicJwkOf(key: KeyObject, algorithm: KeyAlgorithm): PublicJwk {
   const jwk = key.export({ format: 'jwk' })
   const members = Object.fromEntries(requiredMembers[algorithm].map((name) => [name, jwk[name]]))
@@ -39,7 +39,7 @@ export function publicJwkOf(key: KeyObject, algorithm: KeyAlgorithm): PublicJwk 
   return { ...(members as { kty: string }), alg: algorithm, use: 'sig', kid }
 }
 
-/** fast-jwt reads PEM and no JWK. */
+/** fast-jwt takes PEM and no JWK. */
 export function publicPemOf(jwk: PublicJwk): string {
   const key = createPublicKey({ key: { ...jwk }, format: 'jwk' })
   return key.export({ type: 'spki', format: 'pem' }) as string

@@ -25,24 +25,22 @@ import {
   signingKeyAt,
 } from './signing-keys.ts'
 
-/** The keys of one algorithm, and what making one takes. */
 export interface KeyStore extends SealingSecrets {
   readonly db: Db
   readonly algorithm: KeyAlgorithm
   readonly clock: Clock
 }
 
-/** How long keys are of use. */
 export interface KeyPolicy {
-  /** Of an access token, in seconds. */
+  /** Lifetime of an access token, in seconds. */
   readonly lifetime: number
   /** 0 never rotates. */
   readonly rotationDays: number
 }
 
 /**
- * Makes the first key where there is none and the next one where the newest is too old, removes the ended, and
- * returns the rest. Any instance may do it at any time: they agree under the lock, and find nothing left to do.
+ * Makes the first key, or the next one when the newest is too old, deletes the ended ones and returns the rest.
+ * Idempotent, and serialized across instances by a lock.
  */
 export async function maintainKeys(store: KeyStore, policy: KeyPolicy): Promise<StoredKey[]> {
   const { db, algorithm, clock } = store
@@ -66,9 +64,9 @@ export async function maintainKeys(store: KeyStore, policy: KeyPolicy): Promise<
 }
 
 /**
- * Makes the next key. It signs after the lead, when every verifier has seen it published; `atOnce` is for an
- * emergency, and passes over a key that waits.
- * @throws SigningKeyError when a next key waits already, or the secret is not the one that keys are sealed under
+ * Makes the next key. It signs after `rotationLead`, when every verifier has fetched it; `atOnce` is for an emergency,
+ * and supersedes a pending key.
+ * @throws SigningKeyError when a next key is pending already, or the keys are encrypted under another secret
  */
 export async function rotateKeys(
   store: KeyStore,
@@ -105,7 +103,7 @@ async function addKey(
   keys: readonly StoredKey[],
   lead: number,
 ): Promise<StoredKey> {
-  // Under another secret than the running instances have, it would be a key that none of them can sign with.
+  // Encrypted under another secret than the running instances have, none of them could sign with it.
   const newest = keys.at(-1)
   if (newest && !unsealPrivateKey(newest.sealed, newest.kid, secrets)) throw sealedUnderAnother(newest.kid)
   const { publicJwk, privateKey } = await makeKeyPair(algorithm)

@@ -2,7 +2,6 @@ import { type Selectable, sql, type Transaction } from 'kysely'
 import type { Database, Db, SigningKeysTable } from '../db/schema.ts'
 import type { Dated, KeyAlgorithm, PublicJwk } from './signing-keys.ts'
 
-/** A key as the table has it. */
 export interface StoredKey extends Dated {
   readonly algorithm: KeyAlgorithm
   readonly publicJwk: PublicJwk
@@ -10,7 +9,7 @@ export interface StoredKey extends Dated {
   readonly sealed: string
 }
 
-/** In the order in which they sign. */
+/** In order of `signsFrom`. */
 export async function listSigningKeys(db: Db, algorithm: KeyAlgorithm): Promise<StoredKey[]> {
   const rows = await db
     .selectFrom('signing_keys')
@@ -22,7 +21,7 @@ export async function listSigningKeys(db: Db, algorithm: KeyAlgorithm): Promise<
   return rows.map(toStoredKey)
 }
 
-/** Lets one transaction at a time decide about keys; the lock ends with it. */
+/** Serializes decisions about keys across instances, until the transaction ends. */
 export async function lockSigningKeys(trx: Transaction<Database>): Promise<void> {
   await sql`select pg_advisory_xact_lock(hashtext('latchkey signing keys'))`.execute(trx)
 }
@@ -40,7 +39,7 @@ export async function insertSigningKey(trx: Transaction<Database>, key: StoredKe
     .execute()
 }
 
-/** Puts keys that wait before `now`, so that whatever is made next comes after them. */
+/** Moves pending keys into the past, so that the next key made is the latest. */
 export async function endWaiting(
   trx: Transaction<Database>,
   algorithm: KeyAlgorithm,
@@ -54,7 +53,7 @@ export async function endWaiting(
     .execute()
 }
 
-/** Replaces a key's sealed form, if nobody else has in the meantime. */
+/** Replaces a key's ciphertext unless another instance has (compare and swap). */
 export async function resealSigningKey(db: Db, { kid, sealed }: StoredKey, resealed: string): Promise<void> {
   await db
     .updateTable('signing_keys')

@@ -1,11 +1,11 @@
 import { clockSkew } from '../tokens/claims.ts'
 
-/** Algorithms of a key pair; HS256 has a shared secret instead, see keys.ts. */
+/** Algorithms with a key pair; HS256 has the shared secret. */
 export type KeyAlgorithm = 'EdDSA' | 'ES256' | 'RS256'
 
 export type TokenAlgorithm = 'HS256' | KeyAlgorithm
 
-/** A public key as the JWKS has it, RFC 7517 and RFC 8037. */
+/** A public key of the JWKS (RFC 7517, RFC 8037). */
 export interface PublicJwk {
   readonly kty: string
   readonly kid: string
@@ -18,12 +18,12 @@ export interface PublicJwk {
   readonly e?: string
 }
 
-/** What the operator can mend about signing keys; the message is one line. */
+/** A fault of signing keys that the operator can fix; the message is one line. */
 export class SigningKeyError extends Error {
   override name = 'SigningKeyError'
 }
 
-/** A key's place in time, which is all that its state follows from: no instance has to tell another. */
+/** The state of a key follows from its time alone, so that instances need not coordinate. */
 export interface Dated {
   readonly kid: string
   /** Seconds since the epoch. */
@@ -32,20 +32,20 @@ export interface Dated {
 
 export type KeyState = 'next' | 'signing' | 'verifying' | 'ended'
 
-/** Seconds that a key is published before it signs: longer than any verifier caches the JWKS. */
+/** Seconds from publication to signing: longer than any verifier caches the JWKS. */
 export const rotationLead = 600
 
-/** Seconds that every verifier may go on with the JWKS that it has. */
+/** `max-age` of the JWKS, in seconds. */
 export const jwksMaxAge = 300
 
-/** Seconds between two looks at the table. */
+/** Seconds between two reloads of the table. */
 export const reloadInterval = 30
 
-/** Beyond skew: an instance signs with the old key until it has seen the new one. */
+/** In addition to clock skew: an instance signs with the old key until its next reload. */
 const margin = 2 * reloadInterval
 
 /**
- * When the key at `index` may be forgotten: its successor signs, and whatever it signed itself has expired.
+ * When the key at `index` may be deleted: its successor signs, and every token that it signed has expired.
  * @param keys in order of `signsFrom`
  */
 export function endOf(keys: readonly Dated[], index: number, lifetime: number): number {
@@ -53,7 +53,7 @@ export function endOf(keys: readonly Dated[], index: number, lifetime: number): 
   return successor ? successor.signsFrom + lifetime + clockSkew + margin : Number.POSITIVE_INFINITY
 }
 
-/** The key that signs: the one with the greatest `signsFrom` that has come. Undefined while none has. */
+/** The key that signs: the latest with a `signsFrom` in the past, if any. */
 export function signingKeyAt<T extends Dated>(keys: readonly T[], now: number): T | undefined {
   return keys.findLast((key) => key.signsFrom <= now)
 }

@@ -2,9 +2,8 @@ import { isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /**
- * What counts as one client: an IPv4 address, also where it is written as an IPv6 one (RFC 4291 section 2.5.5.2),
- * and of IPv6 the /64, since that is what one customer gets at the least (RFC 6177). All texts of one address give
- * one key; all that is no address gives one key too.
+ * The key of a client: an IPv4 address, IPv4-mapped IPv6 included (RFC 4291 section 2.5.5.2), or the /64 of an IPv6 one,
+ * the least that one customer has (RFC 6177). All spellings of an address have one key, and so have all invalid ones.
  */
 export function clientKey(address: string): string {
   if (isIPv4(address)) return address
@@ -16,8 +15,8 @@ export function clientKey(address: string): string {
 }
 
 /**
- * The network of a {@link clientKey}, about as much as one party can fill with addresses of its own: IPv4 /16, IPv6
- * /32. Any other key is its own.
+ * The network of a {@link clientKey}, about as many addresses as one attacker can have: IPv4 /16, IPv6 /32. Any other key
+ * is returned unchanged.
  */
 export function networkOf(key: string): string {
   return /^(\d+\.\d+\.)\d+\.\d+$|^([0-9a-f]+:[0-9a-f]+:).*::\/64$/.exec(key)?.slice(1).join('') || key

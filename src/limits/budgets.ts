@@ -1,4 +1,4 @@
-/** What may happen in a window of milliseconds. */
+/** `max` per `timeWindow`, in milliseconds. */
 export interface Budget {
   readonly max: number
   readonly timeWindow: number
@@ -7,23 +7,23 @@ export interface Budget {
 const minute = 60_000
 const hour = 60 * minute
 
-/** The one place where the budgets stand, as they are by default; docs/configuration.md gives the reason for each. */
+/** The default budgets; docs/configuration.md gives the reason for each. */
 export const budgets = {
-  // Requests of one client address. A route names one of these in `config.budget`.
-  /** Each costs a password hash and makes a row. */
+  // Per client address, by `config.budget` of the route.
+  /** Each costs a password hash and inserts a row. */
   signup: { max: 20, timeWindow: minute },
-  /** Each costs a password hash and is a guess: login, and what asks for the password of an open session. */
+  /** Each costs a password hash and may be a guess: login, and password checks within a session. */
   login: { max: 30, timeWindow: minute },
-  /** Each costs statements; a client behind a shared address needs one in a quarter of an hour. */
+  /** Each costs statements; each client behind a shared address needs one per 15 minutes. */
   refresh: { max: 300, timeWindow: minute },
-  /** Each sends a mail to whoever is named. */
+  /** Each sends a mail to an address of the sender's choice. */
   forgot: { max: 20, timeWindow: 15 * minute },
   /** Each presents a token from a mail; some cost a password hash. */
   verify: { max: 30, timeWindow: minute },
   /** Every other route but the health checks, preflights, and paths that do not exist. */
   everything: { max: 1_200, timeWindow: minute },
 
-  // What concerns one account, wherever it comes from.
+  // Per account.
   /** Wrong passwords for one account, whether it exists or not. */
   account: { max: 10, timeWindow: 15 * minute },
   /** Wrong passwords for one account from one device. */
@@ -34,7 +34,7 @@ export type LimitName = keyof typeof budgets
 
 export type Budgets = Readonly<Record<LimitName, Budget>>
 
-/** What a route can name in `config.budget`; routes that name the same one share it. */
+/** The values of `config.budget`; routes with the same one share its counters. */
 export const routeBudgets = [
   'signup',
   'login',
@@ -47,10 +47,10 @@ export type BudgetName = (typeof routeBudgets)[number]
 
 const units = { s: 1_000, m: minute, h: hour, d: 24 * hour } as const
 
-/** How a budget is written: a number and a window, as `30/1m`. Windows of 1 second to 99 days. */
+/** A number and a window of 1 second to 99 days, as `30/1m`. */
 export const budgetPattern = '^[1-9][0-9]{0,6}/[1-9][0-9]?[smhd]$'
 
-/** Reads what {@link budgetPattern} lets through. */
+/** @param text matches {@link budgetPattern} */
 export function parseBudget(text: string): Budget {
   const [max = '', window = ''] = text.split('/')
   return {

@@ -2,7 +2,7 @@ import type { Budgets, LimitName } from './budgets.ts'
 import type { Counter } from './counters.ts'
 import { MemoryCounters } from './memory.ts'
 
-/** Whether a limit was not reached before in its window, so that a flood is told of once. */
+/** Whether a limit is reached for the first time in its window, so that a flood is logged once. */
 export class FirstTimes {
   readonly #told: MemoryCounters
 

@@ -4,19 +4,19 @@ import type { Budget, Budgets, LimitName } from './budgets.ts'
 import type { Count, Counter, Counters } from './counters.ts'
 
 interface Options {
-  /** Milliseconds from any start; never steps back. */
+  /** Monotonic milliseconds. */
   readonly now?: () => number
-  /** Keys of one limit that have a counter of their own. */
+  /** Maximum of counters for one limit. */
   readonly capacity?: number
 }
 
 /**
- * Counters of one limit that keys share when there is no room for one each. As many as make it improbable that wrong
- * passwords for other accounts use up the one that an account gets: docs/limits.md has the figures.
+ * Counters of one limit that keys share when the table is full: enough to make it improbable that wrong passwords for
+ * other accounts use up the counter of an account. docs/limits.md has the figures.
  */
 const sharedCounters = 65_536
 
-/** Counters in the memory of this process: bounded, and none is dropped before its window ends. */
+/** Counters in memory: bounded, and none is evicted before its window ends. */
 export class MemoryCounters implements Counters {
   readonly #tables: Record<LimitName, Table>
 
@@ -33,7 +33,7 @@ export class MemoryCounters implements Counters {
     return counters.map(({ limit, key }) => this.#tables[limit].take(key))
   }
 
-  /** Ends a window when that of counters that know as much ends; what they have forgotten counts on. */
+  /** Adopts the end of the remote window, unless the remote counter has lost counts. */
   align({ limit, key }: Counter, count: Pick<Count, 'used' | 'resetMs'>): void {
     this.#tables[limit].align(key, count)
   }
@@ -42,7 +42,6 @@ export class MemoryCounters implements Counters {
     for (const { limit, key } of counters) this.#tables[limit].giveBack(key)
   }
 
-  /** Counters that are held, shared ones too. */
   get size(): number {
     return Object.values(this.#tables).reduce((sum, { size }) => sum + size, 0)
   }
@@ -54,15 +53,15 @@ interface Window {
 }
 
 /**
- * The windows of one limit in two generations: once for each length of a window the older one, in which every window
- * has ended by then, is dropped as a whole. An attacker with many keys can fill it, but a full table forgets nobody:
- * new keys are counted together with others of their network, so that who filled it is refused first.
+ * The windows of one limit in two generations: once per window length the older one, in which every window has ended by
+ * then, is dropped as a whole. An attacker with many keys can fill the table, but that evicts no counter: new keys share
+ * a counter with others of their network, so that the attacker's network is refused first.
  */
 class Table {
   readonly #budget: Budget
   readonly #now: () => number
   readonly #capacity: number
-  /** Nobody can choose whose counter to share. */
+  /** Random, so that an attacker cannot choose whose counter to share. */
   readonly #seed = randomBytes(16)
   #young = new Map<string, Window>()
   #old = new Map<string, Window>()
@@ -95,7 +94,7 @@ class Table {
     const window = this.#live(key, now)
     if (!window || used < window.used) return
     window.endsAt = now + Math.min(resetMs, this.#budget.timeWindow)
-    // Its end may be later now, so it must not go with the older generation.
+    // Its end may be later now, so it must not be dropped with the older generation.
     if (this.#old.delete(key)) this.#young.set(key, window)
   }
 
@@ -105,7 +104,7 @@ class Table {
     const name = this.#live(key, now) ? key : this.#sharedKey(key)
     const window = this.#live(name, now)
     if (!window || --window.used > 0) return
-    // One that counts nothing would take a place for nothing: requests that were aborted could fill the table.
+    // Otherwise aborted requests could fill the table.
     this.#young.delete(name)
     this.#old.delete(name)
   }

@@ -1,7 +1,7 @@
 import type { Budgets } from './budgets.ts'
 import { SharedCounters } from './shared.ts'
 
-/** The counters that instances share in Redis. Only here, since without Redis there is no need of its client. */
+/** Shared counters in Redis. Imports the client only when it is needed. */
 export async function openShared(
   redisUrl: string,
   budgets: Budgets,

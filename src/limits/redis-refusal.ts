@@ -1,9 +1,9 @@
-/** Redis refuses this service, or cannot be what REDIS_URL means: waiting does not mend it, the operator can. */
+/** A permanent failure of Redis or REDIS_URL that only the operator can fix. */
 export class RedisRefusal extends Error {
   override name = 'RedisRefusal'
 }
 
-/** What Redis answers, or the TLS library finds, and what that means. The first that fits counts. */
+/** Errors of Redis and of TLS, and what they mean. The first match counts. */
 const refusals: readonly (readonly [pattern: RegExp, meaning: string])[] = [
   [/^NOAUTH/, 'Redis asks for a password'],
   [
@@ -35,16 +35,16 @@ const refusals: readonly (readonly [pattern: RegExp, meaning: string])[] = [
   [/^Protocol error|^Unknown RESP type/, 'the server speaks no Redis there'],
 ]
 
-/** Of the errors that Redis answers with, those that end when it has loaded, has failed over or has room again. */
+/** Temporary errors of Redis: loading, failover, out of memory. */
 const temporary =
   /LOADING|READONLY|OOM|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|^ASK|NOREPLICAS|MISCONF|UNKILLABLE|NOSCRIPT|max number of clients/
 
-/** @returns undefined for what may pass by itself */
+/** @returns undefined for a temporary error */
 export function refusalOf(error: unknown): RedisRefusal | undefined {
   if (error instanceof RedisRefusal) return error
   const { name, code, message } = error as NodeJS.ErrnoException
   if (temporary.test(message)) return undefined
-  // Each by itself: a pattern may ask for the beginning.
+  // Matched separately, since a pattern may be anchored.
   const texts = [message, String(code ?? '')]
   const found = refusals.find(([pattern]) => texts.some((text) => pattern.test(text)))
   const meaning =

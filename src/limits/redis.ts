@@ -9,7 +9,7 @@ declare module 'ioredis' {
   }
 }
 
-/** All counters of a request in one round trip; a script runs alone, so no one comes between reading and counting. */
+/** All counters of a request in one round trip; a script is atomic. */
 const take = `
 local answer = {}
 for index, key in ipairs(KEYS) do
@@ -28,19 +28,19 @@ for index, key in ipairs(KEYS) do
 end
 return answer`
 
-/** Only what is still there: a counter whose window is over must not come back without an end. */
+/** Only existing keys: an expired counter must not be recreated without expiry. */
 const giveBack = `
 for _, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') > 1 then redis.call('DECR', key) else redis.call('DEL', key) end
 end`
 
-/** Keys that a start asks for. That one of two nodes had all of them would be by chance of 2^-32. */
+/** Keys read at the start to detect a cluster: the chance that one of two nodes has them all is 2^-32. */
 const probes = 32
 
-/** A request waits no longer for an answer. */
+/** Milliseconds that a request waits for Redis. */
 const commandTimeout = 200
 
-/** Counters in Redis, which several instances share. Every method rejects when Redis does not do its part. */
+/** Counters in Redis. Every method rejects when Redis fails. */
 export class RedisCounters {
   readonly #redis: Redis
   readonly #budgets: Budgets
@@ -53,15 +53,15 @@ export class RedisCounters {
       lazyConnect: true,
       connectTimeout: 1_000,
       commandTimeout,
-      // A connection that has gone silent is made anew.
+      // Reconnects when the connection is silent.
       socketTimeout: 2_000,
       retryStrategy: (times) => Math.min(times * 100, 1_000),
-      // Nothing waits for a connection, and nothing is sent twice.
+      // Fails fast while disconnected, and never counts twice.
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
       enableAutoPipelining: true,
-      // Its INFO may not be permitted, and the first counter shows as much.
+      // INFO may not be permitted; the first command shows whether Redis is ready.
       enableReadyCheck: false,
       // After a failover, the address may lead to another server.
       reconnectOnError: ({ message }) => message.startsWith('READONLY'),
@@ -71,15 +71,15 @@ export class RedisCounters {
     this.#redis.on('error', (error: Error) => {
       this.#fault = error
     })
-    // Not at `ready`: a SELECT that failed leaves a connection that is ready, on another database.
+    // Not on `ready`: after a failed SELECT the connection is ready, on another database.
     this.#redis.on('connect', () => {
       this.#fault = undefined
     })
   }
 
   /**
-   * Resolves when Redis does all that is asked of it here, rejects when the first try fails; the connection is tried
-   * again until `close`.
+   * Resolves when Redis supports every command used here, rejects when the first attempt fails; reconnects until
+   * `close`.
    */
   async connect(): Promise<void> {
     if (this.#redis.status === 'wait') {
@@ -88,7 +88,7 @@ export class RedisCounters {
       })
     }
     await this.take([{ limit: 'everything', key: 'probe' }])
-    // Keys of many slots: a node of a cluster with several has some of them only.
+    // Keys of many slots: one node of a cluster has only some of them.
     await Promise.all(Array.from({ length: probes }, (_, at) => this.#redis.get(`probe {${at}}`)))
   }
 
@@ -105,7 +105,7 @@ export class RedisCounters {
     const answer = await this.#redis
       .takeCounters(counters.length, ...counters.map(nameOf), ...allowed)
       .catch((error: unknown) => {
-        // Of a connection that is not there, the reason says more.
+        // While disconnected, the connection's error says more.
         throw this.#fault ?? error
       })
     return counters.map((counter, at) => {
@@ -125,8 +125,7 @@ export class RedisCounters {
 }
 
 /**
- * With a hash tag around the client or the account that a request is about: in cluster mode, a script may touch keys of
- * one slot only.
+ * With a hash tag around the client or account: in cluster mode, a script may use keys of one slot only.
  */
 function nameOf({ limit, key }: Counter): string {
   const [subject, ...rest] = key.split(' ')

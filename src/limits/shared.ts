@@ -4,7 +4,7 @@ import type { Count, Counter, Counters } from './counters.ts'
 import { MemoryCounters } from './memory.ts'
 import { type RedisRefusal, refusalOf } from './redis-refusal.ts'
 
-/** Counters elsewhere, which can be out of reach: then these reject. */
+/** Counters in another process; they reject while it is unreachable. */
 export interface RemoteCounters {
   connect(): Promise<void>
   close(): void
@@ -15,29 +15,28 @@ export interface RemoteCounters {
 interface Options {
   readonly remote: RemoteCounters
   readonly budgets: Budgets
-  /** Once for each outage that may end by itself. */
+  /** Once for each temporary outage. */
   readonly onAway: (error: unknown) => void
-  /** An outage that only the operator can end; again every hour. */
+  /** For an outage that only the operator can end; repeated every hour. */
   readonly onRefused: (refusal: RedisRefusal) => void
   readonly onBack: () => void
-  /** Milliseconds between two tries while it is away. */
   readonly retryMs?: number
   readonly remindMs?: number
 }
 
 /**
- * What one instance may let through while the others cannot be asked: up to four of them then stay within the budget
- * together.
+ * The share of a budget for one instance while the remote counters are away: up to four instances then stay within the
+ * budget together.
  */
 const shareWhileAlone = 1 / 4
 
-/** So that a busy moment does not hide that Redis refuses this service, which ends the start. */
+/** Retries, so that a timeout at the start does not hide a refusal, which ends the start. */
 const triesAtStart = 3
 
 /**
- * Counters that instances share, and beside them those of this process, which count what went through here. So a
- * flood at one instance is refused without asking again, what the shared ones have lost is still known where it came
- * in, and while they are away the local ones take over, with a stricter share.
+ * Remote counters with local ones beside them, which count what this instance has let through. So a flood is refused
+ * without a round trip, counts that Redis has lost are still enforced here, and while Redis is away the local counters
+ * take over with a stricter share.
  */
 export class SharedCounters implements Counters {
   readonly #options: Options
@@ -53,7 +52,7 @@ export class SharedCounters implements Counters {
   }
 
   /**
-   * Resolves when it has connected, or has tried for a moment and found nobody.
+   * Resolves when it has connected, or after a few attempts.
    * @throws RedisRefusal
    */
   async start(): Promise<void> {
@@ -70,7 +69,7 @@ export class SharedCounters implements Counters {
     }
   }
 
-  /** Whether only this process counts. */
+  /** Whether only the local counters are in use. */
   get away(): boolean {
     return this.#away
   }
@@ -94,7 +93,7 @@ export class SharedCounters implements Counters {
   giveBack(counters: readonly Counter[]): void {
     this.#local.giveBack(counters)
     if (this.#away || counters.length === 0) return
-    // Nobody waits for it.
+    // Not awaited: no request waits for it.
     this.#options.remote.giveBack(counters).catch((error: unknown) => this.#leave(error))
   }
 
@@ -128,7 +127,7 @@ export class SharedCounters implements Counters {
     this.#retryLater()
   }
 
-  /** @returns whether the operator has been told, now or in the last hour, what only an operator can mend */
+  /** Logs a refusal at most once an hour. @returns whether the error is a refusal */
   #remind(error: unknown): boolean {
     const refusal = refusalOf(error)
     const { onRefused, remindMs = 3_600_000 } = this.#options
@@ -146,11 +145,11 @@ export class SharedCounters implements Counters {
     this.#timer = globalThis
       .setTimeout(async () => {
         try {
-          // What requests ask for, and not a ping: a server may be there and refuse to write.
+          // A real command and no ping: a read-only server answers that too.
           await remote.take([{ limit: 'everything', key: 'probe' }])
         } catch (error) {
           if (this.#closed) return
-          // A server that was away may be back with another password.
+          // A server may come back with another password.
           this.#remind(error)
           this.#retryLater()
           return

@@ -220,5 +220,5 @@ export async function deleteOwnedTask(
 /** Deletes every task, for an account whose tasks are not its owner's. */
 export async function deleteOwnedTasks(db: Db, owner: OwnerId): Promise<void> {
   await db.deleteFrom('tasks').where('user_id', '=', owner).execute()
-  await trx.deleteFrom('task_counts').where('user_id', '=', owner).execute()
+  await db.deleteFrom('task_counts').where('user_id', '=', owner).execute()
 }

@@ -1,18 +1,18 @@
 import { Problem } from '../problem.ts'
 import { TokenRefused } from './refusal.ts'
 
-/** `b64token`, RFC 6750 section 2.1, behind a scheme of any case and at least one space. */
+/** `b64token` (RFC 6750 section 2.1) after the scheme, in any case, and at least one space. */
 const credentials = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
 
 interface Carriers {
   /** Every `Authorization` header of the request, in order. */
   readonly headers: readonly string[]
-  /** The query string, where a token is never accepted. */
+  /** A token in it is never accepted. */
   readonly query: Readonly<Record<string, unknown>>
 }
 
 /**
- * Takes the token from the one place where it may be.
+ * Reads the token from the Authorization header.
  * @throws TokenRefused missing, malformed
  * @throws Problem invalid_request when the request carries more than one, RFC 6750 section 2
  */

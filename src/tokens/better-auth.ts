@@ -1,11 +1,11 @@
 import type { JwksIssuer } from './foreign-token.ts'
 
-/** What a Better Auth's JWT plugin can be told to sign with. */
+/** The algorithms that Better Auth's JWT plugin can be configured with. */
 export const betterAuthAlgorithms = ['EdDSA', 'ES256', 'ES512', 'RS256', 'PS256']
 
 /**
- * The issuer that a Better Auth is without further settings: it signs for itself, under the origin of its base URL.
- * @throws TypeError when the URL is none
+ * A Better Auth with the default settings: issuer and audience are the origin of its base URL.
+ * @throws TypeError when the URL is invalid
  */
 export function betterAuthIssuer(url: string): JwksIssuer {
   const { origin } = new URL(url)

@@ -1,6 +1,6 @@
 import { TokenRefused } from './refusal.ts'
 
-/** Tolerated difference between two machines' clocks, in seconds. */
+/** Tolerated clock skew, in seconds. */
 export const clockSkew = 30
 
 /** Media types are case-insensitive and may drop `application/`, RFC 7515 section 4.1.9. */
@@ -8,16 +8,16 @@ export function isType(typ: unknown, wanted: string): boolean {
   return typeof typ === 'string' && typ.toLowerCase().replace(/^application\//, '') === wanted
 }
 
-/** RFC 7519 section 4.1.3. A list longer than any honest one is not searched. */
+/** RFC 7519 section 4.1.3. A list of more than 16 entries is refused. */
 export function hasAudience(aud: unknown, wanted: string): boolean {
   if (!Array.isArray(aud)) return aud === wanted
   return aud.length <= 16 && aud.every((entry) => typeof entry === 'string') && aud.includes(wanted)
 }
 
-/** Last second of the year 9999, the end of RFC 3339's range. */
+/** The last second that RFC 3339 can express, in the year 9999. */
 const endOfTime = 253_402_300_799
 
-/** NumericDate, RFC 7519 section 2, within the range that a date has. */
+/** NumericDate (RFC 7519 section 2) that RFC 3339 can express. */
 export function isNumericDate(value: unknown): value is number {
   return typeof value === 'number' && value > 0 && value <= endOfTime
 }

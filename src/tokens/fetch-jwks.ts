@@ -1,19 +1,19 @@
-/** Milliseconds for the whole answer. */
-const timeout = 2_000
+/** For the whole response. */
+const timeoutMs = 2_000
 
 const maxBytes = 256 * 1024
 const maxKeys = 100
 
 /**
- * Reads a JWKS (RFC 7517 section 5) from the URL that was configured, and from nowhere that it points to.
- * @returns its keys as they are
- * @throws Error that says what was wrong with the answer, with nothing of it
+ * Fetches a JWKS (RFC 7517 section 5) from the configured URL, without redirects (SSRF).
+ * @returns its keys, not validated
+ * @throws Error whose message describes the response and quotes nothing of it
  */
 export async function fetchJwks(url: string): Promise<readonly unknown[]> {
   const response = await fetch(url, {
     redirect: 'error',
     headers: { accept: 'application/jwk-set+json, application/json' },
-    signal: AbortSignal.timeout(timeout),
+    signal: AbortSignal.timeout(timeoutMs),
   })
   const type = response.headers.get('content-type') ?? ''
   if (!response.ok || !/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)) {

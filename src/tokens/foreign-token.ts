@@ -5,29 +5,28 @@ import type { Principal, Profile } from './owner.ts'
 import { TokenRefused } from './refusal.ts'
 import { looksMinted } from './user-id.ts'
 
-/** The issuer of users whose tokens name none: who holds the shared secret. */
+/** The issuer name of users whose tokens have no `iss` and are signed with the shared secret. */
 export const sharedSecretIssuer = 'shared-secret'
 
-/** Why a text cannot be the name of a trusted issuer: its users would be those of another one. */
+/** Why a text cannot be the name of a trusted issuer; undefined when it can. */
 export function issuerWeakness(issuer: string): string | undefined {
   if (!/^\S+$/.test(issuer)) return 'must be the text that its tokens have in iss'
   if (issuer !== sharedSecretIssuer) return undefined
   return `must not be ${sharedSecretIssuer}: users of tokens without iss are stored under that name`
 }
 
-/** What is asked of every foreign token. */
+/** Required of every foreign token. */
 export interface ForeignTokenPolicy {
   readonly audience: string
-  /** Seconds from `iat` to `exp` at most: as long as its revocation is remembered. */
+  /** Maximum of `exp - iat` in seconds: a revocation is kept no longer. */
   readonly longestLifetime: number
 }
 
 type Parameters = Readonly<Record<string, unknown>>
 
 /**
- * Tokens without `iss` that are signed with the shared secret. Who holds it is this service's equal: a `sub` may name
- * any user here. Other texts that a Better Auth signs with the same secret (e-mail verification, session cache) have
- * no `sub`.
+ * Tokens without `iss` that are signed with the shared secret. A holder of the secret is fully trusted: `sub` may be any
+ * user of this service. Other JWTs that a Better Auth signs with it (e-mail verification, session cache) have no `sub`.
  */
 export function sharedSecretTokens(
   keys: KeySource,
@@ -38,7 +37,7 @@ export function sharedSecretTokens(
     keys,
     check(header, claims, now) {
       if (header['typ'] !== undefined && !isType(header['typ'], 'jwt')) throw new TokenRefused('type')
-      // RFC 7519 section 4.1.3: a token that says who it is for is not for anyone else.
+      // RFC 7519 section 4.1.3: with an audience, it must be this one.
       if (claims['aud'] !== undefined && !hasAudience(claims['aud'], audience))
         throw new TokenRefused('audience')
       checkSubjectAndTimes(claims, now, longestLifetime)
@@ -47,22 +46,21 @@ export function sharedSecretTokens(
   }
 }
 
-/** Whose tokens {@link trustedIssuer} accepts. */
 export interface TrustedIssuer {
-  /** Exactly as its tokens have it in `iss`. */
+  /** The exact `iss` of its tokens. */
   readonly issuer: string
-  /** What its tokens must have in `aud`: the check that refuses its ID tokens and session caches. */
+  /** The required `aud`, which refuses its ID tokens and session caches. */
   readonly audience: string
 }
 
-/** An issuer whose public keys are at a URL. */
+/** An issuer that publishes its keys at a URL. */
 export interface JwksIssuer extends TrustedIssuer {
   readonly jwksUrl: string
-  /** `alg` values that it is trusted with; those that a Better Auth can have, unless said. */
+  /** Accepted `alg` values; by default those of a Better Auth. */
   readonly algorithms?: readonly string[]
 }
 
-/** Tokens of an issuer that signs with keys of its own. */
+/** Tokens of an issuer with its own key pairs. */
 export function trustedIssuer(
   { issuer, audience, longestLifetime }: TrustedIssuer & ForeignTokenPolicy,
   keys: KeySource,
@@ -74,14 +72,14 @@ export function trustedIssuer(
       const { typ } = header
       if (typ !== undefined && !isType(typ, 'jwt') && !isType(typ, 'at+jwt')) throw new TokenRefused('type')
       if (!hasAudience(claims['aud'], audience)) throw new TokenRefused('audience')
-      // It must not speak of our users, in whatever spelling.
+      // Impersonation: it must not name a user of this service, in any case of letters.
       if (looksMinted(checkSubjectAndTimes(claims, now, longestLifetime))) throw new TokenRefused('subject')
     },
     principalOf: (claims) => foreignPrincipal(claims, issuer, `${issuer} ${claims['sub']}`),
   }
 }
 
-/** ASCII, as OpenID Connect Core section 2 has it; no space, which parts issuer and subject in a user id. */
+/** ASCII (OpenID Connect Core section 2), without a space, which separates issuer and subject in a user id. */
 const subject = /^[\x21-\x7e]{1,255}$/
 
 function checkSubjectAndTimes(
@@ -92,7 +90,7 @@ function checkSubjectAndTimes(
   if (typeof sub !== 'string' || !subject.test(sub)) throw new TokenRefused('subject')
   const expiresAt = checkExpiry(exp, now)
   checkNotBefore(nbf, now)
-  // By its whole life and not by what is left of it: a logout is forgotten while less than that is left.
+  // Its whole lifetime, not the remaining one: a revocation is kept for longestLifetime from its time on.
   if (expiresAt - checkIssuedAt(iat, now) > longestLifetime) throw new TokenRefused('lifetime')
   return sub
 }
@@ -109,7 +107,7 @@ function foreignPrincipal(claims: Parameters, issuer: string, userId: string): P
   }
 }
 
-/** OpenID Connect Core section 5.1, and Better Auth's own spelling of `email_verified`. */
+/** OpenID Connect Core section 5.1; Better Auth has `emailVerified`. */
 function profileOf({ email, name, email_verified, emailVerified }: Parameters): Profile {
   return {
     email: typeof email === 'string' ? email : undefined,

@@ -5,9 +5,9 @@ const form = new RegExp(
 )
 
 /**
- * Whether a text is an http(s) URL as RFC 3986 writes it, without credentials and fragment. The URL class alone forgives
- * what other parsers do not (white space, backslashes, missing slashes, numbers for an address), and some of these
- * texts are compared to the letter: the `iss` of a token is one.
+ * Whether a text is an http(s) URL by RFC 3986, without credentials and fragment. The URL class alone accepts what
+ * other parsers refuse (white space, backslashes, missing slashes, numeric hosts), and some of these texts, such as
+ * `iss`, are compared as strings.
  */
 export function isHttpUrl(text: string, { query = false } = {}): boolean {
   const [, host = '', path = '', search] = form.exec(text) ?? []
@@ -16,7 +16,7 @@ export function isHttpUrl(text: string, { query = false } = {}): boolean {
   return (host.startsWith('[') || hostname === host.toLowerCase()) && pathname === (path || '/')
 }
 
-/** Whether a text that is compared to the letter has nothing in it that cannot be seen. */
+/** Whether a text that is compared as a string has no invisible characters. */
 export function isPlainText(text: string): boolean {
   return text !== '' && text.trim() === text && !/\p{Cc}/u.test(text)
 }

@@ -5,33 +5,33 @@ import { TokenRefused } from './refusal.ts'
 
 type Parameters = Readonly<Record<string, unknown>>
 
-/** Someone whose tokens are accepted: its keys, and what its tokens must say. */
+/** A trusted issuer: its keys, and the rules for its tokens. */
 export interface Issuer {
   /** The `iss` of its tokens; undefined for tokens that have none. */
   readonly iss: string | undefined
-  /** True where every claim is the issuer's own: then none may be what a request body may not have. */
+  /** Whether claims must be as strict JSON as a request body: true for tokens that only this service makes. */
   readonly strict?: boolean
   readonly keys: KeySource
   /**
-   * Holds a token against the issuer's rules; the signature is someone else's work.
+   * Checks a token against the issuer's rules, without its signature.
    * @param now seconds since the epoch
    * @throws TokenRefused
    */
   check(header: Parameters, claims: Parameters, now: number): void
-  /** Who a token speaks for, once {@link check} has passed it. */
+  /** The principal of a token that passed {@link check}. */
   principalOf(claims: Parameters): Principal
 }
 
 /**
- * The issuers that are trusted. Which rules and keys a token is held against follows from its `iss` alone, never from
- * the algorithm or the key that its header names (RFC 8725 sections 3.1 and 3.8).
+ * The trusted issuers. Rules and keys are selected by `iss` alone, never by the algorithm or key in the header (RFC 8725
+ * sections 3.1 and 3.8: algorithm confusion).
  */
 export class Issuers {
   readonly #known: ReadonlyMap<unknown, Issuer>
   /** Of all issuers together. */
   readonly algorithms: readonly string[]
 
-  /** @throws Error when two have the same `iss`, or there is none */
+  /** @throws Error for two with the same `iss`, and for an empty list */
   constructor(issuers: readonly Issuer[]) {
     this.#known = new Map(issuers.map((issuer) => [issuer.iss, issuer]))
     if (this.#known.size !== issuers.length) throw new Error('two trusted issuers have the same name')

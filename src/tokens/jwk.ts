@@ -9,12 +9,12 @@ export interface VerificationKey {
   readonly algorithms: readonly string[]
 }
 
-/** Why a key of a JWKS is not used. The message holds nothing of the key. */
+/** A key of a JWKS that is not used. The message contains nothing of the key. */
 export class JwkRefused extends Error {
   override name = 'JwkRefused'
 }
 
-/** Key types, RFC 7518 section 6 and RFC 8037 section 2, and what each can verify. */
+/** Key types (RFC 7518 section 6, RFC 8037 section 2) and the algorithms of each. */
 const families: Readonly<Record<string, readonly string[]>> = {
   'OKP Ed25519': ['EdDSA'],
   'EC P-256': ['ES256'],
@@ -23,12 +23,12 @@ const families: Readonly<Record<string, readonly string[]>> = {
   RSA: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
 }
 
-/** Algorithms that a trusted issuer can be trusted with: signatures only, never a MAC. */
+/** The algorithms that a trusted issuer may use: signatures, never a MAC. */
 export const signatureAlgorithms = Object.values(families).flat()
 
 /**
- * Reads a key of a JWKS (RFC 7517), if it is one that can be relied on.
- * @param wanted `alg` values that its issuer is trusted with
+ * Validates and imports a key of a JWKS (RFC 7517).
+ * @param wanted `alg` values that its issuer may use
  * @throws JwkRefused
  */
 export function importJwk(jwk: unknown, wanted: readonly string[]): VerificationKey {
@@ -56,7 +56,7 @@ function toPem(jwk: JsonWebKey): string {
   }
 }
 
-/** RFC 7518 section 3.3 asks for 2048 bits; from 8192 on, a signature costs this process more than its sender. */
+/** At least 2048 bits (RFC 7518 section 3.3); above 8192, verifying costs enough for a denial of service. */
 function assertStrong(n: unknown, e: unknown): void {
   const modulus = toInteger(n)
   const exponent = toInteger(e)
@@ -80,7 +80,7 @@ const marks = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 1
   return { prime: BigInt(prime), powers }
 })
 
-/** Nemec and others, "The Return of Coppersmith's Attack" (2017), section 3.3: the modulus is such a power each time. */
+/** The fingerprint of ROCA: Nemec et al., "The Return of Coppersmith's Attack" (2017), section 3.3. */
 function isOfRocaForm(modulus: bigint): boolean {
   return marks.every(({ prime, powers }) => powers.has(Number(modulus % prime)))
 }

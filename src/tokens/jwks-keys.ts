@@ -3,15 +3,15 @@ import { importJwk, JwkRefused } from './jwk.ts'
 /** Public keys as PEM, by {@link keyName}. */
 export type JwksKeys = ReadonlyMap<string, string>
 
-/** What identifies a key: one kid may stand for several, which their algorithms tell apart (RFC 7517 section 4.5). */
+/** Identifies a key: keys of different algorithms may share a kid (RFC 7517 section 4.5). */
 export function keyName(kid: string, alg: string): string {
   return `${alg} ${kid}`
 }
 
 /**
- * The keys of a JWKS that can be used; one that is listed more than once is the same key.
- * @param algorithms `alg` values that the issuer is trusted with
- * @param passOver gets the kid of each key that is not used, and why
+ * The usable keys of a JWKS; different keys of the same name are ambiguous, and none of them is used.
+ * @param algorithms `alg` values that the issuer may use
+ * @param passOver is called for each key that is not used, with its kid and the reason
  */
 export function keysOf(
   set: readonly unknown[],

@@ -1,24 +1,24 @@
 import { parseUnambiguousJson } from '../http/strict-json.ts'
 import { TokenRefused } from './refusal.ts'
 
-/** A token's parts as its sender wrote them; nothing here is verified yet. */
+/** A parsed token, not verified yet. */
 export interface UnverifiedToken {
   readonly compact: string
   readonly header: Readonly<Record<string, unknown>>
   readonly claims: Readonly<Record<string, unknown>>
-  /** Whether the claims hold anything that a request body may not. */
+  /** Whether the claims are looser JSON than a request body may be. */
   readonly looseClaims?: boolean
 }
 
-/** Longest token looked at. Ours have some 400 bytes; a frontend's may carry a whole user. */
+/** Longest token that is parsed. Ours have about 400 bytes; a frontend's may contain a whole user. */
 const maxLength = 8_192
 
-/** Header parameters that change what the signature means; none is understood here, so none may be there. */
+/** Header parameters that change the meaning of the signature: not supported, so refused. */
 const uncommonParameters = ['crit', 'b64', 'zip', 'enc']
 
 /**
- * Reads a JWS compact serialization of a JSON object, RFC 7515 section 7.1, with no leniency: one spelling for
- * each token, so that nothing in front of this service can read it as another one.
+ * Parses a JWS compact serialization of a JSON object (RFC 7515 section 7.1) strictly: one spelling for each token, so
+ * that no gateway parses it differently.
  * @throws TokenRefused malformed, header
  */
 export function parseToken(compact: string): UnverifiedToken {
@@ -32,7 +32,7 @@ export function parseToken(compact: string): UnverifiedToken {
   return { compact, header: parameters, claims: object, looseClaims: !strict }
 }
 
-/** base64url without padding and without stray bits in the last character, RFC 4648 section 3.5. */
+/** Canonical base64url: no padding, no stray bits in the last character (RFC 4648 section 3.5). */
 function decodeSegment(segment: string): Buffer | undefined {
   const bytes = Buffer.from(segment, 'base64url')
   return bytes.toString('base64url') === segment ? bytes : undefined

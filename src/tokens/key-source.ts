@@ -1,17 +1,15 @@
 import type { UnverifiedToken } from './jws.ts'
 
-/** Where the keys of an issuer come from. */
+/** The keys of an issuer. */
 export interface KeySource {
-  /** The `alg` values that a token may be signed with. */
+  /** Accepted `alg` values. */
   readonly algorithms: readonly string[]
   /**
    * The key to verify a token with: a secret, or a public key as PEM.
    * @throws TokenRefused algorithm, key
-   * @throws Problem service_unavailable when no key could be had
+   * @throws Problem service_unavailable when no keys could be fetched
    */
   verifyingKey(token: UnverifiedToken): string | Promise<string>
-  /**
-   * Whether the key that verified a token before is still good, so that its signature need not be checked again.
-   */
+  /** Whether the key that verified this token before is still valid, so that its signature need not be checked again. */
   stillVerifies(token: UnverifiedToken): boolean
 }

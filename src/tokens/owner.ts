@@ -9,7 +9,7 @@ declare const guarded: unique symbol
  */
 export type OwnerId = string & { readonly [guarded]: true }
 
-/** Who a verified token speaks for. */
+/** The user that a verified token authenticates. */
 export interface Principal {
   /** `sub`, RFC 7519 section 4.1.2: the user in paths and answers. */
   readonly sub: string
@@ -26,11 +26,11 @@ export interface Principal {
   readonly issuedAt: number | undefined
   /** Seconds since the epoch. */
   readonly expiresAt: number
-  /** What a trusted issuer's token says of the user. */
+  /** Claims about the user in a trusted issuer's token. */
   readonly profile?: Profile
 }
 
-/** Claims about a person, as their issuer made them: of any length and content. */
+/** Claims about a person, not validated: of any length and content. */
 export interface Profile {
   readonly email: string | undefined
   readonly name: string | undefined

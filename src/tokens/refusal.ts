@@ -1,4 +1,4 @@
-/** Why a token was refused. For the log: a client is told one thing for all of them. */
+/** Why a token was refused; for the log only, the response is the same for all. */
 export type RefusalReason =
   | 'missing'
   | 'malformed'
@@ -17,7 +17,7 @@ export type RefusalReason =
   | 'revoked'
   | 'signature'
 
-/** A token that does not authenticate anyone. Its message is the reason, nothing of the token. */
+/** A token that was refused. The message is the reason and contains nothing of the token. */
 export class TokenRefused extends Error {
   override name = 'TokenRefused'
   readonly reason: RefusalReason

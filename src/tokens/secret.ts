@@ -1,4 +1,4 @@
-/** Secrets of at least 32 bytes that stand in public tutorials, READMEs and cracking lists. */
+/** Secrets of at least 32 bytes from public tutorials, READMEs and cracking lists. */
 const published = new Set([
   '09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7',
   'a-string-secret-at-least-256-bits-long',
@@ -17,13 +17,13 @@ const published = new Set([
   'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow',
 ])
 
-/** What example files write where a secret belongs. */
+/** Placeholders of example files. */
 const placeholder =
   /change[-_ ]?(me|this|it|in)|replace[-_ ]?(me|this|with)|(your|example)[-_ ]?(own[-_ ]?)?(super[-_ ]?)?(jwt|secret|256|key|signing)/i
 
 /**
- * Why a text cannot be an HMAC secret, or undefined when it can. RFC 7518 section 3.2 asks for at least as
- * many bytes as the hash has; a PEM or JWK here is how HS256 gets signed with a public key (RFC 8725 section 2.1).
+ * Why a text cannot be an HMAC secret; undefined when it can. RFC 7518 section 3.2 requires as many bytes as the hash
+ * has; with a PEM or JWK, a public key could sign HS256 (algorithm confusion, RFC 8725 section 2.1).
  */
 export function secretWeakness(secret: string): string | undefined {
   const trimmed = secret.trim()
@@ -34,7 +34,7 @@ export function secretWeakness(secret: string): string | undefined {
   if (published.has(trimmed) || placeholder.test(trimmed)) {
     return 'must not be a published example; `openssl rand -base64 32` makes one'
   }
-  // Trimmed here, it would no longer be the key of who shares it and does not trim.
+  // Trimmed here, it would differ from the key of a service that shares it and does not trim.
   if (trimmed !== secret) return 'must not begin or end with white space, such as the line break of a file'
   return undefined
 }

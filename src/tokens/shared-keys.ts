@@ -3,7 +3,7 @@ import type { UnverifiedToken } from './jws.ts'
 import type { KeySource } from './key-source.ts'
 import { TokenRefused } from './refusal.ts'
 
-/** The HS256 secrets: one signs, both verify, so that a secret can change without a logout. */
+/** The HS256 secrets: the current one signs, both verify, so that SECRET_KEY can change without a logout. */
 export class SharedKeys implements KeySource {
   readonly algorithms = ['HS256']
   readonly #current: string
@@ -19,7 +19,7 @@ export class SharedKeys implements KeySource {
     return this.#previous !== undefined && !signs(this.#current, token) ? this.#previous : this.#current
   }
 
-  /** They change with a restart only. */
+  /** Secrets change only with a restart. */
   stillVerifies(): boolean {
     return true
   }

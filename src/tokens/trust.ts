@@ -8,13 +8,13 @@ import type { KeySource } from './key-source.ts'
 import { secretWeakness } from './secret.ts'
 import { SharedKeys } from './shared-keys.ts'
 
-/** Whose tokens to accept. What is not given is not trusted. */
+/** Whose tokens to accept. */
 export interface Trust {
   /** PUBLIC_URL of a Latchkey: its access tokens are verified with the keys that it publishes, or with `secret`. */
   readonly latchkeyUrl?: string
   /** AUDIENCE of that Latchkey, where it is not its PUBLIC_URL. */
   readonly audience?: string
-  /** Where that Latchkey's keys are read, where it is not under its PUBLIC_URL that this service reaches it. */
+  /** URL of that Latchkey's JWKS, where this service cannot reach it at its PUBLIC_URL. */
   readonly jwksUrl?: string
   /** SECRET_KEY of a Latchkey with ALGORITHM=HS256; tokens without `iss` that it signs are accepted too. */
   readonly secret?: string
@@ -23,17 +23,17 @@ export interface Trust {
   /** Origin of a Better Auth server with its JWT plugin. */
   readonly betterAuthUrl?: string
   readonly trustedIssuers?: readonly JwksIssuer[]
-  /** Seconds from `iat` to `exp` that a token may live that is not a Latchkey's; unbounded unless said. */
+  /** Maximum of `exp - iat` in seconds for tokens of other issuers; unbounded by default. */
   readonly longestForeignLifetime?: number
 }
 
-/** How long an access token of a Latchkey may live: the most that ACCESS_TOKEN_EXPIRE_MINUTES takes. */
+/** The maximum of ACCESS_TOKEN_EXPIRE_MINUTES, in seconds. */
 const longestLifetime = 86_400
 
 /**
- * The issuers that options stand for.
- * @param keysAt gives the keys that a JWKS URL has for algorithms
- * @throws Error when a secret or URL is none
+ * The issuers of the options.
+ * @param keysAt makes the key source of a JWKS URL and its accepted algorithms
+ * @throws Error for an invalid secret or URL
  */
 export function issuersOf(
   trust: Trust,
@@ -41,7 +41,7 @@ export function issuersOf(
 ): Issuer[] {
   const { betterAuthUrl, longestForeignLifetime = Number.POSITIVE_INFINITY } = trust
   const own = trust.latchkeyUrl?.replace(/\/+$/, '')
-  // What is only compared must be checked too: another spelling would refuse every token.
+  // It is compared with `iss` as a string: another spelling would refuse every token.
   if (own !== undefined && !isHttpUrl(own)) throw new Error('latchkeyUrl must be an http(s) URL')
   const { audience = own } = trust
   if (audience !== undefined && !isPlainText(audience)) {

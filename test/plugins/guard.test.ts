@@ -60,7 +60,7 @@ function routesOf(app: FastifyInstance) {
   }))
 }
 
-t.test('F01: every route that is registered refuses a stranger and another user', async (t) => {
+t.test('every route that is registered refuses a stranger and another user (F01)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const routes = routesOf(app)
   t.same([...new Set(routes.map(({ name }) => name))].sort(), Object.keys(policy).sort())
@@ -147,7 +147,7 @@ t.test('a route whose declaration is missing or wrong stops the start', async (t
   await t.resolves(guarded({ url: '/a/:user_ids', access: 'user' }), 'another parameter is not an owner')
 })
 
-t.test('B10: a session that ends while a body arrives is refused, on every kind of route', async (t) => {
+t.test('a session that ends while a body arrives is refused, on every kind of route (B10)', async (t) => {
   const { app, alice, bob } = await twoUsers(t, {
     extend: (app) => {
       app.post('/greeting', { config: { access: 'optional' } }, async ({ user }) => ({

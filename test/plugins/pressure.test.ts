@@ -9,7 +9,7 @@ function block(milliseconds: number): void {
 }
 
 t.test(
-  'J18: while the event loop is late, requests get 503 and health checks their answer; it heals',
+  'while the event loop is late, requests get 503 and health checks their answer; it heals',
   async (t) => {
     const app = await testApp(t, { env: { MAX_EVENT_LOOP_DELAY_MS: '100' }, db: disconnectedDatabase() })
     const ask = (url: string) => app.inject(url)

@@ -31,7 +31,7 @@ async function answerAt(port: number, host: string, bytes: string): Promise<stri
   return text
 }
 
-t.test('J11: both addresses of localhost have the same server', { timeout: 30_000 }, async (t) => {
+t.test('both addresses of localhost have the same server', { timeout: 30_000 }, async (t) => {
   bothAddresses(t)
   const app = await testApp(t)
   const url = await app.listenOn({ host: 'localhost', port: 0 })

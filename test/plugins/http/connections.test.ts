@@ -5,7 +5,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import connections from '../../../plugins/http/connections.ts'
 
-t.test('J11: who sent several requests at once and left is not waited for', async (t) => {
+t.test('who sent several requests at once and left is not waited for', async (t) => {
   const app = Fastify()
   await app.register(connections)
   let requests = 0

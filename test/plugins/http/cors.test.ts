@@ -23,7 +23,7 @@ function corsHeaders(headers: Record<string, unknown>): string[] {
   return Object.keys(headers).filter((name) => name.startsWith('access-control-'))
 }
 
-t.test('G16: an allowed origin is named exactly, on answers and on refusals', async (t) => {
+t.test('an allowed origin is named exactly, on answers and on refusals (G16)', async (t) => {
   const { app, alice } = await twoUsers(t, { env: { CORS_ORIGINS: `${origin}, http://localhost:3000` } })
   for (const allowed of [origin, 'http://localhost:3000']) {
     const ok = await alice.call('GET', alice.tasks, undefined, { headers: { origin: allowed } })
@@ -47,7 +47,7 @@ t.test('G16: an allowed origin is named exactly, on answers and on refusals', as
   t.equal(asked.body, '')
 })
 
-t.test('G14, G16: any other origin is told nothing, and its preflight has no route', async (t) => {
+t.test('any other origin is told nothing, and its preflight has no route (G14, G16)', async (t) => {
   const { app, alice } = await twoUsers(t, { env: { CORS_ORIGINS: origin } })
   for (const other of [undefined, ...others]) {
     const headers = other === undefined ? {} : { origin: other }
@@ -71,7 +71,7 @@ t.test('G14, G16: any other origin is told nothing, and its preflight has no rou
   t.equal((await app.inject('/nope')).statusCode, 404)
 })
 
-t.test('G16: without CORS_ORIGINS nobody is allowed', async (t) => {
+t.test('without CORS_ORIGINS nobody is allowed (G16)', async (t) => {
   const app = await testApp(t)
   for (const other of [origin, ...others]) {
     const answer = await app.inject({ url: '/health/live', headers: { origin: other } })
@@ -87,7 +87,7 @@ t.test('G16: without CORS_ORIGINS nobody is allowed', async (t) => {
 
 const apps = ['capacitor://localhost', 'chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai']
 
-t.test('G16: an origin of another scheme is exact too', async (t) => {
+t.test('an origin of another scheme is exact too (G16)', async (t) => {
   const app = await testApp(t, { env: { CORS_ORIGINS: apps.join(',') } })
   for (const allowed of apps) {
     const { headers } = await app.inject({ url: '/nope', headers: { origin: allowed } })

@@ -54,14 +54,14 @@ const ambiguous: Record<string, string> = {
   'HTTP/0.9': 'GET /health/live\r\n\r\n',
 }
 
-t.test('G07: a message that can be read in two ways is refused and ends the connection', async (t) => {
+t.test('a message that can be read in two ways is refused and ends the connection (G07)', async (t) => {
   const app = await listeningApp(t)
   for (const [name, bytes] of Object.entries(ambiguous)) {
     assertProblem(t, await exchange(app, bytes), 400, 'invalid_request', name)
   }
 })
 
-t.test('G07: a refused sender that never ends its half is let go', { timeout: 10_000 }, async (t) => {
+t.test('a refused sender that never ends its half is let go (G07)', { timeout: 10_000 }, async (t) => {
   const app = await listeningApp(t)
   const accepted = once(app.server, 'connection') as Promise<[Socket]>
   const socket = connect({ port: portOf(app), host: '127.0.0.1', allowHalfOpen: true })
@@ -73,7 +73,7 @@ t.test('G07: a refused sender that never ends its half is let go', { timeout: 10
   t.ok(serverSide.destroyed)
 })
 
-t.test('G08: a request names one host and a path', async (t) => {
+t.test('a request names one host and a path (G08)', async (t) => {
   const app = await listeningApp(t)
   const refused = {
     'no host': 'GET /health/live HTTP/1.1\r\n\r\n',
@@ -103,7 +103,7 @@ t.test('G08: a request names one host and a path', async (t) => {
   t.equal(old.status, 200, 'HTTP/1.0 has no Host, and load balancers still speak it')
 })
 
-t.test('G09: headers have a limit', async (t) => {
+t.test('headers have a limit', async (t) => {
   const app = await listeningApp(t)
   const large = await exchange(app, `${live}X-A: ${'a'.repeat(20_480)}\r\n\r\n`)
   assertProblem(t, large, 431, 'headers_too_large', '20 KiB')
@@ -120,7 +120,7 @@ t.test('G09: headers have a limit', async (t) => {
   t.notOk('1' in {})
 })
 
-t.test('G08: no number of other headers hides one from the rules', async (t) => {
+t.test('no number of other headers hides one from the rules (G08)', async (t) => {
   const { app, alice } = await listeningWithUser(t)
   const padding = 'a:b\r\n'.repeat(2_005)
   const me = `GET /api/auth/me HTTP/1.1\r\nHost: x\r\n`
@@ -161,7 +161,7 @@ t.test('an Expect that is not known is a problem', async (t) => {
   t.match(continued.body, /"code":"validation_failed"/)
 })
 
-t.test('G04: a body is held against its limit by what it says and by what it is', async (t) => {
+t.test('a body is held against its limit by what it says and by what it is', async (t) => {
   const app = await listeningApp(t)
   const claimed = await exchange(app, `${login}Content-Length: 16385\r\n\r\n{}`)
   assertProblem(t, claimed, 413, 'payload_too_large', 'refused before it arrives')
@@ -174,7 +174,7 @@ t.test('G04: a body is held against its limit by what it says and by what it is'
   t.equal(longer.status, 400, 'more than the length says is not part of the body')
 })
 
-t.test('G14: methods that no route has', async (t) => {
+t.test('methods that no route has (G14)', async (t) => {
   const app = await listeningApp(t)
   const tunnel = await exchange(app, 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n')
   assertProblem(t, tunnel, 405, 'method_not_allowed', 'CONNECT')
@@ -185,7 +185,7 @@ t.test('G14: methods that no route has', async (t) => {
   t.notMatch(trace.body, /canary/i)
 })
 
-t.test('G12: a path that cannot be read, or is too long, is not echoed', async (t) => {
+t.test('a path that cannot be read, or is too long, is not echoed', async (t) => {
   const app = await listeningApp(t)
   const answerTo = (path: string) =>
     exchange(app, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)

@@ -36,7 +36,7 @@ const long = 3_000_000
 const plain = () => parts(100, 'a'.repeat(long / 100))
 const chunks = () => parts(50, `ea60\r\n${'a'.repeat(60_000)}\r\n`)
 
-t.test('G04: a refusal arrives, though the body comes after it', async (t) => {
+t.test('a refusal arrives, though the body comes after it', async (t) => {
   const app = await listeningApp(t, { env: { RATE_LIMITS: 'on', RATE_LIMIT_SIGNUP: '1/1m' } })
   // The one that the budget has.
   await app.inject({ method: 'POST', url: '/api/auth/signup', payload: {} })
@@ -95,7 +95,7 @@ t.test('a short body that is still to come costs no connection', async (t) => {
   t.match(text, /^HTTP\/1.1 401 .*HTTP\/1.1 200 /s)
 })
 
-t.test('G10: a sender that never ends its body is let go', { timeout: 20_000 }, async (t) => {
+t.test('a sender that never ends its body is let go (G10)', { timeout: 20_000 }, async (t) => {
   const app = await listeningApp(t)
   for (const pause of [0, 50]) {
     const socket = connect({ port: portOf(app), host: '127.0.0.1', allowHalfOpen: true })

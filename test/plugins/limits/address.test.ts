@@ -55,13 +55,13 @@ async function sentUntilLimited(app: FastifyInstance, requestAt: (at: number) =>
   throw new Error('no limit')
 }
 
-t.test('H03: directly, no header makes a client another one', async (t) => {
+t.test('directly, no header makes a client another one (H03)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   const sent = await sentUntilLimited(app, (at) => ({ headers: disguises[at % disguises.length] }))
   t.equal(sent, budgets.login.max)
 })
 
-t.test('H03: through a gateway, only what it appends counts', async (t) => {
+t.test('through a gateway, only what it appends counts (H03)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on', TRUST_PROXY: '10.0.0.0/8,fd00::/8' } })
   const behind = (client: string, proxies = '') => {
     return (at: number) => {
@@ -86,7 +86,7 @@ t.test('H03: through a gateway, only what it appends counts', async (t) => {
   t.equal(await sentUntilLimited(app, direct), budgets.login.max, 'a stranger is no gateway')
 })
 
-t.test('H04: a /64 is one client, and so is an IPv4 address in either form', async (t) => {
+t.test('a /64 is one client, and so is an IPv4 address in either form', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   const addressAt = (at: number) => `2001:db8:1:2:${at.toString(16)}::${at}`
   t.equal(await sentUntilLimited(app, (at) => ({ remoteAddress: addressAt(at) })), budgets.login.max)
@@ -94,7 +94,7 @@ t.test('H04: a /64 is one client, and so is an IPv4 address in either form', asy
   t.equal(await sentUntilLimited(app, (at) => ({ remoteAddress: forms[at % 3] })), budgets.login.max)
 })
 
-t.test('H06: requests from 5,001 other clients do not make room for one more of the first', async (t) => {
+t.test('requests from 5,001 other clients do not make room for one more of the first (H06)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   const { count } = await untilLimited(app, 100, login)
   t.equal(count, budgets.login.max)
@@ -104,7 +104,7 @@ t.test('H06: requests from 5,001 other clients do not make room for one more of 
   t.match(problemOf(await app.inject(login)), limited)
 })
 
-t.test('G11, G13: another spelling of a path is no way around its budget', async (t) => {
+t.test('another spelling of a path is no way around its budget (G11)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on', RATE_LIMIT_LOGIN: '3/1m' } })
   await untilLimited(app, 3, login)
   for (const url of [
@@ -127,7 +127,7 @@ t.test('G11, G13: another spelling of a path is no way around its budget', async
   t.equal(await remaining('HEAD'), (await remaining('GET')) + 1, 'HEAD counts with GET')
 })
 
-t.test('D09: what asks for a password shares one budget', async (t) => {
+t.test('what asks for a password shares one budget (D09)', async (t) => {
   const env = { RATE_LIMITS: 'on', RATE_LIMIT_ACCOUNT: '999/1m', RATE_LIMIT_PAIR: '999/1m' }
   const { app, alice, bob } = await twoUsers(t, { env })
   const wrong = { current_password: 'not the password', new_password: 'another password' }
@@ -145,7 +145,7 @@ t.test('D09: what asks for a password shares one budget', async (t) => {
   t.equal((await bob.call('GET', bob.tasks)).statusCode, 200, 'and nothing else is limited by it')
 })
 
-t.test('H09: each kind of route has its own budget, as configured', async (t) => {
+t.test('each kind of route has its own budget, as configured (H09)', async (t) => {
   const env = {
     RATE_LIMITS: 'on',
     RATE_LIMIT_SIGNUP: '2/1m',

@@ -4,7 +4,7 @@ import { testApp } from '../../helper.ts'
 
 const env = { RATE_LIMITS: 'on', TRUST_PROXY: '10.0.0.0/8,fd00::/8' }
 
-t.test('H03: a port in X-Forwarded-For makes a client neither another one nor the gateway', async (t) => {
+t.test('a port in X-Forwarded-For makes a client neither another one nor the gateway (H03)', async (t) => {
   const app = await testApp(t, { env })
   let sent = 0
   const used = async (forwarded: string, peer = '10.0.0.1') => {

@@ -15,7 +15,7 @@ async function loggingApp(t: Parameters<typeof testApp>[0]) {
   return { app, lines }
 }
 
-t.test('I05: a request id is taken over only if it cannot forge a line or a header', async (t) => {
+t.test('a request id is taken over only if it cannot forge a line or a header (I05)', async (t) => {
   const { app, lines } = await loggingApp(t)
   const taken = [
     'a',
@@ -202,7 +202,7 @@ t.test(
   },
 )
 
-t.test('I05: what a sender writes never becomes a line of its own', async (t) => {
+t.test('what a sender writes never becomes a line of its own (I05)', async (t) => {
   const { app, lines } = await loggingApp(t)
   const forgery = 'canary\r\n{"level":60,"msg":"forged"}\u001b[2J'
   const requests = [
@@ -233,7 +233,7 @@ t.test('I05: what a sender writes never becomes a line of its own', async (t) =>
   }
 })
 
-t.test('I05: the user agent kept with a session is printable and bounded', async (t) => {
+t.test('the user agent kept with a session is printable and bounded (I05)', async (t) => {
   const app = await testApp(t)
   await app.inject({
     method: 'POST',

@@ -39,7 +39,7 @@ function addFailures(app: FastifyInstance): void {
   }
 }
 
-t.test('G19: a fault of the service is one answer: a request id and no text', async (t) => {
+t.test('a fault of the service is one answer: a request id and no text (G19)', async (t) => {
   const lines: string[] = []
   const app = await testApp(t, {
     env: { LOG_LEVEL: 'error' },
@@ -73,7 +73,7 @@ const securityHeaders = {
   'x-request-id': /^[0-9a-f-]{36}$/,
 }
 
-t.test('G18: every answer carries the security headers and names no software', async (t) => {
+t.test('every answer carries the security headers and names no software (G18)', async (t) => {
   const { app, alice, bob } = await twoUsers(t, { extend: addFailures })
   const answers = {
     200: await app.inject('/health/live'),
@@ -97,12 +97,12 @@ t.test('G18: every answer carries the security headers and names no software', a
   }
 })
 
-t.test('G18: so does the answer to what is not HTTP', async (t) => {
+t.test('so does the answer to what is not HTTP (G18)', async (t) => {
   const { 'x-request-id': _, ...headers } = securityHeaders
   t.match((await exchange(await listeningApp(t), 'garbage\r\n\r\n')).headers, headers)
 })
 
-t.test('G18: HSTS=off sends no Strict-Transport-Security, whoever answers', async (t) => {
+t.test('HSTS=off sends no Strict-Transport-Security, whoever answers (G18)', async (t) => {
   for (const [HSTS, sent] of Object.entries({ off: undefined, 'max-age=60': 'max-age=60' })) {
     const app = await listeningApp(t, { env: { HSTS } })
     const answers = [await app.inject('/health/live'), await app.inject('/%zz'), await app.inject('/nope')]

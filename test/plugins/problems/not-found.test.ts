@@ -4,7 +4,7 @@ import { problemOf, testApp, twoUsers } from '../../helper.ts'
 const notAllowed = { status: 405, title: 'Method Not Allowed', code: 'method_not_allowed' }
 const notFound = { status: 404, code: 'not_found', detail: 'Not found' }
 
-t.test('G14: a path that exists refuses other methods with 405 and names its own', async (t) => {
+t.test('a path that exists refuses other methods with 405 and names its own (G14)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const paths = {
     '/api/auth/login': 'POST',
@@ -29,7 +29,7 @@ t.test('G14: a path that exists refuses other methods with 405 and names its own
   t.same(problemOf(nobody), problemOf(foreign), 'says nothing of who exists or who asks')
 })
 
-t.test('G14: a path that does not exist is 404 for every method', async (t) => {
+t.test('a path that does not exist is 404 for every method (G14)', async (t) => {
   const app = await testApp(t)
   for (const url of [
     '/',
@@ -48,7 +48,7 @@ t.test('G14: a path that does not exist is 404 for every method', async (t) => {
   }
 })
 
-t.test('G15: a method comes from the request line, never from a header, the query or the body', async (t) => {
+t.test('a method comes from the request line, never from a header, the query or the body', async (t) => {
   const { alice } = await twoUsers(t)
   const headers = {
     'x-http-method-override': 'DELETE',
@@ -65,7 +65,7 @@ t.test('G15: a method comes from the request line, never from a header, the quer
   t.match((await alice.call('GET', url, undefined, { headers })).json(), { title: 'stays' })
 })
 
-t.test('G14: what no route takes counts against the address, whatever its body', async (t) => {
+t.test('what no route takes counts against the address, whatever its body (G14)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   const probes = [
     { method: 'GET', url: '/nope' },

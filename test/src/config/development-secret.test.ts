@@ -29,7 +29,7 @@ t.test('processes that start at once have one secret', async (t) => {
   t.same(readdirSync(join(cwd, 'data')), ['secret_key'])
 })
 
-t.test('A07: a kept secret that is empty or weak is refused in one line, and stays as it is', async (t) => {
+t.test('a kept secret that is empty or weak is refused in one line, and stays as it is (A07)', async (t) => {
   const short = 'only-thirty-one-bytes-long-heh!'
   for (const content of ['', '\n', 'a', 'changeme', short, 'your-256-bit-secret-your-256-bit-secret']) {
     const cwd = t.testdir({ data: { secret_key: content } })

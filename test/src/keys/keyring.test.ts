@@ -115,7 +115,7 @@ keyTest('rotate refuses while a key waits, and --now passes over it', async (t) 
   t.equal((await rotateKeys(common, { atOnce: true })).signsFrom, time.now)
 })
 
-keyTest('A12: a known kid never asks the database, unknown ones at most once a second', async (t) => {
+keyTest('a known kid never asks the database, unknown ones at most once a second (A12)', async (t) => {
   const { db, count } = counted()
   const { open, errors } = instances(t, { db })
   const ring = await open()

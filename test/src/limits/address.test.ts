@@ -1,7 +1,7 @@
 import t from 'tap'
 import { clientKey, networkOf } from '../../../src/limits/address.ts'
 
-t.test('H04: an IPv4 address is a client, however it is written', async (t) => {
+t.test('an IPv4 address is a client, however it is written', async (t) => {
   for (const text of ['192.0.2.7', '::ffff:192.0.2.7', '::FFFF:c000:207', '0:0:0:0:0:ffff:192.0.2.7']) {
     t.equal(clientKey(text), '192.0.2.7', text)
   }
@@ -9,7 +9,7 @@ t.test('H04: an IPv4 address is a client, however it is written', async (t) => {
   t.not(clientKey('::ffff:192.0.2.8'), clientKey('::ffff:192.0.2.7'), 'mapped ones are not one /64')
 })
 
-t.test('H04: an IPv6 /64 is a client, however it is written', async (t) => {
+t.test('an IPv6 /64 is a client, however it is written', async (t) => {
   const one = '2001:db8:1:2::/64'
   for (const text of [
     '2001:db8:1:2::',
@@ -29,7 +29,7 @@ t.test('H04: an IPv6 /64 is a client, however it is written', async (t) => {
   t.equal(clientKey('fe80::1%eth0'), clientKey('fe80::2'))
 })
 
-t.test('H03: what is no address is no client of its own', async (t) => {
+t.test('what is no address is no client of its own (H03)', async (t) => {
   const texts = [
     '',
     'unknown',

@@ -107,7 +107,7 @@ t.test('a window ends when that of counters elsewhere does, if those know as muc
   t.match(take('b'), { used: 1 }, 'and nothing is taken over')
 })
 
-t.test('H06: a counter survives any number of other keys', async (t) => {
+t.test('a counter survives any number of other keys (H06)', async (t) => {
   const { all, take, use } = counters()
   use('victim', max)
   for (let other = 0; other < 5_001; other++) take(`other ${other}`)
@@ -122,7 +122,7 @@ t.test('H06: a counter survives any number of other keys', async (t) => {
   t.equal(take('late victim').refused, true)
 })
 
-t.test('H06: a full table refuses first who filled it', async (t) => {
+t.test('a full table refuses first who filled it (H06)', async (t) => {
   const { take, time } = counters(1_000)
   const flood = (count: number, from = 0) => {
     let refused = 0
@@ -140,7 +140,7 @@ t.test('H06: a full table refuses first who filled it', async (t) => {
   t.equal(flood(1_000, 3_000), 0, 'and in time there is room again')
 })
 
-t.test('H06: a shared counter is not forgotten when there is room again', async (t) => {
+t.test('a shared counter is not forgotten when there is room again (H06)', async (t) => {
   const { take, time } = counters(1_000)
   const start = time.now
   const flood = (at: number, count: number) => {

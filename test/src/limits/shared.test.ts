@@ -61,7 +61,7 @@ function instanceOn(t: Test, remote: Remote, more: { remindMs?: number } = {}) {
   return { counters, take, passed, told }
 }
 
-t.test('H07: instances share one budget', async (t) => {
+t.test('instances share one budget (H07)', async (t) => {
   const remote = new Remote()
   const [one, two] = [instanceOn(t, remote), instanceOn(t, remote)]
   const counts = await Promise.all([one.passed('a', max), two.passed('a', max)])
@@ -78,7 +78,7 @@ t.test('a flood that one instance has let in is refused there without asking', a
   t.equal(remote.asked, max)
 })
 
-t.test('J09: while the shared counters are away, a stricter share of this process counts', async (t) => {
+t.test('while the shared counters are away, a stricter share of this process counts (J09)', async (t) => {
   const remote = new Remote()
   const { take, passed, told } = instanceOn(t, remote)
   await passed('seen before', 5)
@@ -103,7 +103,7 @@ t.test('J09: while the shared counters are away, a stricter share of this proces
   t.same(told, ['no answer', 'back', 'no answer'], 'each outage is told')
 })
 
-t.test('J09: counters that have forgotten let through no more of what went through here', async (t) => {
+t.test('counters that have forgotten let through no more of what went through here (J09)', async (t) => {
   const remote = new Remote()
   const { passed } = instanceOn(t, remote)
   t.equal(await passed('a', 20), 20)

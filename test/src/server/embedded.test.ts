@@ -67,7 +67,7 @@ t.test('on the embedded database', async (t) => {
     t.same(await again.stop('SIGTERM'), { code: 0, signal: null }, 'SIGTERM drains and exits 0')
   })
 
-  await t.test('J11: Ctrl-C drains: what was asked before it is answered, and the exit is 0', async (t) => {
+  await t.test('Ctrl-C drains: what was asked before it is answered, and the exit is 0', async (t) => {
     const service = await startService(t, { RATE_LIMITS: 'off' }, cwd)
     const logins = Array.from({ length: 10 }, () => post(`${service.url}/api/auth/login`, credentials))
     // The first answer tells that the others have arrived: their hashes are queued behind it.

@@ -48,7 +48,7 @@ for (const alg of ['EdDSA', 'ES256', 'RS256'] as const) {
   })
 }
 
-t.test('A18: nothing else that a Better Auth signs or gives is an access token', async (t) => {
+t.test('nothing else that a Better Auth signs or gives is an access token (A18)', async (t) => {
   const frontend = await startBetterAuth(t)
   const { call, refuses } = await trusting(t, frontend, { SECRET_KEY: betterAuthSecret })
   const ann = await frontend.signUp('ann')
@@ -76,7 +76,7 @@ t.test('A18: nothing else that a Better Auth signs or gives is an access token',
   await refuses(ours, 'a subject that looks like one of ours')
 })
 
-t.test('A09: another Better Auth of the same name is nobody', async (t) => {
+t.test('another Better Auth of the same name is nobody (A09)', async (t) => {
   const frontend = await startBetterAuth(t)
   const { call, refuses } = await trusting(t, frontend)
   const ann = await frontend.signUp('ann')
@@ -105,7 +105,7 @@ t.test('a key rotation fails no request, and a new key is found at once', async 
   )
 })
 
-t.test('A12: 50 made-up kids cost the frontend a few fetches', async (t) => {
+t.test('50 made-up kids cost the frontend a few fetches (A12)', async (t) => {
   const frontend = await startBetterAuth(t)
   const { call } = await trusting(t, frontend)
   const ann = await frontend.signUp('ann')
@@ -123,7 +123,7 @@ t.test('A12: 50 made-up kids cost the frontend a few fetches', async (t) => {
   t.equal((await call(good, 'GET', '/api/auth/me')).statusCode, 200, 'the good one is not disturbed')
 })
 
-t.test('A13: a frontend that is down: 503 while nothing is known, then its known keys go on', async (t) => {
+t.test('a frontend that is down: 503 while nothing is known, then its known keys go on (A13)', async (t) => {
   const frontend = await startBetterAuth(t)
   const ann = await frontend.signUp('ann')
   const token = await ann.token()

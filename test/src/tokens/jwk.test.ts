@@ -38,7 +38,7 @@ t.test('each kind of key verifies what it is for', async (t) => {
   )
 })
 
-t.test('A08: a key that is weak, private, or for something else is not used', async (t) => {
+t.test('a key that is weak, private, or for something else is not used (A08)', async (t) => {
   const notTrusted = 'is not of an algorithm that this issuer is trusted with'
   const integer = (value: bigint) =>
     Buffer.from(

@@ -61,7 +61,7 @@ t.test('one fetch serves all who ask at the start, and none is made for a known 
   t.equal(endpoint.fetches, 1)
 })
 
-t.test('A12: what cannot be a kid of a key asks for no fetch', async (t) => {
+t.test('what cannot be a kid of a key asks for no fetch (A12)', async (t) => {
   const { endpoint, outcome } = await setUp(t)
   for (const kid of [undefined, null, '', 7, {}, [], 'x'.repeat(257)])
     t.equal(await outcome(kid), 'key', String(kid))
@@ -74,19 +74,22 @@ t.test('A12: what cannot be a kid of a key asks for no fetch', async (t) => {
   }
 })
 
-t.test('A12: unknown kids share a fetch, at most one a second, and soon no longer wait for it', async (t) => {
-  const { endpoint, time, outcome } = await setUp(t)
-  t.equal(await outcome('first'), 'found')
-  const burst = await Promise.all(Array.from({ length: 200 }, () => outcome(randomUUID())))
-  t.ok(burst.every((reason) => reason === 'key'))
-  t.equal(endpoint.fetches, 2)
-  // The clock of the cache stands still: whoever waited now would be waiting for a second to pass.
-  for (let at = 0; at < 1_000; at++) t.equal(await outcome(randomUUID()), 'key')
-  t.equal(endpoint.fetches, 2)
-  time.now += 1_000
-  await Promise.all(Array.from({ length: 10 }, () => outcome(randomUUID())))
-  t.equal(endpoint.fetches, 3)
-})
+t.test(
+  'unknown kids share a fetch, at most one a second, and soon no longer wait for it (A12)',
+  async (t) => {
+    const { endpoint, time, outcome } = await setUp(t)
+    t.equal(await outcome('first'), 'found')
+    const burst = await Promise.all(Array.from({ length: 200 }, () => outcome(randomUUID())))
+    t.ok(burst.every((reason) => reason === 'key'))
+    t.equal(endpoint.fetches, 2)
+    // The clock of the cache stands still: whoever waited now would be waiting for a second to pass.
+    for (let at = 0; at < 1_000; at++) t.equal(await outcome(randomUUID()), 'key')
+    t.equal(endpoint.fetches, 2)
+    time.now += 1_000
+    await Promise.all(Array.from({ length: 10 }, () => outcome(randomUUID())))
+    t.equal(endpoint.fetches, 3)
+  },
+)
 
 t.test('a key that appears after a fetch is found by the next one', async (t) => {
   const { endpoint, outcome } = await setUp(t)
@@ -116,7 +119,7 @@ t.test(
   },
 )
 
-t.test('A13: an endpoint that does not answer as it should', async (t) => {
+t.test('an endpoint that does not answer as it should (A13)', async (t) => {
   const answers: Record<string, RequestListener> = {
     500: (_, response) => response.writeHead(500).end(),
     'wrong content type': (_, response) =>
@@ -158,7 +161,7 @@ t.test('A13: an endpoint that does not answer as it should', async (t) => {
   }
 })
 
-t.test('A13: a redirect is not followed', async (t) => {
+t.test('a redirect is not followed (A13)', async (t) => {
   const { endpoint, outcome } = await setUp(t)
   const other = await listening(t, () => t.fail('asked'))
   endpoint.answer = (_, response) => response.writeHead(302, { location: `${other.origin}/jwks` }).end()
@@ -166,7 +169,7 @@ t.test('A13: a redirect is not followed', async (t) => {
 })
 
 t.test(
-  'A13: an endpoint that hangs is given up after 2 seconds, and known keys do not wait for it',
+  'an endpoint that hangs is given up after 2 seconds, and known keys do not wait for it (A13)',
   async (t) => {
     const { endpoint, time, outcome } = await setUp(t)
     const hang: RequestListener = () => {}
@@ -200,7 +203,7 @@ const withdrawals: Record<string, object[]> = {
   ],
 }
 
-t.test('A13: keys that an issuer has withdrawn are refused, as soon as it is asked', async (t) => {
+t.test('keys that an issuer has withdrawn are refused, as soon as it is asked (A13)', async (t) => {
   for (const [label, keys] of Object.entries(withdrawals)) {
     const { endpoint, time, warnings, outcome } = await setUp(t)
     const { keys: before } = endpoint
@@ -225,7 +228,7 @@ t.test('A13: keys that an issuer has withdrawn are refused, as soon as it is ask
 })
 
 t.test(
-  'A13: keys older than an hour and ten minutes are not used, however long the endpoint is down',
+  'keys older than an hour and ten minutes are not used, however long the endpoint is down (A13)',
   async (t) => {
     const { endpoint, time, outcome, cache } = await setUp(t)
     const used = token('first')
@@ -249,7 +252,7 @@ t.test(
   },
 )
 
-t.test('A08: the algorithm of a token selects among the keys of its kid', async (t) => {
+t.test('the algorithm of a token selects among the keys of its kid (A08)', async (t) => {
   const { endpoint, pemOf } = await setUp(t, ['EdDSA', 'ES256'])
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey
   endpoint.keys = [jwk('first'), { ...ec.export({ format: 'jwk' }), kid: 'first' }, ...endpoint.keys]
@@ -258,7 +261,7 @@ t.test('A08: the algorithm of a token selects among the keys of its kid', async 
 })
 
 t.test(
-  'A08: of two keys with one kid and algorithm none is used, and an ignored key is told of once',
+  'of two keys with one kid and algorithm none is used, and an ignored key is told of once (A08)',
   async (t) => {
     const { endpoint, time, warnings, outcome } = await setUp(t)
     endpoint.keys = [jwk('twin'), jwk('twin'), jwk('single'), { kty: 'oct', k: 'AAAA', kid: 'mac' }]
