@@ -16,6 +16,16 @@ export function Timestamp(description: string) {
   return Type.String({ format: 'date-time', description, examples: ['2026-01-31T12:00:00.000Z'] })
 }
 
+/** The path parameter of a route with access `owner`. */
+export const OwnerParams = Type.Object({
+  user_id: Type.String({
+    minLength: 1,
+    maxLength: 255,
+    description: "The owner: the token's subject",
+    examples: ['user_01kb3v5rs1e2wbhx4hrsz3zj5e'],
+  }),
+})
+
 export const ProblemSchema = Type.Object(
   {
     type: Type.String({ description: 'Always `about:blank`: `code` says which problem it is' }),

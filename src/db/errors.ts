@@ -28,9 +28,10 @@ export function violatesUnique(error: unknown, constraint: string): boolean {
   return codeOf(error) === '23505' && (error as { constraint?: string }).constraint === constraint
 }
 
-/** True when a statement named a row of another table that is not there (any more). */
-export function violatesForeignKey(error: unknown): boolean {
-  return codeOf(error) === '23503'
+/** True when a row references, by its column `user_id`, a user that does not exist (any more). */
+export function lacksUserRow(error: unknown): boolean {
+  const { constraint = '' } = (error ?? {}) as { constraint?: string }
+  return codeOf(error) === '23503' && constraint.endsWith('_user_id_fkey')
 }
 
 /**

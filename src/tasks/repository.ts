@@ -1,8 +1,9 @@
-import { type RawBuilder, type Selectable, sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { compiledOnce } from '../db/compiled.ts'
+import { versionConditions } from '../db/preconditions.ts'
 import type { Db, TasksTable, Trx } from '../db/schema.ts'
+import type { Preconditions } from '../http/etag.ts'
 import { type OwnerId, subjectOf } from '../tokens/owner.ts'
-import type { Preconditions } from './etag.ts'
 
 /** As its owner sees it: `user_id` is what the owner is called in paths. */
 export type Task = Omit<Selectable<TasksTable>, 'version'>
@@ -173,15 +174,6 @@ export async function findOwnedTask(db: Db, owner: OwnerId, id: number): Promise
   return row && versioned(row)
 }
 
-/** The part of a WHERE that lets a write through only while its preconditions hold, in the same statement. */
-function holds({ ifMatch, ifNoneMatch }: Preconditions): RawBuilder<boolean>[] {
-  const conditions: RawBuilder<boolean>[] = []
-  if (ifMatch !== undefined && ifMatch !== '*') conditions.push(sql`version = any(${ifMatch}::int[])`)
-  if (ifNoneMatch === '*') conditions.push(sql`false`)
-  else if (ifNoneMatch !== undefined) conditions.push(sql`version <> all(${ifNoneMatch}::int[])`)
-  return conditions
-}
-
 /** Changes the fields given, if the preconditions hold. */
 export async function updateOwnedTask(
   db: Db,
@@ -195,7 +187,7 @@ export async function updateOwnedTask(
     .set((eb) => ({ ...changes, version: eb('version', '+', 1), updated_at: eb.fn<string>('now') }))
     .where('user_id', '=', owner)
     .where('id', '=', id)
-    .where((eb) => eb.and(holds(preconditions)))
+    .where((eb) => eb.and(versionConditions(preconditions)))
     .returningAll()
     .executeTakeFirst()
   return row && versioned(row)
@@ -212,7 +204,7 @@ export async function deleteOwnedTask(
     .deleteFrom('tasks')
     .where('user_id', '=', owner)
     .where('id', '=', id)
-    .where((eb) => eb.and(holds(preconditions)))
+    .where((eb) => eb.and(versionConditions(preconditions)))
     .executeTakeFirst()
   return numDeletedRows > 0n
 }

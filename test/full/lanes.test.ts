@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import t from 'tap'
-import { isDatabaseUnavailable, violatesForeignKey } from '../../src/db/errors.ts'
+import { isDatabaseUnavailable, lacksUserRow } from '../../src/db/errors.ts'
 import { migratePostgres, openPostgres } from '../../src/db/postgres.ts'
 import { insertOwnedTask, listOwnedTasks } from '../../src/tasks/repository.ts'
 import type { OwnerId } from '../../src/tokens/owner.ts'
@@ -29,7 +29,7 @@ t.test('of new rows that share a connection, one that is refused takes no other 
     outcomes.map(({ status }) => status),
     ['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled'],
   )
-  for (const outcome of outcomes) if (outcome.status === 'rejected') t.ok(violatesForeignKey(outcome.reason))
+  for (const outcome of outcomes) if (outcome.status === 'rejected') t.ok(lacksUserRow(outcome.reason))
   const page = { limit: 10, after: 0, completed: undefined }
   const { tasks } = await listOwnedTasks(db, alice, page)
   t.same(

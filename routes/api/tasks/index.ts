@@ -1,21 +1,13 @@
 import { Type } from '@sinclair/typebox'
+import { ConditionalHeaders, etagHeader } from '../../../plugins/contract/conditional.ts'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
-import { Ref } from '../../../plugins/contract/schemas.ts'
+import { OwnerParams, Ref } from '../../../plugins/contract/schemas.ts'
+import { etagOf, preconditionsOf, refusalOf } from '../../../src/http/etag.ts'
 import { Problem } from '../../../src/problem.ts'
-import { etagOf, preconditionsOf, refusalOf } from '../../../src/tasks/etag.ts'
+import { changeTask, removeTask } from '../../../src/tasks/conditional-writes.ts'
+import { createTask } from '../../../src/tasks/creation.ts'
 import { findOwnedTask, listOwnedTasks } from '../../../src/tasks/repository.ts'
-import { changeTask, createTask, removeTask } from '../../../src/tasks/service.ts'
-import {
-  Conditions,
-  etagHeader,
-  ListQuery,
-  NewTaskBody,
-  OwnerParams,
-  schemas,
-  TaskChangesBody,
-  TaskParams,
-  TaskSchema,
-} from './schemas.ts'
+import { ListQuery, NewTaskBody, schemas, TaskChangesBody, TaskParams, TaskSchema } from './schemas.ts'
 
 const tags = ['tasks']
 
@@ -89,7 +81,6 @@ export default async function taskRoutes(
       const { title, description = null, completed = false } = request.body
       const wanted = { title, description, completed }
       const { task, version } = await createTask(app.db, request.owner, wanted, {
-        user: request.caller,
         keyed: request.keyed,
         max: maxTasks,
       })
@@ -107,7 +98,7 @@ export default async function taskRoutes(
         tags,
         summary: 'Read a task',
         params: TaskParams,
-        headers: Conditions,
+        headers: ConditionalHeaders,
         response: {
           200: { ...Ref(TaskSchema), description: 'The task', headers: etagHeader },
           304: {
@@ -140,7 +131,7 @@ export default async function taskRoutes(
         summary: 'Change a task',
         description: 'Only the fields sent change; PUT and PATCH are the same.',
         params: TaskParams,
-        headers: Conditions,
+        headers: ConditionalHeaders,
         body: Ref(TaskChangesBody),
         response: { 200: { ...Ref(TaskSchema), description: 'The task as it is now', headers: etagHeader } },
       },
@@ -162,7 +153,7 @@ export default async function taskRoutes(
         tags,
         summary: 'Delete a task',
         params: TaskParams,
-        headers: Conditions,
+        headers: ConditionalHeaders,
         response: { 204: { ...Type.Null(), description: 'The task is gone' } },
       },
     },
