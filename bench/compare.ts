@@ -1,13 +1,13 @@
-import { runLoad, type Work } from './load.ts'
+import { runLoad, type Workload } from './load.ts'
 import type { Server } from './processes.ts'
 import { ascending, quantile } from './statistics.ts'
 
 /** One of the servers, or sets of processes, that are held against each other. */
 export interface Side {
   readonly servers: readonly Server[]
-  readonly work: Work
+  readonly workload: Workload
   /** What else it has to do meanwhile. */
-  readonly beside?: { readonly work: Work; readonly connections: number }
+  readonly beside?: { readonly workload: Workload; readonly connections: number }
 }
 
 export interface Pace {
@@ -78,8 +78,8 @@ export async function compare(a: Side, b: Side, connections: number, pace: Pace)
   return { rate: ratio('rate'), p99: ratio('p99'), cpu: ratio('cpu'), samples: { a: ofA, b: ofB } }
 }
 
-function loadOf({ servers, work }: Side) {
-  return { ports: servers.map(({ port }) => port), work }
+function loadOf({ servers, workload }: Side) {
+  return { ports: servers.map(({ port }) => port), workload }
 }
 
 async function measure(side: Side, connections: number, milliseconds: number): Promise<Sample> {

@@ -97,4 +97,4 @@ function rssOf(pid: number | undefined): number {
 
 export const serviceFile = join(import.meta.dirname, '../bundle/server.js')
 export const floorFile = join(import.meta.dirname, 'floor/server.js')
-export const rungFile = join(import.meta.dirname, 'rung.js')
+export const pluginServerFile = join(import.meta.dirname, 'plugin-server.js')

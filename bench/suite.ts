@@ -1,9 +1,9 @@
 import type { Test } from '../test/support/postgres.ts'
 import { type Comparison, compare, type Pace, type Side, type Spread, spread } from './compare.ts'
-import { type Fleet, type FleetOptions, sidesOf, startFleet } from './fleet.ts'
 import { runLoad } from './load.ts'
 import { serviceFile, startServer, stopAll } from './processes.ts'
 import { countRoundTrips } from './round-trips.ts'
+import { sidesOf, startTestbed, type Testbed, type TestbedOptions } from './testbed.ts'
 
 /** A line of the table of ratios. */
 export interface Ratio extends Comparison {
@@ -41,73 +41,73 @@ type Measure = (where: string, what: string, sides: [Side, Side], connections: n
 type Part = (bench: Test, plan: Plan, measure: Measure, results: Results) => Promise<void>
 
 const onPostgres: Part = async (bench, { quick, against }, measure, { figures }) => {
-  const fleet = await startFleet(bench, { against })
-  const { service, floor, works } = fleet
+  const testbed = await startTestbed(bench, { against })
+  const { service, floor, workloads } = testbed
   figures.push(figure('RSS, idle', 'MiB', [service.rss()]))
   const where = 'PostgreSQL, HS256'
   for (const connections of [32, 1, 256])
     for (const what of quick && connections !== 32 ? (['list'] as const) : everything)
-      await measure(where, what, sidesOf(fleet, works[what]), connections)
-  const [ofService, ofFloor] = works.refresh
+      await measure(where, what, sidesOf(testbed, workloads[what]), connections)
+  const [ofService, ofFloor] = workloads.refresh
   const refreshing: [Side, Side] = [
-    { servers: [service], work: ofService },
-    { servers: [floor], work: ofFloor },
+    { servers: [service], workload: ofService },
+    { servers: [floor], workload: ofFloor },
   ]
   await measure(where, 'refresh', refreshing, 16)
   figures.push(figure('RSS after that load', 'MiB', [service.rss()]))
   if (against) return
-  await measure(`${where}: noise, floor to floor`, 'list', await floorToFloor(fleet), 32)
+  await measure(`${where}: noise, floor to floor`, 'list', await floorToFloor(testbed), 32)
   const hashing: [Side, Side] = [
-    { servers: [service], work: works.login },
-    { servers: [floor], work: works.argon2 },
+    { servers: [service], workload: workloads.login },
+    { servers: [floor], workload: workloads.argon2 },
   ]
   await measure(`${where}: to raw argon2`, 'login', hashing, 8)
   const flood: [Side, Side] = [
-    { servers: [service], work: works.list, beside: { work: works.login, connections: 16 } },
-    { servers: [service], work: works.list },
+    { servers: [service], workload: workloads.list, beside: { workload: workloads.login, connections: 16 } },
+    { servers: [service], workload: workloads.list },
   ]
   await measure(`${where}: to itself without the flood`, 'list beside a login flood', flood, 32)
 }
 
-async function floorToFloor({ floor, another, works }: Fleet): Promise<[Side, Side]> {
+async function floorToFloor({ floor, another, workloads }: Testbed): Promise<[Side, Side]> {
   return [
-    { servers: [await another('floor')], work: works.list },
-    { servers: [floor], work: works.list },
+    { servers: [await another('floor')], workload: workloads.list },
+    { servers: [floor], workload: workloads.list },
   ]
 }
 
 const twoProcesses: Part = async (bench, { quick, against }, measure) => {
-  const fleet = await startFleet(bench, { against })
-  const services = [fleet.service, await fleet.another('service')]
-  const floors = [fleet.floor, await fleet.another('floor')]
+  const testbed = await startTestbed(bench, { against })
+  const services = [testbed.service, await testbed.another('service')]
+  const floors = [testbed.floor, await testbed.another('floor')]
   for (const what of quick ? (['list'] as const) : basics) {
-    const work = fleet.works[what]
+    const workload = testbed.workloads[what]
     const sides: [Side, Side] = [
-      { servers: services, work },
-      { servers: floors, work },
+      { servers: services, workload },
+      { servers: floors, workload },
     ]
     await measure('PostgreSQL, HS256, 2 processes each', what, sides, 32)
   }
 }
 
-function other(where: string, options: FleetOptions): Part {
+function other(where: string, options: TestbedOptions): Part {
   return async (bench, { quick, against }, measure) => {
-    const fleet = await startFleet(bench, { ...options, against })
+    const testbed = await startTestbed(bench, { ...options, against })
     for (const what of quick ? (['list'] as const) : basics)
-      await measure(where, what, sidesOf(fleet, fleet.works[what]), 32)
+      await measure(where, what, sidesOf(testbed, testbed.workloads[what]), 32)
   }
 }
 
 /** The service on a large database to the service on a small one. */
 function grown(size: { tasks: number; users: number }): Part {
   return async (bench, _plan, measure) => {
-    const large = await startFleet(bench, size)
-    const small = await startFleet(bench)
+    const large = await startTestbed(bench, size)
+    const small = await startTestbed(bench)
     const [tasks, users] = [size.tasks, size.users].map((count) => count.toLocaleString('en'))
     for (const what of basics) {
       const sides: [Side, Side] = [
-        { servers: [large.service], work: large.works[what] },
-        { servers: [small.service], work: small.works[what] },
+        { servers: [large.service], workload: large.workloads[what] },
+        { servers: [small.service], workload: small.workloads[what] },
       ]
       await measure(`service on ${tasks} tasks of ${users} users to service on 1,000 tasks`, what, sides, 32)
     }
@@ -115,13 +115,13 @@ function grown(size: { tasks: number; users: number }): Part {
 }
 
 const limits: Part = async (bench, _plan, measure) => {
-  const fleet = await startFleet(bench)
-  const limited = await fleet.another('service', { RATE_LIMITS: 'on', TRUST_PROXY: 'loopback' })
-  const unlimited = await fleet.another('service', { TRUST_PROXY: 'loopback' })
-  const work = fleet.works.listFromAnywhere
+  const testbed = await startTestbed(bench)
+  const limited = await testbed.another('service', { RATE_LIMITS: 'on', TRUST_PROXY: 'loopback' })
+  const unlimited = await testbed.another('service', { TRUST_PROXY: 'loopback' })
+  const workload = testbed.workloads.listFromAnywhere
   const sides: [Side, Side] = [
-    { servers: [limited], work },
-    { servers: [unlimited], work },
+    { servers: [limited], workload },
+    { servers: [unlimited], workload },
   ]
   await measure('service with limits to service without', 'list', sides, 32)
 }
@@ -129,14 +129,14 @@ const limits: Part = async (bench, _plan, measure) => {
 const tripRequests = 500
 
 const roundTrips: Part = async (bench, _plan, _measure, { figures }) => {
-  const { env, works } = await startFleet(bench)
+  const { env, workloads } = await startTestbed(bench)
   const counter = await countRoundTrips(env['DATABASE_URL'] ?? '')
   const service = await startServer(serviceFile, { ...env, DATABASE_URL: counter.url })
   const load = { ports: [service.port], connections: 1 }
   for (const what of everything) {
-    await runLoad({ ...load, work: works[what], milliseconds: 300 })
+    await runLoad({ ...load, workload: workloads[what], milliseconds: 300 })
     const before = counter.count()
-    const { requests } = await runLoad({ ...load, work: works[what], milliseconds: tripRequests })
+    const { requests } = await runLoad({ ...load, workload: workloads[what], milliseconds: tripRequests })
     figures.push(
       figure(`round trips to PostgreSQL, ${what}`, 'a request', [(counter.count() - before) / requests]),
     )
@@ -147,7 +147,7 @@ const roundTrips: Part = async (bench, _plan, _measure, { figures }) => {
 
 const starts: Part = async (bench, { pace }, _measure, { figures }) => {
   for (const embedded of [false, true]) {
-    const { env, service } = await startFleet(bench, { embedded })
+    const { env, service } = await startTestbed(bench, { embedded })
     // It has the data folder to itself.
     await service.stop()
     const times: number[] = []
