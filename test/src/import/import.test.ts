@@ -86,7 +86,7 @@ t.test('what a line may leave out, and what becomes of it', async (t) => {
   t.match(problemOf(login), { status: 401, code: 'invalid_credentials' }, 'no password opens it')
 })
 
-t.test('I03: a line that is not an account is refused with the field and the reason', async (t) => {
+t.test('a line that is not an account is refused with the field and the reason (I03)', async (t) => {
   const app = await testApp(t)
   const email = 'x@example.com'
   const id = 'id is not one that an account can have'

@@ -27,7 +27,7 @@ const serverAt = (port: number, changes: object = {}) => ({
   ...changes,
 })
 
-t.test('E05: one recipient, and no header but ours', async (t) => {
+t.test('one recipient, and no header but ours (E05)', async (t) => {
   const server = await mailServer(t)
   const app = await testApp(t, {
     env: {

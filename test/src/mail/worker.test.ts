@@ -30,7 +30,7 @@ async function nextAttempt(app: FastifyInstance): Promise<void> {
 }
 
 t.test(
-  'E15: a mail server that is away delays mail and nothing else; later it gets the same token',
+  'a mail server that is away delays mail and nothing else; later it gets the same token (E15)',
   async (t) => {
     const port = await closedPort(t)
     const { app, events } = await mailingApp(t, port)
@@ -103,7 +103,7 @@ t.test(
   },
 )
 
-t.test('E15: an answer that is lost sends the mail again, with the same token and id', async (t) => {
+t.test('an answer that is lost sends the mail again, with the same token and id (E15)', async (t) => {
   const server = await mailServer(t, {
     accept: async () => {
       // Accepted as far as the server knows; the connection breaks before it can say so.
@@ -124,7 +124,7 @@ t.test('E15: an answer that is lost sends the mail again, with the same token an
   t.equal((await post(app, 'email/verify', { token: tokenIn(first?.text) })).statusCode, 204)
 })
 
-t.test('E15: a mail server that does not answer keeps no request and no stop waiting', async (t) => {
+t.test('a mail server that does not answer keeps no request and no stop waiting (E15)', async (t) => {
   let release = () => {}
   const held = new Promise<null>((resolve) => {
     release = () => resolve(null)
@@ -221,7 +221,7 @@ t.test('a mail is made under the secret that its token was made under', async (t
   t.equal(server.mails.length, 1)
 })
 
-t.test('E14: the outbox has a bound, past which requests are refused and signups are not', async (t) => {
+t.test('the outbox has a bound, past which requests are refused and signups are not (E14)', async (t) => {
   const app = await testApp(t)
   await app.mailWorker?.stop(5_000)
   await sql`insert into mail_outbox (kind, recipient, next_attempt_at)
@@ -260,7 +260,7 @@ t.test('notices of one kind are three in an hour, whatever a thief does', async 
   t.equal(names.filter((name) => name === 'reset_password').length, 3)
 })
 
-t.test('B13, I04: no token is in the database or in the log, at any level', async (t) => {
+t.test('no token is in the database or in the log, at any level (B13, I04)', async (t) => {
   const lines: string[] = []
   const app = await testApp(t, { env: { LOG_LEVEL: 'trace' }, log: (line) => lines.push(line) })
   const secrets: string[] = [alice.password]
