@@ -66,7 +66,7 @@ t.test('one that cannot be had is refused in one line that names it, and nothing
   const refused: [path: string, reason: RegExp][] = [
     [join(folder, 'none/data'), /its parent folder does not exist$/],
     [join(folder, 'file'), /is not a folder$/],
-    [join(folder, 'file/data'), /cannot be made: ENOTDIR$/],
+    [join(folder, 'file/data'), /cannot be created: ENOTDIR$/],
     [join(folder, 'shared'), /holds files of something else: name a folder of its own, or chmod 700 it$/],
     [foreignFolder(folder), /belongs to another user \(uid \d+\): name a folder of this user$/],
   ]
