@@ -1,12 +1,12 @@
 import { type SchemaOptions, type Static, type TSchema, Type } from '@sinclair/typebox'
 import { problemCodes } from '../../src/problem.ts'
 
-/** A reference to a schema added with `app.addSchema`, typed as what it refers to. */
+/** A typed reference to a schema added with `app.addSchema`. */
 export function Ref<T extends TSchema>(schema: T) {
   return Type.Unsafe<Static<T>>(Type.Ref(`${schema.$id}#`))
 }
 
-/** A string or null. `anyOf` with null would be coerced, and generators make two types of it. */
+/** A string or null. With `anyOf`, null would be coerced, and generators emit two types. */
 export function Nullable(options: SchemaOptions) {
   return Type.Unsafe<string | null>({ ...options, type: ['string', 'null'] })
 }
