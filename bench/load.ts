@@ -2,27 +2,27 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { ascending, quantile } from './statistics.ts'
 
-/** One kind of request: what to send on a connection, and what must come back. */
+/** A kind of request, and the status expected. */
 export interface Workload {
   request(connection: number): Buffer
   readonly status: number
-  /** Told of the body of each answer, before the next request is asked for. */
+  /** Called with each body, before the next request. */
   onAnswer?(connection: number, body: string): void
 }
 
 export interface Load {
-  /** Connections are dealt out to these in turn. */
+  /** Connections are distributed round-robin. */
   readonly ports: readonly number[]
   readonly workload: Workload
   readonly connections: number
   readonly milliseconds: number
-  /** Ends it before the time is over. */
+  /** Ends the load earlier. */
   readonly atMost?: number
 }
 
 export interface Measured {
   readonly requests: number
-  /** Requests a second. */
+  /** Requests per second. */
   readonly rate: number
   /** Milliseconds. */
   readonly p50: number

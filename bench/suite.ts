@@ -12,7 +12,7 @@ export interface Ratio extends Comparison {
   readonly connections: number
 }
 
-/** A line of the other table: a figure that is no ratio. */
+/** A line of the table of absolute figures. */
 export interface Figure {
   readonly what: string
   readonly unit: string
@@ -27,7 +27,7 @@ export interface Results {
 export interface Plan {
   readonly quick: boolean
   readonly pace: Pace
-  /** Which parts to measure, by their beginning; all where it is undefined. */
+  /** Prefix of the parts to measure; default: all. */
   readonly only: string | undefined
   readonly against: string | undefined
 }
@@ -37,7 +37,7 @@ const everything = [...basics, 'me', 'refused token'] as const
 
 type Measure = (where: string, what: string, sides: [Side, Side], connections: number) => Promise<void>
 
-/** A part of the run: its own servers, its own lines. */
+/** A part of the run, with servers of its own. */
 type Part = (bench: Test, plan: Plan, measure: Measure, results: Results) => Promise<void>
 
 const onPostgres: Part = async (bench, { quick, against }, measure, { figures }) => {
@@ -148,7 +148,7 @@ const roundTrips: Part = async (bench, _plan, _measure, { figures }) => {
 const starts: Part = async (bench, { pace }, _measure, { figures }) => {
   for (const embedded of [false, true]) {
     const { env, service } = await startTestbed(bench, { embedded })
-    // It has the data folder to itself.
+    // The data folder is locked by one process.
     await service.stop()
     const times: number[] = []
     const memory: number[] = []
@@ -184,13 +184,13 @@ const onDemand: Record<string, Part> = {
   scale: grown({ tasks: 10_000_000, users: 1_000_000 }),
 }
 
-/** What another build can be held against. */
+/** Parts that can compare two builds. */
 const comparable = ['postgres', 'eddsa', 'embedded', 'processes']
 
-/** Runs the parts of a plan one after the other; a part that fails is told of and leaves the others their turn. */
+/** Runs the parts of a plan in turn; a part that fails is reported, and the others run. */
 export async function runSuite(
   plan: Plan,
-  tell: (line: string) => void,
+  log: (line: string) => void,
 ): Promise<Results & { failed: string[] }> {
   const results: Results = { ratios: [], figures: [] }
   const failed: string[] = []
@@ -204,13 +204,13 @@ export async function runSuite(
       const text = [rate, p99, cpu].map(
         ({ median, low, high }) => `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`,
       )
-      tell(`${where}, ${what}, ${connections}: rate ${text[0]}, p99 ${text[1]}, cpu ${text[2]}`)
+      log(`${where}, ${what}, ${connections}: rate ${text[0]}, p99 ${text[1]}, cpu ${text[2]}`)
     }
     try {
       await part({ teardown: (fn) => cleanUps.unshift(fn) }, plan, measure, results)
     } catch (error) {
       failed.push(`${name}: ${(error as Error).message}`)
-      tell(`${name} failed: ${(error as Error).stack}`)
+      log(`${name} failed: ${(error as Error).stack}`)
     } finally {
       await stopAll()
       for (const cleanUp of cleanUps) await cleanUp()

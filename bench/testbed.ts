@@ -15,19 +15,19 @@ import { workloadsOf } from './workloads.ts'
 export const postgres = process.env['BENCH_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
 const publicUrl = 'http://latchkey.test'
 
-/** A database with rows, the service and the floor on it, and what to ask them. */
+/** A seeded database with the service and the floor on it, and their workloads. */
 export interface Testbed {
   readonly env: Record<string, string>
   readonly service: Server
   readonly floor: Server
   readonly workloads: ReturnType<typeof workloadsOf>
-  /** One more process of a kind. */
+  /** Starts another process. */
   another(kind: 'service' | 'floor', env?: Record<string, string>): Promise<Server>
 }
 
 export interface TestbedOptions {
   readonly tasks?: number
-  /** Whose the tasks are that no request asks for. */
+  /** Owners of tasks that no request reads. */
   readonly users?: number
   readonly algorithm?: 'HS256' | 'EdDSA'
   readonly embedded?: boolean
@@ -118,7 +118,7 @@ async function keyOf(server: Server, token: string): Promise<object> {
   return keys.find((key: { kid: string }) => key.kid === kid)
 }
 
-/** A floor that answers something else would be no floor. */
+/** The floor must answer the same as the service. */
 async function assertSameAnswers(one: Server, other: Server, paths: readonly string[], token: string) {
   for (const path of paths) {
     const answers = [await call(one, path, { token }), await call(other, path, { token })]

@@ -102,7 +102,7 @@ export default async function taskRoutes(
         response: {
           200: { ...Ref(TaskSchema), description: 'The task', headers: etagHeader },
           304: {
-            // Null would be sent with a content type.
+            // A null schema would set a Content-Type.
             ...Type.Unsafe<undefined>({ type: 'null' }),
             description: 'The task is at a version that `If-None-Match` names',
             headers: etagHeader,
@@ -164,7 +164,7 @@ export default async function taskRoutes(
     },
   )
 
-  /** From the path of PUBLIC_URL on, so that links hold behind a gateway that adds a prefix. */
+  /** With the path of PUBLIC_URL, so that links work behind a gateway that strips a prefix. */
   function pathOf(userId: string, taskId?: number): string {
     const tasks = `${basePath}/api/${encodeURIComponent(userId)}/tasks`
     return taskId === undefined ? tasks : `${tasks}/${taskId}`
