@@ -94,7 +94,7 @@ t.test('EdDSA: by the JWKS, through a rotation of keys (J20)', async (t) => {
   t.equal((await ask(app, `/api/${carol.id}/notes`, carol.token)).statusCode, 200, 'keys known go on')
 })
 
-t.test('a Latchkey that is down at start is a 503, and then none (A13)', async (t) => {
+t.test('503 while Latchkey is down at the start, then it recovers (A13)', async (t) => {
   const latchkey = await testApp(t, { env: { ALGORITHM: 'EdDSA' } })
   const alice = await signUp(latchkey, 'alice')
   const keys = await servedKeys(t)

@@ -7,7 +7,7 @@ import type { OwnerId } from '../../src/tokens/owner.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { server } from '../support/production.ts'
 
-t.test('of new rows that share a connection, one that is refused takes no other along', async (t) => {
+t.test('pipelined inserts fail independently', async (t) => {
   const { url } = await freshDatabase(t, server)
   await migratePostgres(url)
   const db = openPostgres({ url, poolSize: 1, onIdleError: () => {}, prepare: true })
@@ -39,7 +39,7 @@ t.test('of new rows that share a connection, one that is refused takes no other 
   t.same((await listOwnedTasks(db, nobody, page)).tasks, [])
 })
 
-t.test('slow reads of one user leave connections to the reads of others', async (t) => {
+t.test('slow reads of one user do not exhaust the pool', async (t) => {
   const { url } = await freshDatabase(t, server)
   await migratePostgres(url)
   const db = openPostgres({ url, poolSize: 5, onIdleError: () => {}, prepare: true })

@@ -227,7 +227,7 @@ t.test('kill -9 between the commit and the delivery; the next start delivers (E1
   t.equal(smtp.mails.length, 1)
 })
 
-t.test('a mail that another transaction holds keeps no worker waiting', async (t) => {
+t.test('a locked mail does not block a worker', async (t) => {
   const smtp = await mailServer(t)
   const [one] = await instances(t, smtp.port, 1)
   const app = one as FastifyInstance

@@ -57,7 +57,7 @@ t.test('imported users log in, and each reaches their own tasks by the id that t
   }
 })
 
-t.test('what a line may leave out, and what becomes of it', async (t) => {
+t.test('optional fields of a line and their defaults', async (t) => {
   const app = await testApp(t)
   const nothing = { id: null, name: null, password_hash: null, created_at: null, email_verified: null }
   const name = '\u{1f600}'.repeat(100)
@@ -253,7 +253,7 @@ t.test('batches are stored one after another, and told of in the order of the li
   t.equal((await rows(app)).length, 1_199)
 })
 
-t.test('a database that fails ends the import with the line, and without what it said', async (t) => {
+t.test("a database error ends the import with the line number, without the database's message", async (t) => {
   const app = await testApp(t)
   const db = app.db.withSchema('nowhere')
   const source = (async function* () {

@@ -128,7 +128,7 @@ t.test(
   },
 )
 
-t.test('a request past the share that mails nothing leaves no row', async (t) => {
+t.test('a request past the quota that mails nothing leaves no row', async (t) => {
   const app = await testApp(t)
   const bob = await signUp(app, 'bob')
   await useUpShare(app, bob.email)

@@ -56,7 +56,7 @@ t.test(
   },
 )
 
-t.test('attempts come later each time, and end after a day, visibly', async (t) => {
+t.test('retries back off, and a mail is given up after a day, with a log line', async (t) => {
   const { app, events } = await mailingApp(t, await closedPort(t))
   await post(app, 'signup', alice)
   const delays: number[] = []
@@ -141,7 +141,7 @@ t.test('a mail server that does not answer keeps no request and no stop waiting 
   }
   t.match((await outbox(app))[0], { state: 'waiting', attempts: 1 })
 
-  await t.test('a stop finishes what is under way', async (t) => {
+  await t.test('a stop waits for deliveries in flight', async (t) => {
     const closed = app.close()
     release()
     await closed
@@ -152,7 +152,7 @@ t.test('a mail server that does not answer keeps no request and no stop waiting 
   })
 })
 
-t.test('a stop does not wait for a mail server for ever; the mail stays for the next start', async (t) => {
+t.test('a stop is bounded in time; the mail stays for the next start', async (t) => {
   const server = await mailServer(t, { accept: () => new Promise(() => {}) })
   const { app } = await mailingApp(t, server.port)
   const arrived = once(server.events, 'data')
@@ -164,7 +164,7 @@ t.test('a stop does not wait for a mail server for ever; the mail stays for the 
   t.match(await outbox(app), [{ state: 'waiting' }])
 })
 
-t.test('what was used or replaced while it waited is not mailed', async (t) => {
+t.test('a link that was used or replaced meanwhile is not mailed', async (t) => {
   const port = await closedPort(t)
   const { app } = await mailingApp(t, port)
   await post(app, 'signup', alice)
@@ -234,7 +234,7 @@ t.test('the outbox has a bound, past which requests are refused and signups are 
   t.equal((await post(app, 'signup', alice)).statusCode, 201)
 })
 
-t.test('notices of one kind are three in an hour, whatever a thief does', async (t) => {
+t.test('at most three notices of one kind an hour, whatever a thief does', async (t) => {
   const app = await testApp(t)
   const signup = (await post(app, 'signup', alice)).json()
   await app.mailWorker?.settled()
