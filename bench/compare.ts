@@ -1,13 +1,13 @@
-import { runLoad, type Work } from './load.ts'
+import { runLoad, type Workload } from './load.ts'
 import type { Server } from './processes.ts'
 import { ascending, quantile } from './statistics.ts'
 
-/** One of the servers, or sets of processes, that are held against each other. */
+/** A server, or a set of processes, in a comparison. */
 export interface Side {
   readonly servers: readonly Server[]
-  readonly work: Work
-  /** What else it has to do meanwhile. */
-  readonly beside?: { readonly work: Work; readonly connections: number }
+  readonly workload: Workload
+  /** A concurrent second load. */
+  readonly beside?: { readonly workload: Workload; readonly connections: number }
 }
 
 export interface Pace {
@@ -16,7 +16,7 @@ export interface Pace {
   readonly milliseconds: number
 }
 
-/** A figure over the rounds. */
+/** Median and range over the rounds. */
 export interface Spread {
   readonly median: number
   readonly low: number
@@ -26,7 +26,7 @@ export interface Spread {
 export interface Sample {
   readonly rate: number
   readonly p99: number
-  /** Microseconds of the server's processor time a request; NaN where it cannot be told. */
+  /** Microseconds of the server's processor time per request; NaN without /proc. */
   readonly cpu: number
 }
 
@@ -38,7 +38,7 @@ export interface Comparison {
   readonly samples: { readonly a: readonly Sample[]; readonly b: readonly Sample[] }
 }
 
-/** Of each side, before its rounds: enough for what is called at each request to be compiled. */
+/** Warm-up of each side, enough for the JIT. */
 const warmUp = { milliseconds: 2_500, atMost: 4_000 }
 
 export function spread(values: readonly number[]): Spread {
@@ -51,8 +51,8 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /**
- * Measures sides in turn, each once in a round and every other round backwards, so that what else the machine does
- * falls on all of them.
+ * Measures sides in turn, each once per round and in reverse order every other round, so that noise of the machine
+ * affects all of them.
  * @returns the samples of each side, in the order of the rounds
  */
 export async function alternate(
@@ -70,7 +70,7 @@ export async function alternate(
   return samples
 }
 
-/** Two sides in turn: what `a` is of `b`. */
+/** Two sides in turn: ratios of `a` to `b`. */
 export async function compare(a: Side, b: Side, connections: number, pace: Pace): Promise<Comparison> {
   const [ofA = [], ofB = []] = await alternate([a, b], connections, pace)
   const ratio = (figure: keyof Sample) =>
@@ -78,8 +78,8 @@ export async function compare(a: Side, b: Side, connections: number, pace: Pace)
   return { rate: ratio('rate'), p99: ratio('p99'), cpu: ratio('cpu'), samples: { a: ofA, b: ofB } }
 }
 
-function loadOf({ servers, work }: Side) {
-  return { ports: servers.map(({ port }) => port), work }
+function loadOf({ servers, workload }: Side) {
+  return { ports: servers.map(({ port }) => port), workload }
 }
 
 async function measure(side: Side, connections: number, milliseconds: number): Promise<Sample> {

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { openDatabase } from '../src/db/open.ts'
 import { freshDatabase, type Test } from '../test/support/postgres.ts'
 import { alternate, type Sample, spread } from './compare.ts'
-import { requestText, type Work } from './load.ts'
+import { requestText, type Workload } from './load.ts'
 import { serviceFile, startServer, stopAll } from './processes.ts'
 
 const server = process.env['BENCH_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
@@ -36,7 +36,7 @@ async function startedService() {
   })
 }
 
-function creating(path: string, token: string, key?: () => string): Work {
+function creating(path: string, token: string, key?: () => string): Workload {
   const text = requestText('POST', path, {
     token,
     body: { title: 'Buy milk', description: 'Two litres' },
@@ -66,14 +66,14 @@ try {
   const path = `/api/${user.id}/tasks`
   const known = Array.from({ length: 1_000 }, () => randomUUID())
   let next = 0
-  const works = [
+  const workloads = [
     creating(path, token),
     creating(path, token),
     creating(path, token, randomUUID),
     // Far enough apart that no two of them meet.
     creating(path, token, () => known[next++ % known.length] as string),
   ]
-  const sides = works.map((work) => ({ servers: [service], work }))
+  const sides = workloads.map((workload) => ({ servers: [service], workload }))
   const [plain = [], control = [], fresh = [], repeated = []] = await alternate(sides, connections, pace)
   console.log(
     `new tasks on PostgreSQL, ${connections} connections, ${pace.rounds} rounds of ${pace.milliseconds} ms;`,

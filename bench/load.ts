@@ -2,27 +2,27 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { ascending, quantile } from './statistics.ts'
 
-/** One kind of request: what to send on a connection, and what must come back. */
-export interface Work {
+/** A kind of request, and the status expected. */
+export interface Workload {
   request(connection: number): Buffer
   readonly status: number
-  /** Told of the body of each answer, before the next request is asked for. */
+  /** Called with each body, before the next request. */
   onAnswer?(connection: number, body: string): void
 }
 
 export interface Load {
-  /** Connections are dealt out to these in turn. */
+  /** Connections are distributed round-robin. */
   readonly ports: readonly number[]
-  readonly work: Work
+  readonly workload: Workload
   readonly connections: number
   readonly milliseconds: number
-  /** Ends it before the time is over. */
+  /** Ends the load earlier. */
   readonly atMost?: number
 }
 
 export interface Measured {
   readonly requests: number
-  /** Requests a second. */
+  /** Requests per second. */
   readonly rate: number
   /** Milliseconds. */
   readonly p50: number
@@ -49,7 +49,7 @@ export function requestText(
  */
 export async function runLoad({
   ports,
-  work,
+  workload,
   connections,
   milliseconds,
   atMost = Number.POSITIVE_INFINITY,
@@ -60,9 +60,11 @@ export async function runLoad({
   const times: number[] = []
   const begun = performance.now()
   const isOver = (now: number) => now - begun >= milliseconds || times.length >= atMost
-  await Promise.all(sockets.map((socket, at) => keepBusy(socket, at, work, isOver, times))).finally(() => {
-    for (const socket of sockets) socket.destroy()
-  })
+  await Promise.all(sockets.map((socket, at) => keepBusy(socket, at, workload, isOver, times))).finally(
+    () => {
+      for (const socket of sockets) socket.destroy()
+    },
+  )
   const seconds = (performance.now() - begun) / 1000
   const sorted = ascending(times)
   return {
@@ -82,11 +84,11 @@ async function open(port: number): Promise<Socket> {
 function keepBusy(
   socket: Socket,
   at: number,
-  work: Work,
+  workload: Workload,
   isOver: (now: number) => boolean,
   times: number[],
 ): Promise<void> {
-  const expected = `HTTP/1.1 ${work.status}`
+  const expected = `HTTP/1.1 ${workload.status}`
   return new Promise((resolve, reject) => {
     let received: Buffer | undefined
     let sentAt = performance.now()
@@ -105,15 +107,15 @@ function keepBusy(
         reject(new Error(`expected ${expected}, got: ${received.toString('latin1', 0, 1_000)}`))
         return
       }
-      work.onAnswer?.(at, received.toString('utf8', head + 4))
+      workload.onAnswer?.(at, received.toString('utf8', head + 4))
       received = undefined
       if (isOver(now)) {
         resolve()
         return
       }
       sentAt = now
-      socket.write(work.request(at))
+      socket.write(workload.request(at))
     })
-    socket.write(work.request(at))
+    socket.write(workload.request(at))
   })
 }

@@ -5,14 +5,14 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** A server that is measured, in a process of its own. */
+/** A measured server in its own process. */
 export interface Server {
   readonly port: number
   /** Milliseconds from spawning it until it was ready. */
   readonly startTime: number
-  /** Seconds of processor time that it has used; NaN where /proc is not there. */
+  /** Seconds of processor time; NaN without /proc. */
   cpu(): number
-  /** Resident memory in MiB; NaN where /proc is not there. */
+  /** RSS in MiB; NaN without /proc. */
   rss(): number
   stop(): Promise<void>
 }
@@ -97,4 +97,4 @@ function rssOf(pid: number | undefined): number {
 
 export const serviceFile = join(import.meta.dirname, '../bundle/server.js')
 export const floorFile = join(import.meta.dirname, 'floor/server.js')
-export const rungFile = join(import.meta.dirname, 'rung.js')
+export const pluginServerFile = join(import.meta.dirname, 'plugin-server.js')

@@ -2,12 +2,12 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import type { Spread } from './compare.ts'
 import { spread } from './compare.ts'
-import type { Rung } from './rungs.ts'
+import type { PluginCost } from './plugin-costs.ts'
 import type { Plan, Results } from './suite.ts'
 
 export interface Report extends Results {
   readonly failed: readonly string[]
-  readonly rungs: readonly Rung[]
+  readonly pluginCosts: readonly PluginCost[]
   readonly postgresVersion: string
 }
 
@@ -21,7 +21,10 @@ export function writeReport(file: string, report: Report, plan: Plan): void {
   writeFileSync(file, `${before}${begin}\n\n${tables(report, plan)}\n\n${end}${after}`)
 }
 
-export function tables({ ratios, figures, rungs, failed, postgresVersion }: Report, plan: Plan): string {
+export function tables(
+  { ratios, figures, pluginCosts, failed, postgresVersion }: Report,
+  plan: Plan,
+): string {
   const { rounds, milliseconds } = plan.pace
   const made = [
     `${new Date().toISOString().slice(0, 10)}, ${plan.quick ? 'quick' : 'full'} mode`,
@@ -33,7 +36,7 @@ export function tables({ ratios, figures, rungs, failed, postgresVersion }: Repo
   return [
     `${made.join('; ')}. Median of the rounds, and in parentheses the lowest and the highest.`,
     table(
-      ['work', 'connections', 'requests a second', '99th percentile', 'processor time', 'us a request'],
+      ['workload', 'connections', 'requests a second', '99th percentile', 'processor time', 'us a request'],
       ratios.map(({ where, what, connections, rate, p99, cpu, samples }) => [
         `${what}; ${where}`,
         String(connections),
@@ -51,7 +54,7 @@ export function tables({ ratios, figures, rungs, failed, postgresVersion }: Repo
     ),
     table(
       ['plugins, each with all above it', 'requests a second', 'processor time', 'adds, us'],
-      rungs.map(({ name, rate, cpu, adds }) => [name, range(rate), range(cpu), adds.toFixed(0)]),
+      pluginCosts.map(({ name, rate, cpu, adds }) => [name, range(rate), range(cpu), adds.toFixed(0)]),
     ),
     ...(failed.length > 0 ? [`Not measured: ${failed.join('; ')}.`] : []),
   ].join('\n\n')

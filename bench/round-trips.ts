@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 
-/** A way to PostgreSQL that counts how often a client waits for an answer. */
+/** A proxy to PostgreSQL that counts round trips. */
 export interface Counter {
   readonly url: string
   /** Round trips so far. */
@@ -9,7 +9,7 @@ export interface Counter {
   stop(): void
 }
 
-/** Listens where `url` is to be reached from now on; a round trip is anything from the client after an answer. */
+/** A round trip begins with the first bytes from the client after a response. */
 export async function countRoundTrips(url: string): Promise<Counter> {
   const target = new URL(url)
   let roundTrips = 0

@@ -10,11 +10,11 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { sql } from 'kysely'
 import { openPostgres } from '../src/db/postgres.ts'
-import { postgres } from './fleet.ts'
+import { measurePluginCosts } from './plugin-costs.ts'
 import { stopAll } from './processes.ts'
 import { tables, writeReport } from './report.ts'
-import { climb } from './rungs.ts'
 import { runSuite } from './suite.ts'
+import { postgres } from './testbed.ts'
 import { measureVerification } from './verify.ts'
 
 const { values } = parseArgs({
@@ -44,9 +44,9 @@ async function postgresVersion(): Promise<string> {
 const wants = (part: string) => !plan.against && part.startsWith(only ?? '')
 try {
   const suite = await runSuite(plan, (line) => console.log(line))
-  const rungs = wants('ladder') ? await climb(plan.pace) : []
+  const pluginCosts = wants('plugins') ? await measurePluginCosts(plan.pace) : []
   if (wants('verify')) suite.figures.push(...(await measureVerification()))
-  const report = { ...suite, rungs, postgresVersion: await postgresVersion() }
+  const report = { ...suite, pluginCosts, postgresVersion: await postgresVersion() }
   if (only || plan.against) console.log(tables(report, plan))
   else writeReport('docs/performance.md', report, plan)
   if (suite.failed.length > 0) process.exitCode = 1

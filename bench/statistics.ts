@@ -1,4 +1,4 @@
-/** What the benchmarks say about a row of numbers. */
+/** Statistics of samples. */
 
 /** The value below which a share of the numbers lies. @param sorted in ascending order */
 export function quantile(sorted: readonly number[], share: number): number {
@@ -9,7 +9,7 @@ export function ascending(numbers: readonly number[]): number[] {
   return [...numbers].sort((a, b) => a - b)
 }
 
-/** Numbers in [0, 1) that a seed decides: mulberry32, good enough to shuffle and to resample. */
+/** Seeded random numbers in [0, 1): mulberry32. */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0
   return () => {

@@ -1,9 +1,6 @@
-import type { Test } from '../test/support/postgres.ts'
-import { type Comparison, compare, type Pace, type Side, type Spread, spread } from './compare.ts'
-import { type Fleet, type FleetOptions, sidesOf, startFleet } from './fleet.ts'
-import { runLoad } from './load.ts'
-import { serviceFile, startServer, stopAll } from './processes.ts'
-import { countRoundTrips } from './round-trips.ts'
+import { type Comparison, compare, type Pace, type Spread } from './compare.ts'
+import { comparable, type Measure, onDemand, parts } from './parts.ts'
+import { stopAll } from './processes.ts'
 
 /** A line of the table of ratios. */
 export interface Ratio extends Comparison {
@@ -12,7 +9,7 @@ export interface Ratio extends Comparison {
   readonly connections: number
 }
 
-/** A line of the other table: a figure that is no ratio. */
+/** A line of the table of absolute figures. */
 export interface Figure {
   readonly what: string
   readonly unit: string
@@ -27,170 +24,15 @@ export interface Results {
 export interface Plan {
   readonly quick: boolean
   readonly pace: Pace
-  /** Which parts to measure, by their beginning; all where it is undefined. */
+  /** Prefix of the parts to measure; default: all. */
   readonly only: string | undefined
   readonly against: string | undefined
 }
 
-const basics = ['list', 'read', 'create'] as const
-const everything = [...basics, 'me', 'refused token'] as const
-
-type Measure = (where: string, what: string, sides: [Side, Side], connections: number) => Promise<void>
-
-/** A part of the run: its own servers, its own lines. */
-type Part = (bench: Test, plan: Plan, measure: Measure, results: Results) => Promise<void>
-
-const onPostgres: Part = async (bench, { quick, against }, measure, { figures }) => {
-  const fleet = await startFleet(bench, { against })
-  const { service, floor, works } = fleet
-  figures.push(figure('RSS, idle', 'MiB', [service.rss()]))
-  const where = 'PostgreSQL, HS256'
-  for (const connections of [32, 1, 256])
-    for (const what of quick && connections !== 32 ? (['list'] as const) : everything)
-      await measure(where, what, sidesOf(fleet, works[what]), connections)
-  const [ofService, ofFloor] = works.refresh
-  const refreshing: [Side, Side] = [
-    { servers: [service], work: ofService },
-    { servers: [floor], work: ofFloor },
-  ]
-  await measure(where, 'refresh', refreshing, 16)
-  figures.push(figure('RSS after that load', 'MiB', [service.rss()]))
-  if (against) return
-  await measure(`${where}: noise, floor to floor`, 'list', await floorToFloor(fleet), 32)
-  const hashing: [Side, Side] = [
-    { servers: [service], work: works.login },
-    { servers: [floor], work: works.argon2 },
-  ]
-  await measure(`${where}: to raw argon2`, 'login', hashing, 8)
-  const flood: [Side, Side] = [
-    { servers: [service], work: works.list, beside: { work: works.login, connections: 16 } },
-    { servers: [service], work: works.list },
-  ]
-  await measure(`${where}: to itself without the flood`, 'list beside a login flood', flood, 32)
-}
-
-async function floorToFloor({ floor, another, works }: Fleet): Promise<[Side, Side]> {
-  return [
-    { servers: [await another('floor')], work: works.list },
-    { servers: [floor], work: works.list },
-  ]
-}
-
-const twoProcesses: Part = async (bench, { quick, against }, measure) => {
-  const fleet = await startFleet(bench, { against })
-  const services = [fleet.service, await fleet.another('service')]
-  const floors = [fleet.floor, await fleet.another('floor')]
-  for (const what of quick ? (['list'] as const) : basics) {
-    const work = fleet.works[what]
-    const sides: [Side, Side] = [
-      { servers: services, work },
-      { servers: floors, work },
-    ]
-    await measure('PostgreSQL, HS256, 2 processes each', what, sides, 32)
-  }
-}
-
-function other(where: string, options: FleetOptions): Part {
-  return async (bench, { quick, against }, measure) => {
-    const fleet = await startFleet(bench, { ...options, against })
-    for (const what of quick ? (['list'] as const) : basics)
-      await measure(where, what, sidesOf(fleet, fleet.works[what]), 32)
-  }
-}
-
-/** The service on a large database to the service on a small one. */
-function grown(size: { tasks: number; users: number }): Part {
-  return async (bench, _plan, measure) => {
-    const large = await startFleet(bench, size)
-    const small = await startFleet(bench)
-    const [tasks, users] = [size.tasks, size.users].map((count) => count.toLocaleString('en'))
-    for (const what of basics) {
-      const sides: [Side, Side] = [
-        { servers: [large.service], work: large.works[what] },
-        { servers: [small.service], work: small.works[what] },
-      ]
-      await measure(`service on ${tasks} tasks of ${users} users to service on 1,000 tasks`, what, sides, 32)
-    }
-  }
-}
-
-const limits: Part = async (bench, _plan, measure) => {
-  const fleet = await startFleet(bench)
-  const limited = await fleet.another('service', { RATE_LIMITS: 'on', TRUST_PROXY: 'loopback' })
-  const unlimited = await fleet.another('service', { TRUST_PROXY: 'loopback' })
-  const work = fleet.works.listFromAnywhere
-  const sides: [Side, Side] = [
-    { servers: [limited], work },
-    { servers: [unlimited], work },
-  ]
-  await measure('service with limits to service without', 'list', sides, 32)
-}
-
-const tripRequests = 500
-
-const roundTrips: Part = async (bench, _plan, _measure, { figures }) => {
-  const { env, works } = await startFleet(bench)
-  const counter = await countRoundTrips(env['DATABASE_URL'] ?? '')
-  const service = await startServer(serviceFile, { ...env, DATABASE_URL: counter.url })
-  const load = { ports: [service.port], connections: 1 }
-  for (const what of everything) {
-    await runLoad({ ...load, work: works[what], milliseconds: 300 })
-    const before = counter.count()
-    const { requests } = await runLoad({ ...load, work: works[what], milliseconds: tripRequests })
-    figures.push(
-      figure(`round trips to PostgreSQL, ${what}`, 'a request', [(counter.count() - before) / requests]),
-    )
-  }
-  await service.stop()
-  counter.stop()
-}
-
-const starts: Part = async (bench, { pace }, _measure, { figures }) => {
-  for (const embedded of [false, true]) {
-    const { env, service } = await startFleet(bench, { embedded })
-    // It has the data folder to itself.
-    await service.stop()
-    const times: number[] = []
-    const memory: number[] = []
-    for (let round = 0; round < pace.rounds; round++) {
-      const started = await startServer(serviceFile, env)
-      times.push(started.startTime / 1000)
-      memory.push(started.rss())
-      await started.stop()
-    }
-    const name = embedded ? 'embedded, warm' : 'PostgreSQL'
-    figures.push(figure(`start to ready, ${name}`, 's', times))
-    figures.push(figure(`RSS at that moment, ${name}`, 'MiB', memory))
-  }
-}
-
-function figure(what: string, unit: string, values: readonly number[]): Figure {
-  return { what, unit, value: spread(values) }
-}
-
-const parts: Record<string, Part> = {
-  postgres: onPostgres,
-  eddsa: other('PostgreSQL, EdDSA', { algorithm: 'EdDSA' }),
-  embedded: other('embedded, HS256', { embedded: true }),
-  processes: twoProcesses,
-  million: grown({ tasks: 1_000_000, users: 1_000 }),
-  limits,
-  'round-trips': roundTrips,
-  starts,
-}
-
-/** Too long for every run: only with --only. */
-const onDemand: Record<string, Part> = {
-  scale: grown({ tasks: 10_000_000, users: 1_000_000 }),
-}
-
-/** What another build can be held against. */
-const comparable = ['postgres', 'eddsa', 'embedded', 'processes']
-
-/** Runs the parts of a plan one after the other; a part that fails is told of and leaves the others their turn. */
+/** Runs the parts of a plan in turn; a part that fails is reported, and the others run. */
 export async function runSuite(
   plan: Plan,
-  tell: (line: string) => void,
+  log: (line: string) => void,
 ): Promise<Results & { failed: string[] }> {
   const results: Results = { ratios: [], figures: [] }
   const failed: string[] = []
@@ -204,13 +46,13 @@ export async function runSuite(
       const text = [rate, p99, cpu].map(
         ({ median, low, high }) => `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`,
       )
-      tell(`${where}, ${what}, ${connections}: rate ${text[0]}, p99 ${text[1]}, cpu ${text[2]}`)
+      log(`${where}, ${what}, ${connections}: rate ${text[0]}, p99 ${text[1]}, cpu ${text[2]}`)
     }
     try {
       await part({ teardown: (fn) => cleanUps.unshift(fn) }, plan, measure, results)
     } catch (error) {
       failed.push(`${name}: ${(error as Error).message}`)
-      tell(`${name} failed: ${(error as Error).stack}`)
+      log(`${name} failed: ${(error as Error).stack}`)
     } finally {
       await stopAll()
       for (const cleanUp of cleanUps) await cleanUp()

@@ -3,13 +3,13 @@ import { cleanUp } from '../src/clean-up/clean-up.ts'
 import { deleteUnverified } from '../src/users/claims.ts'
 
 interface CleanUpOptions {
-  /** Days after which an account is deleted that waits for its address to be verified; 0 is never. */
+  /** Days after which unverified accounts are deleted; 0: never. */
   readonly unverifiedDays: number
 }
 
 const tenMinutes = 600_000
 
-/** Cleans up every ten minutes, give or take, so that many instances do not do it together; doing it twice is harmless. */
+/** Cleans up about every ten minutes, with jitter, so that instances do not run it at once. */
 export default fp<CleanUpOptions>(
   async (app, { unverifiedDays }) => {
     const interval = tenMinutes * (0.75 + Math.random() / 2)

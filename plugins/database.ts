@@ -8,15 +8,12 @@ import { healthOf } from './health.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     readonly db: Db
-    /**
-     * Does what reads the database once before requests are served: before the app is ready, or later, where the
-     * database is away at the start.
-     */
+    /** Runs work once before requests are served: before the app is ready, or once the database is available. */
     onceDatabaseIsThere(work: () => Promise<void>): void
     /**
-     * Does that work, where `listenFirst` has left it to the caller. Resolves when requests are served.
-     * @param onDelay called when that is put off, since the database is away
-     * @throws what waiting does not mend
+     * Runs that work, with `listenFirst`. Resolves when requests are served.
+     * @param onDelay called when the database is unavailable and the work will be retried
+     * @throws errors that no retry changes
      */
     startWork(onDelay?: () => void): Promise<void>
   }
@@ -24,29 +21,26 @@ declare module 'fastify' {
 
 interface DatabaseOptions {
   readonly db: Db
-  /** Brings the schema to what this code needs, until the signal aborts. Without it, it is that already. */
+  /** Migrates the schema, until the signal aborts. */
   readonly prepare?: ((signal: AbortSignal) => Promise<void>) | undefined
-  /** Gets ready without the work, which the caller begins when the process listens: a migration may take its time. */
+  /** Leaves the work to `startWork()`, so that the process listens during a long migration. */
   readonly listenFirst?: boolean | undefined
 }
 
-/** Milliseconds between two tries. */
-const firstDelay = 100
-const longestDelay = 2_000
+/** Between two attempts. */
+const firstDelayMs = 100
+const maxDelayMs = 2_000
 
-/** Milliseconds that a stop waits for the work to give up. */
-const longestAbort = 4_000
+/** How long closing waits for the work to abort. */
+const abortTimeoutMs = 4_000
 
-/**
- * `app.db`: the database, closed with the app. An app starts without it: it is alive, answers 503 to everything else,
- * and gets ready when the database is there.
- */
+/** The database, closed with the app. While it is unavailable at the start, the app is alive and answers 503. */
 export default fp<DatabaseOptions>(
   async (app, { db, prepare, listenFirst = false }) => {
     const closing = new AbortController()
     const works = prepare ? [() => prepare(closing.signal)] : []
     let waiting = true
-    /** What is in flight of the work, which never rejects. */
+    /** The step in flight; never rejects. */
     let working = Promise.resolve()
 
     app.decorate('db', db)
@@ -54,7 +48,7 @@ export default fp<DatabaseOptions>(
       works.push(work)
     })
 
-    /** Goes on where it failed the last time. */
+    /** Resumes at the step that failed. */
     async function work(): Promise<void> {
       for (let next = works[0]; next; next = works[0]) {
         closing.signal.throwIfAborted()
@@ -67,8 +61,8 @@ export default fp<DatabaseOptions>(
     }
 
     async function keepTrying(): Promise<void> {
-      for (let pause = firstDelay; waiting; pause = Math.min(pause * 2, longestDelay)) {
-        await delay(pause, undefined, { signal: closing.signal })
+      for (let pauseMs = firstDelayMs; waiting; pauseMs = Math.min(pauseMs * 2, maxDelayMs)) {
+        await delay(pauseMs, undefined, { signal: closing.signal })
         await work().catch((error: unknown) => {
           if (!isDatabaseAway(error)) throw error
         })
@@ -76,7 +70,7 @@ export default fp<DatabaseOptions>(
       app.log.info('the database is there')
     }
 
-    /** @returns whether all is done, and not what goes on to be tried */
+    /** @returns false if the work is to be retried */
     async function tryOnce(): Promise<boolean> {
       try {
         await work()
@@ -104,7 +98,7 @@ export default fp<DatabaseOptions>(
       if (listenFirst || (await tryOnce())) return
       keepTrying().catch((error: unknown) => {
         if (closing.signal.aborted) return
-        // What cannot be mended by waiting ends the process, as it would have at the start.
+        // An error that no retry changes ends the process, as at the start.
         process.nextTick(() => {
           throw error
         })
@@ -114,10 +108,10 @@ export default fp<DatabaseOptions>(
       if (!waiting || healthOf(request) === 'live') return
       throw new Problem('service_unavailable', { reason: 'starting' })
     })
-    // Before what the work has begun is stopped.
+    // Abort before the plugins that the work has started are closed.
     app.addHook('preClose', async () => {
       closing.abort()
-      await Promise.race([working, delay(longestAbort, undefined, { ref: false })])
+      await Promise.race([working, delay(abortTimeoutMs, undefined, { ref: false })])
     })
     app.addHook('onClose', async () => {
       await db.destroy()

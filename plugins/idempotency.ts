@@ -4,17 +4,17 @@ import fp from 'fastify-plugin'
 import { idempotencyKeyPattern, keyIn } from '../src/idempotency/header.ts'
 import { type KeyedRequest, keyedRequest, type MacKeys } from '../src/idempotency/keyed-request.ts'
 
-const withheld = Symbol('fields of the body that nothing is kept of')
+const withheld = Symbol('body fields that are not stored')
 const header = 'idempotency-key'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Takes an `Idempotency-Key`, and its handler hands `request.keyed` to what makes one effect of many requests. */
+    /** The route accepts an `Idempotency-Key`; its handler passes `request.keyed` to `once`. */
     idempotent?: boolean
     [withheld]?: readonly string[]
   }
   interface FastifyRequest {
-    /** What the request has in common with its repetitions; null without a key. Throws where no key is taken. */
+    /** Identifies the request and its repetitions; null without a key. Throws if the route is not idempotent. */
     readonly keyed: KeyedRequest | null
   }
 }
@@ -29,13 +29,13 @@ const parameter = Type.Optional(
   }),
 )
 
-/** Makes `config.idempotent` a header of the route, in the contract too, and `request.keyed` of what it says. */
+/** Adds the header to routes with `config.idempotent`, in the contract too, and parses it as `request.keyed`. */
 export default fp<{ readonly keys: MacKeys }>(
   async (app, { keys }) => {
     app.decorateRequest('keyed', {
       getter(this: FastifyRequest) {
         const { config, schema } = this.routeOptions
-        if (!config[withheld]) throw new Error('this route takes no Idempotency-Key')
+        if (!config[withheld]) throw new Error('this route does not accept an Idempotency-Key')
         const value = this.headers[header]
         if (typeof value !== 'string') return null
         const operation = (schema as { operationId?: string }).operationId as string
@@ -61,7 +61,7 @@ export default fp<{ readonly keys: MacKeys }>(
   { name: 'latchkey-idempotency', fastify: '5.x' },
 )
 
-/** A hash of them, even a keyed one, would be quicker to try passwords against than the account's own. */
+/** Even a keyed hash of them would be faster to brute-force than the password hash. */
 function passwordFields(scope: FastifyInstance, { schema }: RouteOptions): string[] {
   const body = schema?.body as { $ref?: string; properties?: object } | undefined
   const { properties = {} } = ((body?.$ref ? scope.getSchema(body.$ref.replace(/#$/, '')) : body) ?? {}) as {

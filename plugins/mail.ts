@@ -8,32 +8,29 @@ import { MailWorker } from '../src/mail/worker.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Whether mail can leave, and what tells the worker that some is to. */
     readonly mail: Mail
-    /** Delivers the outbox; null where nothing could send it. */
+    /** Delivers the outbox; null when mail is not available. */
     readonly mailWorker: MailWorker | null
-    /** Where mail goes without a mail server; null with one, and in production. */
+    /** The transport of development without SMTP_URL; otherwise null. */
     readonly mailbox: LocalMailbox | null
-    /** Whether a login asks for an address that has been verified. */
+    /** Whether login requires a verified address. */
     readonly verificationRequired: boolean
   }
 }
 
 interface MailOptions {
   readonly smtp: SmtpServer | undefined
-  /** What to call ourselves to it. */
+  /** The name in EHLO. */
   readonly helo?: string | undefined
-  /** Keeps mail in the process where no mail server is named. */
+  /** Whether to keep mail in memory without SMTP_URL. */
   readonly local: boolean
   readonly tokens: TokenPolicy
   readonly style: MailStyle
   readonly verificationRequired: boolean
 }
 
-/** Milliseconds that a stop waits for deliveries. */
-const drainTimeout = 5_000
+const drainTimeoutMs = 5_000
 
-/** `app.mail`, and the worker behind it while the app runs. */
 export default fp<MailOptions>(
   async (app, { smtp, helo, local, tokens, style, verificationRequired }) => {
     const mailbox = !smtp && local ? new LocalMailbox(app.log) : null
@@ -45,12 +42,12 @@ export default fp<MailOptions>(
     app.decorate('verificationRequired', verificationRequired)
 
     app.onceDatabaseIsThere(async () => worker?.start())
-    app.addHook('onClose', async () => worker?.stop(drainTimeout))
+    app.addHook('onClose', async () => worker?.stop(drainTimeoutMs))
   },
   { name: 'latchkey-mail', fastify: '5.x', dependencies: ['latchkey-database'] },
 )
 
-/** Loads the package that speaks SMTP only where it is to speak. */
+/** Loads the SMTP library only when used. */
 async function smtpTransportTo(server: SmtpServer, helo: string | undefined): Promise<Transport> {
   const { smtpTransport } = await import('../src/mail/smtp.ts')
   return smtpTransport(server, helo)

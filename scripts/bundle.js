@@ -33,13 +33,13 @@ function isCurrent() {
 }
 
 /**
- * Puts the service, and the packages that can be, into a few files: finding and loading about 1,200 modules one by one
- * would be half of a start. What only some configurations need stays in a file of its own, loaded when it is needed.
+ * Bundles the service and its packages, where possible, into a few files: resolving about 1,200 modules takes half of
+ * the start. What only some configurations need is a chunk of its own, loaded lazily.
  */
 async function bundle() {
-  // Not at the top: where the bundle is current, esbuild need not be installed.
+  // Lazy: with a current bundle esbuild need not be installed.
   const { build } = await import('esbuild')
-  // Packages that find their own binary, or files to serve, beside themselves.
+  // Packages with binaries or files that they find by path.
   const unbundled = JSON.parse(readFileSync('scripts/unbundled.json', 'utf8'))
   rmSync(outdir, { recursive: true, force: true })
   await build({
@@ -50,7 +50,7 @@ async function bundle() {
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    // pg requires its native twin where that is installed, and does without.
+    // Optional dependency of pg.
     external: [...unbundled, 'pg-native'],
     // CommonJS packages call `require` for Node's own modules.
     banner: {

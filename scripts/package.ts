@@ -44,7 +44,7 @@ interface Manifest {
   readonly [field: string]: unknown
 }
 
-/** The oldest Fastify that the entry was tried with. */
+/** Oldest tested version of Fastify. */
 const fastify = '^5.0.0'
 
 /**

@@ -1,6 +1,6 @@
 import { detailOf, type ProblemCode, problemCodes, statusOf, titleOf } from '../src/problem.ts'
 
-/** What docs/errors.md says of a code. A code without it does not compile. */
+/** Explanation of a code in docs/errors.md; a code without one does not compile. */
 interface Explanation {
   /** When the service answers it. */
   readonly when: string

@@ -24,6 +24,7 @@ import forwarding from '../plugins/limits/forwarding.ts'
 import requestLog from '../plugins/log/request-log.ts'
 import securityEvents from '../plugins/log/security-events.ts'
 import mail from '../plugins/mail.ts'
+import ownedWrites from '../plugins/owned-writes.ts'
 import passwords from '../plugins/passwords.ts'
 import pressure from '../plugins/pressure.ts'
 import errors from '../plugins/problems/errors.ts'
@@ -196,6 +197,7 @@ export async function buildApp(
     assertLive: (user) => app.revocations.assertLive(user),
   })
   await app.register(accessTokens, { policy, clock })
+  await app.register(ownedWrites)
 
   await app.register(authRoutes, { prefix: '/api/auth' })
   await app.register(taskRoutes, {

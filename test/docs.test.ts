@@ -17,19 +17,19 @@ function rowsOf(file: string, name: RegExp): string[][] {
 
 const names = (rows: string[][]) => rows.map(([name]) => name).sort()
 
-t.test('docs/configuration.md has every variable, and no other', async (t) => {
+t.test('docs/configuration.md has exactly the variables that exist', async (t) => {
   const rows = rowsOf('docs/configuration.md', /^[A-Z_]+$/)
   t.same(names(rows), Object.keys(Environment.properties).sort())
 
   for (const [name = '', documented] of rows) {
     const { default: value } = Environment.properties[name as keyof typeof Environment.properties]
-    // Depends on the machine, so the row says how.
+    // HASH_CONCURRENCY depends on the machine.
     if (value === undefined || name === 'HASH_CONCURRENCY') continue
     t.equal(documented, String(value), `default of ${name}`)
   }
 })
 
-t.test('.env.example has every variable, and sets none', async (t) => {
+t.test('.env.example names every variable, and sets none', async (t) => {
   const lines = readFileSync('.env.example', 'utf8').split('\n')
   t.same(
     lines.filter((line) => line !== '' && !line.startsWith('#')),
@@ -39,12 +39,12 @@ t.test('.env.example has every variable, and sets none', async (t) => {
   t.same(mentioned.sort(), Object.keys(Environment.properties).sort())
 })
 
-t.test('docs/dependencies.md has every production dependency, and no other', async (t) => {
+t.test('docs/dependencies.md has exactly the production dependencies', async (t) => {
   const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
   t.same(names(rowsOf('docs/dependencies.md', /./)), Object.keys(dependencies).sort())
 })
 
-t.test('docs/errors.md is what the catalogue makes, and explains every code', async (t) => {
+t.test('docs/errors.md is generated from the catalogue, and explains every code', async (t) => {
   const written = readFileSync('docs/errors.md', 'utf8')
   t.equal(written, errorsMarkdown(), 'run `npm run errors` and commit the result')
   for (const code of problemCodes) {
@@ -152,7 +152,7 @@ t.test('docs/security.md: the letters that it names are in titles of tests', asy
   )
 })
 
-t.test('docs/security.md: each file that uses cryptography is in the inventory', async (t) => {
+t.test('docs/security.md: the inventory has each file that uses cryptography', async (t) => {
   const [, inventory = ''] = readFileSync('docs/security.md', 'utf8').split(/^## Cryptography$|^## Data$/m)
   const uses = /from '(node:crypto|node:tls|argon2|bcrypt|@fastify\/jwt|nodemailer)'|\bcrypto\./
   const files = sourcesOf('src', 'plugins', 'routes').filter((file) => uses.test(readFileSync(file, 'utf8')))
@@ -163,7 +163,7 @@ t.test('docs/security.md: each file that uses cryptography is in the inventory',
   )
 })
 
-t.test('docs/security.md: the counts of the ASVS are those of its rows', async (t) => {
+t.test('docs/security.md: the counts of the ASVS match its rows', async (t) => {
   const [, chapters = '', beyond = ''] = readFileSync('docs/security.md', 'utf8').split(
     /^## OWASP ASVS 5.0$|^### Beyond these chapters$/m,
   )

@@ -11,7 +11,7 @@ const canary = (name: string) => `${name} ${randomBytes(12).toString('hex')}`
 /** What a table must refuse for the answer of some flow to be a fault of the database. */
 const tables = ['users', 'sessions', 'tasks', 'security_events', 'one_time_tokens', 'mail_outbox'] as const
 
-t.test('I04: no secret is in the log at its finest, nor in an error, whatever fails', async (t) => {
+t.test('no secret is in the log at its finest, nor in an error, whatever fails (I04)', async (t) => {
   const lines: string[] = []
   const refusals: string[] = []
   const secrets = new Set([secret, '$argon2', canary('smtp'), canary('redis'), canary('cookie')])

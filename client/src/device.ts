@@ -1,15 +1,15 @@
 import type { DeviceStorage, KeptDevice, KeptSession } from './storage.ts'
 
 /**
- * Keeps the refresh token of a session that is over: it opens nothing any more, but shows the service that this device
- * has logged in, so that strangers who guess at the account's password do not keep its user out here.
+ * Keeps the refresh token of an ended session: no longer valid, it proves that this device has logged in before, so that
+ * password guessing by others does not lock the user out here.
  */
 export async function keepDevice(storage: DeviceStorage, session: KeptSession | null): Promise<void> {
   const email = session?.user.email
   if (session && email) await storage.set({ email, refresh_token: session.refresh_token })
 }
 
-/** What to send with a login: a token of the same account, never another user's. */
+/** The token to send with a login of the same account; never another user's. */
 export async function proofFor(
   storage: DeviceStorage,
   session: KeptSession | null,
@@ -24,7 +24,7 @@ function isSame(one: unknown, other: string): boolean {
   return typeof one === 'string' && one.toLowerCase() === other.toLowerCase()
 }
 
-/** A storage can hold anything; a login must not be refused for it. */
+/** Untrusted: an invalid value must not make the login fail. */
 function tokenIn(kept: { readonly refresh_token?: unknown } | null): string | undefined {
   const token = kept?.refresh_token
   return typeof token === 'string' && /^[\w-]{1,512}$/.test(token) ? token : undefined

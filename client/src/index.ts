@@ -27,11 +27,11 @@ export {
 export type Schemas = components['schemas']
 
 export interface LatchkeyOptions {
-  /** Where the service is, with the prefix of a gateway if it has one. */
+  /** URL of the service, with the gateway's prefix. */
   readonly baseUrl: string
-  /** In memory if not said. */
+  /** Default: in memory. */
   readonly storage?: SessionStorage
-  /** The session is over, and not because of `logOut`: ask for the login. Called once for each session. */
+  /** Called once when a session has ended other than by `logOut`: show the login. */
   readonly onSessionEnd?: () => void
   readonly fetch?: (request: Request) => Promise<Response>
 }
@@ -46,41 +46,41 @@ type Answer<Path extends keyof paths> = Promise<
 
 export interface LatchkeySession {
   /**
-   * Makes an account and keeps its session. With an `idempotencyKey` of its own, best a UUID, a signup whose answer
-   * was lost can be sent again.
+   * Signs up and stores the session. With an `idempotencyKey`, best a UUID, a signup whose response was lost can be
+   * retried.
    */
   signUp(body: Schemas['SignUp'], options?: { readonly idempotencyKey?: string }): Answer<'/api/auth/signup'>
   /**
-   * Opens a session and keeps it. Sends the last refresh token that this client has had of the same account, so that
-   * the service knows the device.
+   * Logs in and stores the session. Sends the last refresh token of the same account, so that the service recognises
+   * the device.
    */
   logIn(body: Schemas['LogIn']): Answer<'/api/auth/login'>
   /**
-   * Ends the session, the user's others, or all. This one is forgotten here when the service has ended it; where the
-   * service cannot be reached, it goes on, and `forget` drops it here only.
+   * Ends this session, the user's others, or all. The tokens are deleted here once the service has ended the session;
+   * while the service is unreachable they are kept, and `forget` deletes them.
    */
   logOut(scope?: Schemas['LogOut']['scope']): Answer<'/api/auth/logout'>
-  /** Drops the tokens without telling the service. */
+  /** Deletes the tokens here without ending the session at the service. */
   forget(): Promise<void>
-  /** Who is logged in, as far as this client knows. */
+  /** The user of the stored session. */
   user(): Promise<User | null>
   /** The access token, for a service that verifies it itself; it may have expired. */
   token(): Promise<string | null>
-  /** A new access token before the old one is refused; null when the session is over. Rejects when none can be had. */
+  /** Refreshes before the access token expires; null when the session has ended. Rejects when refreshing fails. */
   refresh(): Promise<string | null>
 }
 
 export type Latchkey = Client<paths> & { readonly session: LatchkeySession }
 
 /**
- * A client of the service. Each call carries the session's access token; when the service refuses that, it is
- * refreshed, once for all calls that wait for it, and the call is sent once more. While a refresh cannot be had (429,
- * 5xx), the call gets that answer and the session is kept; a network that fails rejects, as with fetch.
+ * A client of the service. Each call carries the session's access token; on a 401 it is refreshed (single-flight) and
+ * the call is retried once. If the refresh fails with 429 or 5xx, the call returns that response and the session is
+ * kept; network errors reject, as with fetch.
  */
 export function createLatchkey(options: LatchkeyOptions): Latchkey {
   const { baseUrl, storage = memoryStorage(), onSessionEnd = () => {} } = options
   const plain = options.fetch ?? ((request: Request) => globalThis.fetch(request))
-  // The service redirects nobody, and a 307 or 308 would take a password or a refresh token along to another origin.
+  // The service never redirects; a 307 or 308 would send a password or refresh token to another origin.
   const fetch = (request: Request) => plain(new Request(request, { redirect: 'error' }))
   const device = storage.device ?? memoryDevice()
   const keeper = createKeeper({
@@ -92,7 +92,7 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
   const send = (request: Request) => sendWithSession(fetch, keeper, request)
   const client = createClient<paths>({
     baseUrl,
-    // A token goes to the service only, whatever base URL a call may name.
+    // The token is sent to the service only, whatever base URL a call has.
     fetch: (request) => (isAt(request.url, baseUrl) ? send(request) : fetch(request)),
   })
   return Object.assign(client, { session: sessionOf(client, keeper, device) })
@@ -103,7 +103,7 @@ function sessionOf(client: Client<paths>, keeper: Keeper, device: DeviceStorage)
     async signUp(body, { idempotencyKey: key } = {}) {
       const header = key === undefined ? {} : { 'idempotency-key': key }
       const answer = await client.POST('/api/auth/signup', { body, params: { header } })
-      // Without a session where the address has to be verified first.
+      // No session when the address must be verified first.
       await keeper.keep(answer.data)
       return answer
     },
@@ -118,7 +118,7 @@ function sessionOf(client: Client<paths>, keeper: Keeper, device: DeviceStorage)
       const session = await keeper.current()
       const answer = await client.POST('/api/auth/logout', { body: { scope } })
       if (scope !== 'others' && answer.response.ok) {
-        // After a refresh meanwhile, an older token of the session shows as much.
+        // Also valid after a concurrent refresh: any token of the session identifies the device.
         await keepDevice(device, session)
         await keeper.forget()
       }
@@ -149,13 +149,13 @@ async function sendWithSession(
   const answer = await fetch(authorized(request, session))
   if (answer.status !== 401 || (await codeOf(answer)) !== 'unauthorized') return answer
   if (!session) {
-    // Another tab has ended it.
+    // Ended by another tab.
     keeper.end()
     return answer
   }
   const renewal = await keeper.renew(session)
   if (renewal.answer) return isTemporary(renewal.answer) ? renewal.answer.clone() : answer
-  // Where someone else has logged in meanwhile, this call is not theirs.
+  // Never retry the call as another user who has logged in meanwhile.
   if (renewal.session?.user.id !== session.user.id) return answer
   return fetch(authorized(spare, renewal.session))
 }
@@ -189,7 +189,7 @@ async function exchange(
     await answer.clone().arrayBuffer()
     return answer
   }
-  // The answer may have been lost after the token was used up.
+  // The response may have been lost after the token was rotated.
   return attempt().catch(attempt)
 }
 

@@ -1,7 +1,7 @@
 import { bodyOf, codeOf } from './problem.ts'
 import { type KeptSession, type SessionStorage, sessionIn } from './storage.ts'
 
-/** What came of a refresh: a session; or an answer that has none and ends none; or neither, and the session is over. */
+/** Result of a refresh: a session; a response that leaves the session as it is; or neither: the session has ended. */
 interface Renewal {
   readonly session?: KeptSession
   readonly answer?: Response
@@ -11,26 +11,26 @@ interface Surroundings {
   readonly storage: SessionStorage
   /** Sends a refresh token to the service. */
   readonly exchange: (refreshToken: string) => Promise<Response>
-  /** The service has ended a session. */
+  /** Called when the service has ended a session. */
   readonly onEnded: (session: KeptSession) => Promise<void>
   readonly onSessionEnd: () => void
 }
 
 export interface Keeper {
   current(): Promise<KeptSession | null>
-  /** Stores the session of an answer, if it has one. */
+  /** Stores the session of a response, if any. */
   keep(answer: unknown): Promise<void>
   forget(): Promise<void>
-  /** A session in place of one whose access token was refused: one exchange, however many ask for it. */
+  /** Replaces a session whose access token was refused; single-flight. */
   renew(refused: KeptSession): Promise<Renewal>
-  /** Tells the app that the session is over, once. */
+  /** Notifies the app once that the session has ended. */
   end(): void
 }
 
-/** Keeps one session in a storage that other clients, and other tabs, may share. */
+/** Keeps a session in a storage that other clients and tabs may share. */
 export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surroundings): Keeper {
   let open = false
-  /** The refresh token that the service has refused: a storage may fail to delete it. */
+  /** The refused refresh token, in case the storage fails to delete it. */
   let ended: string | undefined
   /** By the access token that was refused. */
   const renewing = new Map<string, Promise<Renewal>>()
@@ -57,7 +57,7 @@ export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surro
     if (!(await stored())) await deleteStored()
   }
 
-  /** Nothing depends on it: what is left there is not read as a session. */
+  /** Best effort: a value that is left is not read as a session. */
   async function deleteStored(): Promise<void> {
     try {
       await storage.delete()
@@ -72,7 +72,7 @@ export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surro
 
   async function replace(refused: KeptSession, looks: number): Promise<Renewal> {
     let held = await stored()
-    // What another tab has stored takes a moment to be seen here: browsers share localStorage without waiting.
+    // localStorage is not synchronous between processes: another tab's write may arrive late.
     for (let look = 0; look < looks && held?.token === refused.token; look++) {
       await new Promise((resolve) => setTimeout(resolve, 20))
       held = await stored()
@@ -83,9 +83,9 @@ export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surro
     const answer = await exchange(held.refresh_token)
     if (answer.ok) {
       const session = sessionIn(await bodyOf(answer))
-      // The refused token again is no new one.
+      // A response with the refused token is no refresh.
       if (!session || session.token === refused.token) return { answer }
-      // Before anybody uses the new access token: the old refresh token is good for seconds only.
+      // Store first: the old refresh token is accepted only for seconds.
       await storage.set(session)
       return { session }
     }
@@ -122,7 +122,7 @@ export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surro
   }
 }
 
-/** Of the Web Locks API, what is used. */
+/** The part of the Web Locks API that is used. */
 interface Locks {
   request<T>(name: string, work: () => Promise<T>): Promise<T>
   request<T>(name: string, options: { ifAvailable: true }, work: (lock: unknown) => Promise<T>): Promise<T>
@@ -133,7 +133,7 @@ type Work<T> = (looks: number) => Promise<T>
 
 const queues = new WeakMap<SessionStorage, Promise<unknown>>()
 
-/** One at a time among all clients of a storage; among tabs too, where the storage and the browser allow it. */
+/** A mutex for all clients of a storage; across tabs if storage and browser support it. */
 function exclusively<T>(storage: SessionStorage, work: Work<T>): Promise<T> {
   const { lock } = storage
   const locks = (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks
@@ -144,7 +144,7 @@ function exclusively<T>(storage: SessionStorage, work: Work<T>): Promise<T> {
 }
 
 async function underLock<T>(locks: Locks, name: string, work: Work<T>): Promise<T> {
-  // Where it is free, another tab may have given it back a moment ago.
+  // Even a free lock may have been released by another tab just now.
   const atOnce = await locks.request(name, { ifAvailable: true }, async (lock) =>
     lock ? { result: await work(3) } : undefined,
   )

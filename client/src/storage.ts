@@ -2,7 +2,7 @@ import type { components } from './schema.ts'
 
 export type User = components['schemas']['User']
 
-/** What is kept of a session. Whoever reads it has the session. */
+/** The stored session: bearer secrets. */
 export interface KeptSession {
   readonly user: User
   readonly token: string
@@ -11,13 +11,10 @@ export interface KeptSession {
 
 type MaybePromise<T> = T | Promise<T>
 
-/** What a header can carry: RFC 6750 section 2.1. */
+/** RFC 6750 section 2.1. */
 const tokenForm = /^[\w.~+/-]+=*$/
 
-/**
- * The session in a value that came from a storage or from an answer, where anything may have been written; null when
- * it is none.
- */
+/** Validates an untrusted value of a storage or a response; null if it is not a session. */
 export function sessionIn(value: unknown): KeptSession | null {
   if (typeof value !== 'object' || value === null) return null
   const { user, token, refresh_token } = value as Partial<Record<keyof KeptSession, unknown>>
@@ -28,7 +25,7 @@ export function sessionIn(value: unknown): KeptSession | null {
   return typeof id === 'string' && id !== '' ? { user: user as User, token, refresh_token } : null
 }
 
-/** The last refresh token of a session that is over. It opens nothing; a login shows by it that the device is known. */
+/** The last refresh token of an ended session: no longer valid, it identifies the device at login. */
 export interface KeptDevice {
   readonly email: string
   readonly refresh_token: string
@@ -39,18 +36,18 @@ export interface DeviceStorage {
   set(device: KeptDevice): MaybePromise<void>
 }
 
-/** Where the session is kept. Each of the three may answer at once or later. */
+/** Storage of the session. Its functions may return promises. */
 export interface SessionStorage {
   get(): MaybePromise<KeptSession | null>
   set(session: KeptSession): MaybePromise<void>
   delete(): MaybePromise<void>
-  /** For a storage that other tabs see too: the name of the Web Lock under which only one of them refreshes. */
+  /** For a storage shared by tabs: the name of the Web Lock that guards the refresh. */
   readonly lock?: string
-  /** Where the device is remembered beyond a session; in the memory of the client if not said. */
+  /** Where the device's token is kept after the session. Default: in memory. */
   readonly device?: DeviceStorage
 }
 
-/** Until the page or the process ends, and for nobody else to read. */
+/** In memory, until the page or process ends. */
 export function memoryStorage(): SessionStorage {
   let kept: KeptSession | null = null
   return {
@@ -64,7 +61,7 @@ export function memoryStorage(): SessionStorage {
   }
 }
 
-/** What `localStorage` and `sessionStorage` have. */
+/** The part of the Web Storage API that is used. */
 interface TextStorage {
   getItem(key: string): string | null
   setItem(key: string, value: string): void
@@ -72,8 +69,8 @@ interface TextStorage {
 }
 
 /**
- * Keeps the session in `localStorage`, for all tabs and beyond a reload, or in `sessionStorage`. Every script on the
- * page can read it there, an injected one too.
+ * Keeps the session in `localStorage`, for all tabs and reloads, or in `sessionStorage`. Any script of the page can
+ * read it there, so XSS can steal it.
  */
 export function webStorage(storage: TextStorage, key = 'latchkey'): SessionStorage {
   return {
@@ -88,7 +85,7 @@ export function webStorage(storage: TextStorage, key = 'latchkey'): SessionStora
   }
 }
 
-/** What cannot be read is deleted. */
+/** Deletes an invalid value. */
 function parsed<T>(storage: TextStorage, key: string): T | null {
   let text: string | null = null
   try {

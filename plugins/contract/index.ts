@@ -12,7 +12,7 @@ import { ProblemSchema } from './schemas.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The OpenAPI document of the routes registered, as YAML; the committed openapi.yaml is this text. */
+    /** The OpenAPI document of the registered routes; openapi.yaml is this text. */
     contractYaml(): string
   }
 }
@@ -21,8 +21,8 @@ const require = createRequire(import.meta.url)
 const { version } = require(packageFile()) as { version: string }
 
 /**
- * Derives the OpenAPI document from the routes: what a hook or the validation can answer, no route repeats.
- * `basePath` is where clients find them behind a gateway, OpenAPI 3.1 section 4.8.5.
+ * Derives the OpenAPI document from the routes, and adds the problems that hooks and validation can answer.
+ * `basePath` is the prefix behind a gateway, OpenAPI 3.1 section 4.8.5.
  */
 export default fp<{ readonly basePath?: string }>(
   async (app, { basePath }) => {
@@ -59,15 +59,15 @@ export default fp<{ readonly basePath?: string }>(
       },
     })
     app.addHook('onRoute', function (route) {
-      // What plugins/guard.ts makes of it; a declaration that is none stops the start there.
+      // An invalid declaration stops the start in plugins/guard.ts.
       const guard = guards[route.config?.access ?? this.accessOfScope ?? 'public']
       route.schema = { ...route.schema, security: guard?.security }
       documentProblems(route, [...derivedProblems(route), ...(guard?.problems ?? [])])
     })
-    // Writing it takes tens of milliseconds, and anyone may ask for it.
+    // Cached: rendering takes tens of milliseconds, and the route is public.
     let yaml: string | undefined
     app.decorate('contractYaml', () => {
-      // Only now: most processes are never asked for it.
+      // Loaded lazily: most processes never need it.
       const { stringify } = require('yaml') as typeof import('yaml')
       yaml ??= stringify(JSON.parse(JSON.stringify(app.swagger())), { lineWidth: 100, compat: 'yaml-1.1' })
       return yaml
@@ -92,12 +92,12 @@ const guards: Record<Access, GuardInContract> = {
 }
 
 function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {
-  // A health check has no limit; what it can be refused for is how the message is written, as any request can.
+  // Health checks have no rate limit.
   const refusal = config?.health ? 'invalid_request' : 'rate_limited'
   const codes: ProblemCode[] = [refusal, 'internal_error', 'service_unavailable']
   if (config?.idempotent) codes.push('validation_failed', 'idempotency_in_progress', 'idempotency_key_reused')
   if (schema?.params) codes.unshift('uri_too_long')
-  // A body is read whether the route declares one or not.
+  // Fastify parses a body whether the route declares one or not.
   const readsBody = ![method].flat().some((name) => name === 'GET' || name === 'HEAD')
   if (readsBody) codes.unshift('payload_too_large', 'unsupported_media_type')
   if (schema?.body || schema?.params || schema?.querystring) codes.unshift('validation_failed')
@@ -105,13 +105,13 @@ function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[
   return codes
 }
 
-/** Two folders up from here, as from the bundle, and three from where this file is compiled to. */
+/** Two folders up from the source and the bundle, three from dist/. */
 function packageFile(): string {
   const near = fileURLToPath(new URL('../../package.json', import.meta.url))
   return existsSync(near) ? near : '../../../package.json'
 }
 
-/** A body of which no field is required may be left out; the generator calls every body required. */
+/** A body without required fields is optional; the generator marks every body as required. */
 function withOptionalBodies(built: object): Partial<OpenAPIV3_1.Document> {
   const document = (built as { openapiObject: Partial<OpenAPIV3_1.Document> }).openapiObject
   const schemas = document.components?.schemas ?? {}

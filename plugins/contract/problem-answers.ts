@@ -3,14 +3,14 @@ import { detailOf, Problem, type ProblemCode, statusOf, toProblemBody } from '..
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Codes that the handler itself answers; what hooks and validation answer is added where they are installed. */
+    /** Codes of the handler itself; those of hooks and validation are added. */
     problems?: readonly ProblemCode[]
   }
 }
 
 const exampleRequestId = '5f0c1f0e-6c0a-4b8e-9d51-3a8c0e0f7f51'
 
-/** Adds codes to a route and rewrites the problem answers of its schema accordingly. */
+/** Adds codes to a route, and its problem responses to the schema. */
 export function documentProblems(route: RouteOptions, codes: readonly ProblemCode[]): void {
   const all = [...new Set([...(route.config?.problems ?? []), ...codes])]
   route.config = { ...route.config, problems: all } as NonNullable<RouteOptions['config']>
@@ -28,7 +28,7 @@ export function documentProblems(route: RouteOptions, codes: readonly ProblemCod
   route.schema = { ...route.schema, response: { ...response, ...answers } }
 }
 
-/** One status of one operation: the shape of a problem, narrowed to the codes that this operation gives. */
+/** The response of one status, narrowed to the codes of this operation. */
 function problemAnswer(status: number, codes: readonly ProblemCode[]) {
   const [code = 'internal_error'] = codes
   return {
@@ -42,7 +42,6 @@ function problemAnswer(status: number, codes: readonly ProblemCode[]) {
             { type: 'object', properties: { code: { type: 'string', enum: codes } } },
           ],
         },
-        // The first code's, as its client would see it.
         examples: { [code]: { value: toProblemBody(new Problem(code), exampleRequestId) } },
       },
     },

@@ -2,16 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Static, TSchema } from '@sinclair/typebox'
 import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from 'fastify'
 
-/**
- * Types requests and answers by their TypeBox schemas. A status that the route does not declare cannot be sent:
- * problems are thrown, so that one handler gives them one shape.
- */
+/** Types requests and responses by their TypeBox schemas. Undeclared statuses do not compile: problems are thrown. */
 export interface ContractTypeProvider extends FastifyTypeProvider {
   validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown
   serializer: this['schema'] extends TSchema ? Static<this['schema']> : never
 }
 
-/** The instance that a route plugin is given. */
+/** The Fastify instance of route plugins. */
 export type RouteScope = FastifyInstance<
   RawServerDefault,
   IncomingMessage,

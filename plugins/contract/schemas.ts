@@ -1,12 +1,12 @@
 import { type SchemaOptions, type Static, type TSchema, Type } from '@sinclair/typebox'
 import { problemCodes } from '../../src/problem.ts'
 
-/** A reference to a schema added with `app.addSchema`, typed as what it refers to. */
+/** A typed reference to a schema added with `app.addSchema`. */
 export function Ref<T extends TSchema>(schema: T) {
   return Type.Unsafe<Static<T>>(Type.Ref(`${schema.$id}#`))
 }
 
-/** A string or null. `anyOf` with null would be coerced, and generators make two types of it. */
+/** A string or null. With `anyOf`, null would be coerced, and generators emit two types. */
 export function Nullable(options: SchemaOptions) {
   return Type.Unsafe<string | null>({ ...options, type: ['string', 'null'] })
 }
@@ -15,6 +15,16 @@ export function Nullable(options: SchemaOptions) {
 export function Timestamp(description: string) {
   return Type.String({ format: 'date-time', description, examples: ['2026-01-31T12:00:00.000Z'] })
 }
+
+/** The path parameter of a route with access `owner`. */
+export const OwnerParams = Type.Object({
+  user_id: Type.String({
+    minLength: 1,
+    maxLength: 255,
+    description: "The owner: the token's subject",
+    examples: ['user_01kb3v5rs1e2wbhx4hrsz3zj5e'],
+  }),
+})
 
 export const ProblemSchema = Type.Object(
   {

@@ -16,12 +16,12 @@ interface DevOptions {
 const config = { access: 'public' } as const
 const response = { 200: Type.String() }
 
-/** What a developer has instead of a mail server. Registered in development mode and in no other. */
+/** The mailbox of development without a mail server. Registered in development mode only. */
 export default async function devRoutes(
   app: RouteScope,
   { publicUrl, basePath, style }: DevOptions,
 ): Promise<void> {
-  // Links that set passwords: for who sits at this machine, even where the service is reached from others.
+  // The mails contain reset links, so loopback clients only, even if the service listens on other interfaces.
   app.addHook('onRequest', async (request) => {
     if (!isLocal(request)) throw new Problem('not_found', { reason: 'not_local' })
   })

@@ -17,7 +17,7 @@ iframe { border: 1px solid #dde2ea; border-radius: 6px; background: #fff }
 a { color: #1f4fd8; overflow-wrap: anywhere }
 `
 
-/** The page’s own style and frames of this service, nothing else: no script, no form, no other host. */
+/** Allows the page's own style and frames of this service: no script, no form, no other host. */
 export const pagePolicy = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
@@ -27,14 +27,14 @@ export const pagePolicy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** A mail is shown as a mail client would: its own style attributes, no script, nothing fetched, in a frame of ours. */
+/** For the framed mail: style attributes only; no script, no requests. */
 export const mailPolicy =
   "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox allow-popups"
 
 interface Place {
   /** Path of the page, with the gateway's prefix. */
   readonly path: string
-  /** Where the service is reached. */
+  /** URL of the service. */
   readonly publicUrl: string
 }
 

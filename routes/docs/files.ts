@@ -15,10 +15,10 @@ export const pageFiles = {
 
 export type PageFile = keyof typeof pageFiles
 
-/** A body that is the same for everybody. */
+/** A cacheable body. */
 export interface FixedBody {
   readonly plain: Buffer
-  /** Undefined where compression does not pay. */
+  /** Undefined if compression does not make it smaller. */
   readonly gzip: Buffer | undefined
   /** Without its quotes. */
   readonly tag: string
@@ -35,13 +35,13 @@ export async function fixedBody(plain: Buffer): Promise<FixedBody> {
   }
 }
 
-/** Reads a file of the package, which has no other export for it. */
+/** The package does not export its files. */
 export async function readPageFile(name: PageFile): Promise<FixedBody> {
   const manifest = import.meta.resolve('@fastify/swagger-ui/package.json')
   return fixedBody(await readFile(fileURLToPath(new URL(`static/${name}`, manifest))))
 }
 
-/** Makes a value on the first call; requests that come meanwhile wait for the same one. */
+/** Lazy, single-flight. */
 export function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined
   return () => {

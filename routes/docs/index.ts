@@ -10,9 +10,9 @@ interface DocsOptions {
   readonly page: boolean
 }
 
-/** The contract in its two spellings, and a page to try it. */
+/** The contract as JSON and YAML, and Swagger UI. */
 export default async function docsRoutes(app: RouteScope, { basePath, page }: DocsOptions): Promise<void> {
-  // Anyone may ask for it, and writing it takes milliseconds.
+  // Cached: rendering takes milliseconds, and the route is public.
   const json = once(async () => Buffer.from(JSON.stringify(app.swagger())))
   app.get(
     '/openapi.json',
@@ -29,7 +29,7 @@ export default async function docsRoutes(app: RouteScope, { basePath, page }: Do
       reply
         .type('application/json; charset=utf-8')
         .code(200)
-        // Bytes are sent as they are, whatever the schema.
+        // A buffer is sent without serialization.
         .send((await json()) as object),
   )
 

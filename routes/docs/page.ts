@@ -4,8 +4,8 @@ import type { RouteScope } from '../../plugins/contract/provider.ts'
 import { type FixedBody, fixedBody, once, type PageFile, pageFiles, readPageFile } from './files.ts'
 
 /**
- * The page's own policy: its files and this service, nothing of another host. Swagger UI writes style attributes,
- * so those alone may be inline. No `upgrade-insecure-requests`: it would empty the page on plain http.
+ * Content Security Policy of the page: its own files and this service. Swagger UI sets style attributes, so only those
+ * may be inline. No `upgrade-insecure-requests`: it would break the page on plain http.
  */
 const pagePolicy = [
   "default-src 'none'",
@@ -21,7 +21,7 @@ const pagePolicy = [
 
 const require = createRequire(import.meta.url)
 
-/** Seconds for which a file of the page is used without asking again. */
+/** Cache-Control max-age of the page's files. */
 const filesMaxAge = 3_600
 
 const html = (base: string) => `<!doctype html>
@@ -42,7 +42,7 @@ const html = (base: string) => `<!doctype html>
 </html>
 `
 
-/** Without the top bar: its logo brings a style element, which the policy refuses. */
+/** No top bar: its style element violates the policy. */
 const initializer = (base: string) => `window.onload = () => {
   window.ui = SwaggerUIBundle({
     url: ${JSON.stringify(`${base}/docs/json`)},
@@ -60,8 +60,8 @@ const config = { access: 'public' } as const
 const schema = { hide: true } as const
 
 /**
- * Swagger UI at /docs, behind a gateway's prefix if there is one. The plugin of that name is not registered: it writes
- * the document anew for each request, and reads 1.7 MB from the disk. Here nothing is made twice.
+ * Swagger UI at /docs, behind a gateway's prefix if there is one. Not by @fastify/swagger-ui's plugin, which renders the
+ * document and reads 1.7 MB from the disk for each request; here both are cached.
  */
 export default async function docsPage(app: RouteScope, { basePath }: { basePath: string }): Promise<void> {
   const page = html(basePath)
@@ -102,7 +102,7 @@ export default async function docsPage(app: RouteScope, { basePath }: { basePath
       .send(await json()),
   )
   const yaml = once(async () => {
-    // Only now: most processes are never asked for it.
+    // Loaded lazily: most processes never need it.
     const { stringify } = require('yaml') as typeof import('yaml')
     return Buffer.from(stringify(JSON.parse(String(await json())), { lineWidth: 100, compat: 'yaml-1.1' }))
   })
@@ -114,7 +114,7 @@ export default async function docsPage(app: RouteScope, { basePath }: { basePath
   )
 }
 
-/** Sends a body that may be cached, compressed where the client takes that, or 304 where it has it. */
+/** Sends a cacheable body, compressed if the client accepts it, or 304 if its ETag matches. */
 function sendFixed(request: FastifyRequest, reply: FastifyReply, { plain, gzip, tag }: FixedBody) {
   const compressed = gzip !== undefined && takesGzip(request.headers['accept-encoding'])
   const etag = compressed ? `"${tag}-gzip"` : `"${tag}"`
@@ -128,7 +128,7 @@ function sendFixed(request: FastifyRequest, reply: FastifyReply, { plain, gzip, 
   return reply.code(200).send(compressed ? gzip : plain)
 }
 
-/** RFC 9110 section 12.5.3: named, and not with a weight of nothing. */
+/** RFC 9110 section 12.5.3: listed, and not with `q=0`. */
 function takesGzip(header: string | string[] | undefined): boolean {
   const coding = String(header ?? '')
     .split(',')
@@ -137,7 +137,7 @@ function takesGzip(header: string | string[] | undefined): boolean {
   return coding !== undefined && !/;\s*q=0(\.0*)?$/.test(coding)
 }
 
-/** RFC 9110 section 13.1.2, by weak comparison: the tag of either coding is of the same file. */
+/** RFC 9110 section 13.1.2, weak comparison: both codings of a file have the same tag. */
 function matches(header: string | undefined, tag: string): boolean {
   if (header === undefined) return false
   if (header.trim() === '*') return true

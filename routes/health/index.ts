@@ -7,7 +7,7 @@ const Health = Type.Object({ status: Type.Literal('ok') }, { $id: 'Health' })
 const tags = ['operations']
 
 export default async function healthRoutes(app: RouteScope): Promise<void> {
-  /** One question at a time, whoever waits for it: checks have no limit, and a flood must not take the connections. */
+  /** Single-flight: health checks have no rate limit, and a flood must not exhaust the pool. */
   let asked: Promise<unknown> | undefined
   const askDatabase = () => {
     asked ??= sql`select 1`.execute(app.db).finally(() => {

@@ -7,7 +7,7 @@ import { checkTlsFiles } from './tls-files.ts'
 interface Checked {
   readonly variable: UrlVariable
   readonly url: string
-  /** Whether connections are the service's own, and keep statements and settings. */
+  /** False behind a pooler in transaction mode, which keeps neither statements nor settings. */
   readonly prepare: boolean
   readonly signal?: AbortSignal | undefined
   readonly warn?: ((message: string) => void) | undefined
@@ -26,16 +26,15 @@ interface Settings {
 }
 
 /**
- * Checks what the service takes for granted of its connections: that the server lets it in, and that the
- * database's settings fit.
- * @throws DatabaseRefused, and what tells that the database is away
+ * Checks that the server accepts the connection and that the database's settings fit.
+ * @throws DatabaseRefused, and connection errors while the database is unavailable
  */
 export async function checkPostgres({ variable, url, prepare, signal, warn }: Checked): Promise<void> {
   const config = { ...clientConfig(url, timeout), query_timeout: timeout }
   await named(variable, async () => {
     checkTlsFiles(url)
     await withClient(config, signal, async (client) => {
-      // A pooler that gives each statement another connection refuses this.
+      // A pooler in statement mode refuses this.
       if (!prepare) await client.query('begin')
       const settings = await settingsOf(client)
       if (!prepare) await client.query('commit')
@@ -67,7 +66,7 @@ function settingFaults(settings: Settings, prepare: boolean): string[] {
       `DateStyle is ${date_style}, and the pooler does not pass the service's own on: alter role ... set datestyle = 'ISO'`,
     )
   }
-  // Where connections are the service's own, it sets this one itself.
+  // Set by the service itself on connections of its own.
   if (!prepare && isolation !== 'read committed') {
     faults.push(
       `default_transaction_isolation is ${isolation}: alter role ... set default_transaction_isolation = 'read committed'`,
@@ -76,7 +75,7 @@ function settingFaults(settings: Settings, prepare: boolean): string[] {
   return faults
 }
 
-/** Two open connections that share one server process prove a pooler in transaction mode. */
+/** Two open connections with one backend pid: a pooler in transaction mode. */
 async function refuseTransactionPooler(
   config: pg.ClientConfig,
   signal: AbortSignal | undefined,

@@ -7,9 +7,8 @@ type Startup = Record<string, string>
 const driver = pg.Client.prototype as unknown as { getStartupConf(this: pg.Client): Startup }
 
 /**
- * A connection that reads times whatever the server's, the database's and the role's settings are. In the startup
- * message, since it outranks them, and since poolers pass exactly these on: a `set` would stay behind on the pooler's
- * connection.
+ * Fixes how times are sent, in the startup message: it outranks the settings of server, database and role, and poolers
+ * forward exactly these. A `set` would leak to the next client of the pooler's connection.
  */
 export class Client extends pg.Client {
   getStartupConf(): Startup {
@@ -17,7 +16,7 @@ export class Client extends pg.Client {
   }
 }
 
-/** What every connection to PostgreSQL has. */
+/** Options of every connection to PostgreSQL. */
 export function clientConfig(url: string, connectionTimeoutMillis: number) {
   return {
     connectionString: pinnedTls(url),
@@ -28,7 +27,7 @@ export function clientConfig(url: string, connectionTimeoutMillis: number) {
   }
 }
 
-/** Runs `work` on a connection of its own, which is closed after it, and cut when the signal aborts. */
+/** Runs `work` on a dedicated connection, which is closed afterwards, and destroyed when the signal aborts. */
 export async function withClient<T>(
   config: pg.ClientConfig,
   signal: AbortSignal | undefined,
@@ -36,7 +35,7 @@ export async function withClient<T>(
 ): Promise<T> {
   const client = new Client(config)
   const cut = () => streamOf(client).destroy()
-  // The statement in flight rejects with it.
+  // Rejects the statement in flight.
   client.on('error', () => {})
   signal?.throwIfAborted()
   signal?.addEventListener('abort', cut, { once: true })
@@ -45,7 +44,7 @@ export async function withClient<T>(
     return await work(client)
   } finally {
     signal?.removeEventListener('abort', cut)
-    // Without waiting for the goodbye: nothing is in flight any more.
+    // Not awaited: nothing is in flight any more.
     client.end().catch(() => {})
   }
 }
@@ -61,7 +60,7 @@ interface Stream {
   uncork(): void
 }
 
-/** The connection's socket, of which pg's types do not speak. */
+/** The connection's socket, which pg's types lack. */
 export function streamOf(client: pg.ClientBase): Stream {
   return (client as unknown as { connection: { stream: Stream } }).connection.stream
 }

@@ -1,7 +1,7 @@
 import type { Compilable, CompiledQuery } from 'kysely'
 import type { Db } from './schema.ts'
 
-/** Stands for a value that is not known when the statement is put together. */
+/** Placeholder of a parameter while the statement is compiled. */
 class Parameter {
   readonly name: PropertyKey
 
@@ -11,8 +11,8 @@ class Parameter {
 }
 
 /**
- * A statement that is put together once and then sent with other values each time: for what most requests wait for.
- * @param build gets a stand-in for each value, good for what Kysely sends as a parameter and for nothing else
+ * A statement that is compiled once and executed with other values each time, for the hot paths.
+ * @param build gets a placeholder for each value, which is valid only where Kysely sends a parameter
  */
 export function compiledOnce<Values extends object, Row>(
   build: (db: Db, value: <Name extends keyof Values>(name: Name) => Values[Name]) => Compilable<Row>,

@@ -5,9 +5,9 @@ import { DataFolderInUse } from './data-folder-in-use.ts'
 import { ensurePrivate, ensurePrivateFolder } from './private-folder.ts'
 
 /**
- * Takes a folder for this process alone, making it first. The lock is the kernel's, so it ends with the process,
- * however that ends.
- * @returns gives the folder back
+ * Creates a folder if it is missing, and locks it for this process. The kernel releases the lock with the process,
+ * after a SIGKILL too.
+ * @returns releases the lock
  * @throws DataFolderInUse, DataFolderUnusable
  */
 export function lockDataFolder(dataDir: string): () => void {

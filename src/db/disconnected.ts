@@ -1,7 +1,7 @@
 import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
 import type { Database, Db } from './schema.ts'
 
-/** A database that compiles statements and has no rows, for building the app where none will be served. */
+/** Compiles statements and returns no rows, for building an app that serves no requests. */
 export function disconnectedDatabase(): Db {
   return new Kysely<Database>({
     dialect: {

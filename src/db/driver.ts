@@ -15,13 +15,13 @@ import {
 import { freest, type Pipeline } from './pipeline.ts'
 import { SharedReads } from './shared-reads.ts'
 
-/** Connections that many requests share, by what may go through them. */
+/** Pipelines, which many requests share, by the statements that may go through them. */
 export interface Lanes {
   readonly reads: readonly Pipeline[]
   readonly inserts: readonly Pipeline[]
 }
 
-/** Kysely's lock is a session's, which a pooler keeps: src/db/migrate.ts has one that ends with the transaction. */
+/** Kysely takes a session lock, which leaks into a pooler; src/db/migrate.ts takes a transaction lock instead. */
 class Adapter extends PostgresAdapter {
   override async acquireMigrationLock(): Promise<void> {}
   override async releaseMigrationLock(): Promise<void> {}
@@ -32,7 +32,7 @@ export class PoolingDialect extends PostgresDialect {
   readonly #config: PostgresDialectConfig
   readonly #begin: string
 
-  /** @param begin begins a transaction, and sets what is to hold until its end, in one message */
+  /** @param begin begins a transaction and makes its settings, in one message */
   constructor(config: PostgresDialectConfig, begin: string) {
     super(config)
     this.#config = config
@@ -60,28 +60,27 @@ class PoolingDriver extends PostgresDriver {
     await connection.executeQuery(CompiledQuery.raw(this.#begin))
   }
 
-  /** A rollback fails with its connection, which is discarded; the caller needs the error before it. */
+  /** When the connection is broken, the caller needs the first error, not the rollback's. */
   override async rollbackTransaction(connection: PooledConnection): Promise<void> {
     await super.rollbackTransaction(connection).catch(() => {})
   }
 }
 
 /**
- * PostgreSQL by two ways: a read that can wait for no lock, and an insert that waits for nothing but the disk, go
- * through a pipeline; everything else, every transaction, and what comes while the pipelines are held up, has a
- * connection of the pool to itself.
+ * Sends reads that take no lock, and inserts that wait only for the disk, through shared pipelines. Transactions,
+ * other statements, and all statements while the pipelines are stalled, each get a connection of the pool.
  */
 export class PipeliningDialect extends PostgresDialect {
   readonly #config: PostgresDialectConfig
   readonly #lanes: Lanes
-  readonly #patience: number
+  readonly #endTimeoutMs: number
 
-  /** @param patience milliseconds to wait for a pipeline's goodbye */
-  constructor(config: PostgresDialectConfig, lanes: Lanes, patience: number) {
+  /** @param endTimeoutMs how long to wait for a pipeline to close cleanly */
+  constructor(config: PostgresDialectConfig, lanes: Lanes, endTimeoutMs: number) {
     super(config)
     this.#config = config
     this.#lanes = lanes
-    this.#patience = patience
+    this.#endTimeoutMs = endTimeoutMs
   }
 
   override createAdapter(): DialectAdapter {
@@ -89,24 +88,24 @@ export class PipeliningDialect extends PostgresDialect {
   }
 
   override createDriver(): Driver {
-    return new PipeliningDriver(new PoolingDriver(this.#config), this.#lanes, this.#patience)
+    return new PipeliningDriver(new PoolingDriver(this.#config), this.#lanes, this.#endTimeoutMs)
   }
 }
 
-/** What the pool's driver makes and takes, of which Kysely's types name only the second. */
+/** Kysely exports this type only as a parameter. */
 type PooledConnection = Parameters<PostgresDriver['rollbackTransaction']>[0]
 
 class PipeliningDriver implements Driver {
   readonly #pool: PostgresDriver
   readonly #lanes: Lanes
   readonly #reads: SharedReads
-  readonly #patience: number
+  readonly #endTimeoutMs: number
 
-  constructor(pool: PostgresDriver, lanes: Lanes, patience: number) {
+  constructor(pool: PostgresDriver, lanes: Lanes, endTimeoutMs: number) {
     this.#pool = pool
     this.#lanes = lanes
     this.#reads = new SharedReads(pool, lanes.reads)
-    this.#patience = patience
+    this.#endTimeoutMs = endTimeoutMs
   }
 
   init(): Promise<void> {
@@ -135,12 +134,14 @@ class PipeliningDriver implements Driver {
 
   async destroy(): Promise<void> {
     const pipelines = [...this.#lanes.reads, ...this.#lanes.inserts]
-    // Each may be waited for as long as the others.
-    await Promise.all([...pipelines.map((pipeline) => pipeline.end(this.#patience)), this.#pool.destroy()])
+    await Promise.all([
+      ...pipelines.map((pipeline) => pipeline.end(this.#endTimeoutMs)),
+      this.#pool.destroy(),
+    ])
   }
 }
 
-/** What Kysely holds as a connection: one of the pool's from the first statement on that needs it. */
+/** Acquires a connection of the pool with the first statement that needs one. */
 class Connection implements DatabaseConnection {
   readonly #pool: PostgresDriver
   readonly #reads: SharedReads
@@ -182,10 +183,9 @@ class Connection implements DatabaseConnection {
 }
 
 /**
- * The lane of a statement that nobody behind it has to wait for long. A select of rows as they are, without FOR UPDATE
- * and the like and without a statement inside that writes, waits for nobody. An insert of new rows waits for the disk,
- * and for another transaction only where that one removes what the rows refer to; one that may conflict waits for
- * whoever it conflicts with.
+ * The lane of a statement that cannot block those behind it for long. A plain select, without FOR UPDATE or a writing
+ * CTE, takes no row lock. An insert waits for the disk, and for another transaction only if that one deletes the row
+ * that a foreign key references; with ON CONFLICT it could wait for any conflicting transaction.
  */
 function laneOf({ query }: CompiledQuery): keyof Lanes | undefined {
   if (SelectQueryNode.is(query)) {

@@ -10,9 +10,9 @@ import type { Database, Db } from './schema.ts'
 import { parsers } from './types.ts'
 
 /**
- * Opens the embedded database in `dataDir`, making it on the first start. PGlite lets two processes open one
- * folder and then loses rows that it acknowledged, so the folder is locked first.
- * @param onTrouble told of a full disk, and of a failure that ends it
+ * Opens the embedded database in `dataDir`, creating it on the first start. PGlite lets two processes open one folder,
+ * which loses acknowledged rows, so the folder is locked first.
+ * @param onTrouble called for a full disk, and for a failure that ends the database
  * @throws DataFolderInUse, DataFolderUnusable, EmbeddedDatabaseFailed
  */
 export async function openEmbedded(dataDir: string, onTrouble: (error: Error) => void): Promise<Db> {
@@ -31,18 +31,15 @@ export async function openEmbedded(dataDir: string, onTrouble: (error: Error) =>
   } catch (cause) {
     unlock()
     if (cause instanceof DataFolderUnusable) throw cause
-    // PGlite throws what is no Error, too.
+    // PGlite also throws values that are not an Error.
     const reason =
       cause instanceof Error ? cause.message.replace(/\n.*/s, '') : 'it cannot be read or written'
     const hint = freeBytes() < headroom ? `; ${noRoom}` : ''
-    throw new EmbeddedDatabaseFailed(`the embedded database does not open: ${reason}${hint}`, { cause })
+    throw new EmbeddedDatabaseFailed(`the embedded database cannot be opened: ${reason}${hint}`, { cause })
   }
 }
 
-/**
- * Makes an empty database beside its place, and moves it there when it is whole: of one that was interrupted, by a
- * kill or a full disk, PGlite would not know.
- */
+/** Creates an empty database in a temporary folder and renames it: PGlite does not detect an interrupted initdb. */
 export async function makeEmbedded(folder: string): Promise<void> {
   const unfinished = `${folder}.unfinished`
   rmSync(unfinished, { recursive: true, force: true })
@@ -53,7 +50,7 @@ export async function makeEmbedded(folder: string): Promise<void> {
   renameSync(unfinished, folder)
 }
 
-/** Gives the folder back only after PGlite has closed it. */
+/** Releases the folder only after PGlite has closed it. */
 class EmbeddedKysely extends Kysely<Database> {
   readonly #pglite: GuardedPGlite
   readonly #unlock: () => void
@@ -66,7 +63,7 @@ class EmbeddedKysely extends Kysely<Database> {
 
   override async destroy(): Promise<void> {
     await super.destroy()
-    // Kysely leaves an instance that never had a query open.
+    // Kysely does not close an instance that never had a query.
     if (!this.#pglite.closed) await this.#pglite.close()
     this.#unlock()
   }

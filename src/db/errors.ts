@@ -1,4 +1,4 @@
-/** SQLSTATE classes and codes that mean "not now" rather than "not so" (PostgreSQL, appendix A). */
+/** SQLSTATE classes and codes of transient failures (PostgreSQL, appendix A). */
 const unavailable = /^(08|53|57P|25006|57014|40001|40P01|55P03|26000|42P05)/
 
 const networkErrors = new Set([
@@ -15,7 +15,7 @@ const networkErrors = new Set([
 const withoutCode =
   /^(Connection terminated|timeout (exceeded when trying to connect|expired)|Query read timeout|Client .* is not queryable|The server does not support SSL connections|There was an error establishing an SSL connection)/
 
-/** Of a certificate that does not verify, and of a TLS handshake that fails. */
+/** Of certificates that do not verify, and of failed TLS handshakes. */
 const tlsErrors = /^(CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|ERR_SSL_|EPROTO)/
 
 function codeOf(error: unknown): string {
@@ -23,54 +23,55 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' ? code : ''
 }
 
-/** True when a statement broke the unique constraint of that name. */
+/** True when a statement violated the unique constraint of that name. */
 export function violatesUnique(error: unknown, constraint: string): boolean {
   return codeOf(error) === '23505' && (error as { constraint?: string }).constraint === constraint
 }
 
-/** True when a statement named a row of another table that is not there (any more). */
-export function violatesForeignKey(error: unknown): boolean {
-  return codeOf(error) === '23503'
+/** True when a row references, by its column `user_id`, a user that does not exist (any more). */
+export function lacksUserRow(error: unknown): boolean {
+  const { constraint = '' } = (error ?? {}) as { constraint?: string }
+  return codeOf(error) === '23503' && constraint.endsWith('_user_id_fkey')
 }
 
 /**
- * True when the database has undone a transaction because of something else that was going on: a deadlock, a
- * serialization failure, a prepared statement that is none any more.
+ * True when the database rolled a transaction back for a concurrent one: a deadlock, a serialization failure, a
+ * prepared statement that a migration has invalidated.
  */
 export function isConflict(error: unknown): boolean {
   return /^(40001|40P01)$/.test(codeOf(error)) || isUnprepared(error)
 }
 
 /**
- * True when a prepared statement would give other columns than when it was prepared, or is not there: whoever was to
- * prepare it, sent before on the same connection, could not.
+ * True when the result type of a prepared statement has changed, or when it does not exist: the pipelined statement
+ * that was to prepare it has failed.
  */
 export function isUnprepared(error: unknown): boolean {
   if (codeOf(error) === '26000') return true
   return codeOf(error) === '0A000' && (error as { routine?: unknown }).routine === 'RevalidateCachedQuery'
 }
 
-/** True when the database is out of reach, overloaded, read-only or gave up waiting: a retry may succeed. */
+/** True when the database is unreachable, overloaded, read-only or timed out: a retry may succeed. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   const code = codeOf(error)
   if (unavailable.test(code) || networkErrors.has(code) || tlsErrors.test(code)) return true
-  // The socket of a server on this machine that does not run.
+  // The Unix socket of a server that is not running.
   if (code === 'ENOENT' && (error as NodeJS.ErrnoException).syscall === 'connect') return true
-  // FATAL ends the connection: whatever the reason, it was not this statement's.
+  // FATAL ends the connection, and is never the statement's fault.
   if ((error as { severity?: unknown } | null)?.severity === 'FATAL') return true
-  // pg has no code for these.
+  // Errors of pg without a code.
   return error instanceof Error && withoutCode.test(error.message)
 }
 
 /** Unknown roles, passwords and databases, and prepared statements behind a transaction pooler: no retry helps. */
 const misconfigured = /^(28|3D|42P05)/
 
-/** True when a database that is out of reach at the start is worth waiting for. */
+/** True when it is worth waiting at the start for an unreachable database. */
 export function isDatabaseAway(error: unknown): boolean {
   return isDatabaseUnavailable(error) && !misconfigured.test(codeOf(error))
 }
 
-/** For prepared statements that are missing, already there, or another client's. */
+/** For prepared statements that do not exist, already exist, or are another client's. */
 export const needsUnprepared =
   'a pooler gives each transaction another connection: set DATABASE_PREPARE=false'
 
@@ -83,9 +84,9 @@ export function databaseReason(error: unknown): string {
   return isMixedUp || code === '42P05' || code === '26000' ? needsUnprepared : 'database'
 }
 
-/** The embedded database does not open, or failed in a way that only a new start mends. */
+/** The embedded database cannot be opened, or has failed until the next start. */
 export class EmbeddedDatabaseFailed extends Error {
   override name = 'EmbeddedDatabaseFailed'
-  /** Of a server that is in recovery after a crash. */
+  /** SQLSTATE crash_shutdown: a server in crash recovery. */
   readonly code = '57P02'
 }

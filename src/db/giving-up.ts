@@ -1,19 +1,18 @@
 import type pg from 'pg'
 import { streamOf } from './client.ts'
 
-/** Of a statement that would write where nothing can be written. */
+/** SQLSTATE read_only_sql_transaction. */
 const readOnly = '25006'
 
 /**
- * A statement that was not answered leaves its connection waiting: whoever got it next would wait too. Where the
- * network drops packets silently that is every connection there is, so such a one is broken, and the pool makes
- * another. So is one to a server that is not the primary any more: the next may lead to the one that is.
+ * Destroys a connection after a read timeout, since the next statement on it would time out, too: the network may drop
+ * packets silently. Also one to a server that is no longer the primary: a new one may reach the primary.
  */
 export function breakWhenUseless(client: pg.ClientBase): void {
   const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>
   const watched = (...args: unknown[]) => {
     const answer = query(...args)
-    // Absent where the caller gave a callback; Kysely and this file do not.
+    // Undefined when called with a callback.
     answer?.catch((error: pg.DatabaseError) => {
       if (error.message === 'Query read timeout' || error.code === readOnly) streamOf(client).destroy()
     })
@@ -22,8 +21,8 @@ export function breakWhenUseless(client: pg.ClientBase): void {
   client.query = watched as typeof client.query
 }
 
-/** Lets connections say goodbye, but not wait for an answer that may never come: a stop must not hang on the network. */
-export function boundEnd(pool: pg.Pool, goodbye: number): void {
+/** Bounds how long closing the pool takes: a stop must not hang on the network. */
+export function boundEnd(pool: pg.Pool, timeoutMs: number): void {
   const clients = new Set<pg.PoolClient>()
   pool.on('connect', (client) => clients.add(client))
   pool.on('remove', (client) => clients.delete(client))
@@ -31,7 +30,7 @@ export function boundEnd(pool: pg.Pool, goodbye: number): void {
   pool.end = async () => {
     const cut = setTimeout(() => {
       for (const client of clients) streamOf(client).destroy()
-    }, goodbye)
+    }, timeoutMs)
     await end().finally(() => clearTimeout(cut))
   }
 }

@@ -1,18 +1,18 @@
 import { PGlite, type PGliteOptions, type Transaction } from '@electric-sql/pglite'
 import { EmbeddedDatabaseFailed } from './errors.ts'
 
-/** Bytes of a segment of its log: smaller than usual, since the next one is what the disk must always have room for. */
+/** Bytes of a WAL segment: small, since the disk must always have room for the next one. */
 const segment = 2 ** 20
 
-/** Bytes that must be free for it to write: without room for the next segment it fails altogether. */
+/** Bytes that must be free for writes: PostgreSQL panics without room for the next WAL segment. */
 export const headroom = 8 * segment
 
 export const noRoom = `less than ${headroom / segment} MiB are free`
 
-/** Milliseconds between two checkpoints, without which the log only grows: this is a server with nothing beside it. */
-const checkpointInterval = 300_000
+/** PGlite has no checkpointer process: without checkpoints the WAL only grows. */
+const checkpointIntervalMs = 300_000
 
-/** The disk is nearly full: the embedded database reads, and refuses to write. */
+/** The disk is nearly full: the embedded database is read-only. */
 export class NoRoomLeft extends Error {
   override name = 'NoRoomLeft'
   constructor() {
@@ -21,16 +21,15 @@ export class NoRoomLeft extends Error {
 }
 
 export interface GuardOptions extends PGliteOptions {
-  /** Unbounded unless it says. */
+  /** Default: unbounded. */
   readonly freeBytes?: () => number
-  /** Told of a {@link NoRoomLeft} when it begins, and of the {@link EmbeddedDatabaseFailed}. */
+  /** Called with {@link NoRoomLeft}, {@link EmbeddedDatabaseFailed}, and errors of checkpoints. */
   readonly onTrouble?: (error: Error) => void
 }
 
 /**
- * PGlite that survives a full disk. Before there is no room, it only reads. And what PostgreSQL calls a panic, which
- * ends a server's process, leaves PGlite turning for ever on the next message, with the thread that everything runs
- * on: so then there is no next message.
+ * PGlite that survives a full disk: it turns read-only before the disk is full. After a PANIC, which ends a server's
+ * process, PGlite would loop for ever on the next message and block the event loop, so it gets none.
  */
 export class GuardedPGlite extends PGlite {
   readonly #freeBytes: () => number
@@ -43,24 +42,24 @@ export class GuardedPGlite extends PGlite {
     super({ ...options, initDbStartParams: ['--wal-segsize=1'] })
     this.#freeBytes = freeBytes
     this.#onTrouble = onTrouble
-    this.#timer = setInterval(() => this.#checkpoint(), checkpointInterval).unref()
+    this.#timer = setInterval(() => this.#checkpoint(), checkpointIntervalMs).unref()
   }
 
   override async query<T>(...args: Parameters<PGlite['query']>) {
-    await this.#lookForRoom()
+    await this.#checkFreeSpace()
     return super.query<T>(...args)
   }
 
   override async transaction<T>(work: (trx: Transaction) => Promise<T>): Promise<T> {
     let begun = false
     try {
-      await this.#lookForRoom()
+      await this.#checkFreeSpace()
       return await super.transaction((trx) => {
         begun = true
         return work(trx)
       })
     } catch (error) {
-      // Kysely waits for its transaction to begin, and for good if it never does: its first statement fails instead.
+      // Kysely would wait for ever for the transaction to begin: fail its first statement instead.
       if (!begun) return work({ query: () => Promise.reject(error) } as unknown as Transaction)
       throw error
     }
@@ -77,7 +76,7 @@ export class GuardedPGlite extends PGlite {
     }
   }
 
-  /** Without a word to a database that has failed. */
+  /** Sends nothing to a database that has failed. */
   override async close(): Promise<void> {
     clearInterval(this.#timer)
     if (!this.#failure) await super.close()
@@ -90,7 +89,7 @@ export class GuardedPGlite extends PGlite {
     return this.#failure
   }
 
-  async #lookForRoom(): Promise<void> {
+  async #checkFreeSpace(): Promise<void> {
     const full = this.#freeBytes() < headroom
     if (full === this.#readOnly) return
     this.#readOnly = full
@@ -98,7 +97,7 @@ export class GuardedPGlite extends PGlite {
     await this.exec(`set default_transaction_read_only = ${full}`)
   }
 
-  /** Never rejects. On a disk that is full to the end, it would be what fails. */
+  /** Never rejects. Skipped on a full disk, where it would cause the PANIC. */
   async #checkpoint(): Promise<void> {
     if (this.#failure || this.#freeBytes() < headroom / 2) return
     await this.exec('checkpoint').catch((error) => {

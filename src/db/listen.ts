@@ -3,21 +3,18 @@ import { Client, clientConfig, streamOf } from './client.ts'
 export interface Listener {
   /** Called with each message. */
   readonly onMessage: (payload: string) => void
-  /** Called when listening has begun, and again after each reconnect: what was sent in between is lost. */
+  /** Called when listening has begun, and again after each reconnect: messages sent in between are lost. */
   readonly onConnect: () => void
 }
 
-/** Listens on a channel until the function that it gives is called. */
+/** Listens on a channel until the returned function is called. */
 export type Listen = (channel: string, listener: Listener) => () => Promise<void>
 
 const firstDelay = 100
 const longestDelay = 5_000
 const heartbeat = 5_000
 
-/**
- * LISTEN on a connection of its own, reconnected with a growing delay: a pooled connection would be handed on,
- * and its subscription with it.
- */
+/** LISTEN on a dedicated connection, reconnected with exponential backoff: the subscription of a pooled one would leak. */
 export function listenOn(url: string): Listen {
   return (channel, { onMessage, onConnect }) => {
     let client: Client | undefined
@@ -38,7 +35,7 @@ export function listenOn(url: string): Listen {
         clearInterval(beat)
         if (lost || closed) return
         lost = true
-        // Without a goodbye, which would wait for an answer: nothing is in flight that could be lost.
+        // No clean close, which would wait for a reply: nothing is in flight.
         streamOf(connecting).destroy()
         retry = setTimeout(connect, delay)
         delay = Math.min(delay * 2, longestDelay)
@@ -51,7 +48,7 @@ export function listenOn(url: string): Listen {
         .then(() => connecting.query(`listen ${connecting.escapeIdentifier(channel)}`))
         .then(() => {
           delay = firstDelay
-          // A connection that has gone silent looks like one on which nothing is said.
+          // Otherwise a dead connection looks like an idle one.
           beat = setInterval(() => connecting.query('select 1').catch(again), heartbeat).unref()
           onConnect()
         })

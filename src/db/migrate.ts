@@ -12,11 +12,11 @@ import { DatabaseRefused, noSchema, wrongEncoding } from './refusals.ts'
 import type { Db, Trx } from './schema.ts'
 
 export interface MigrateOptions {
-  /** Called when it begins to change something. */
+  /** Called before the first migration is applied. */
   readonly onBegin?: (() => void) | undefined
-  /** Called when another instance is at it. */
+  /** Called when another instance is migrating. */
   readonly onWait?: (() => void) | undefined
-  /** Gets the server's process that migrates, so that it can be cancelled. */
+  /** Called with the pid of the backend that migrates, for cancelling it. */
   readonly onBackend?: ((pid: number) => void) | undefined
   /** Milliseconds to wait for another instance, and for each lock on a table. */
   readonly lockTimeoutMs?: number
@@ -24,14 +24,14 @@ export interface MigrateOptions {
 
 const minute = 60_000
 
-/** Waited too long for another instance's migration, or for a lock on a table. Nothing has been changed. */
+/** Timed out waiting for another instance's migration or for a table lock. Nothing has been changed. */
 export class MigrationWaited extends Error {
   override name = 'MigrationWaited'
-  /** lock_not_available: another try may get it. */
+  /** lock_not_available: a retry may succeed. */
   readonly code = '55P03'
 }
 
-/** Names of the migrations that this code knows and the database has not had. */
+/** Names of the migrations that have not been applied to the database. */
 export async function pendingMigrations(db: Db): Promise<string[]> {
   return pendingOf(await findApplied(db, Object.keys(migrations)))
 }
@@ -43,11 +43,11 @@ function pendingOf({ names }: Applied): string[] {
 }
 
 /**
- * Brings the schema up to date, all or nothing, in one transaction with its lock: a second instance waits and finds
- * nothing to do, and a pooler that hands connections on keeps no lock. A schema that is newer than this code is left
- * alone, so an older instance can go on beside it.
+ * Applies all pending migrations or none, in one transaction that also holds the lock: a second instance waits and
+ * finds nothing to do, and no lock leaks into a pooler. A schema newer than this code is left alone, so that an older
+ * instance can run beside a newer one.
  * @returns names of the migrations applied
- * @throws DatabaseRefused, MigrationWaited, and what the database said
+ * @throws DatabaseRefused, MigrationWaited, and errors of the database
  */
 export async function migrate(db: Db, options: MigrateOptions = {}): Promise<string[]> {
   const known = Object.keys(migrations)
@@ -79,9 +79,9 @@ export async function migrate(db: Db, options: MigrateOptions = {}): Promise<str
   })
 }
 
-/** Whatever the role's or the database's settings are. @returns the server's process */
+/** Overrides settings of the role and the database. @returns the pid of the backend */
 async function beginMigration(trx: Trx, lockTimeoutMs: number): Promise<number> {
-  // What another instance has committed is to be seen after its lock was waited for.
+  // After waiting for the lock, see what another instance has committed.
   await sql`set transaction isolation level read committed`.execute(trx)
   await sql`select set_config(name, '0', true) from pg_catalog.pg_settings where name in
     ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`.execute(trx)
@@ -90,7 +90,7 @@ async function beginMigration(trx: Trx, lockTimeoutMs: number): Promise<number> 
   return rows[0]?.pid as number
 }
 
-/** One lock for each schema. Not Kysely's id, whose session lock earlier versions may have leaked into a pooler. */
+/** One lock per schema. Not Kysely's id: earlier versions may have leaked its session lock into a pooler. */
 const lockId = sql`hashtextextended('latchkey migrations ' || current_schema(), 0)`
 
 async function takeLock(trx: Trx, onWait: MigrateOptions['onWait']): Promise<void> {

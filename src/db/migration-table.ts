@@ -1,20 +1,20 @@
 import { sql } from 'kysely'
 import type { Db, Trx } from './schema.ts'
 
-/** Of this service, so that another application on Kysely can have its own in the same schema. */
+/** Not Kysely's default names, so that another application on Kysely can share the schema. */
 export const migrationTable = 'latchkey_migrations'
 export const migrationLockTable = 'latchkey_migrations_lock'
 
-/** Kysely's own names, which this service used before. */
+/** Kysely's default names, which earlier versions used. */
 const formerTable = 'kysely_migration'
 const formerLockTable = 'kysely_migration_lock'
 
-/** What has been applied to the schema that `search_path` leads to, and to no other. */
+/** Migrations applied to the schema that `search_path` selects. */
 export interface Applied {
   readonly schema: string | null
   readonly encoding: string
   readonly names: readonly string[]
-  /** Whether that is in a table of the former name, and the role may rename it. */
+  /** Whether they are in a table of the former name that the role may rename. */
   readonly canAdopt: boolean
 }
 
@@ -26,9 +26,7 @@ interface Catalog {
   readonly owned: boolean
 }
 
-/**
- * @param known names of the migrations that this code has: a table of the former name is its own if it has no others
- */
+/** @param known migrations of this code: a table of the former name is this service's if it has no others */
 export async function findApplied(db: Db, known: readonly string[]): Promise<Applied> {
   const { schema, encoding, current, former, owned } = await readCatalog(db)
   if (schema === null) return { schema, encoding, names: [], canAdopt: false }
@@ -39,7 +37,7 @@ export async function findApplied(db: Db, known: readonly string[]): Promise<App
 }
 
 async function readCatalog(db: Db): Promise<Catalog> {
-  // Another application's table may have other columns, or be none that this role may read.
+  // Another application's table may have other columns, or be unreadable to this role.
   const { rows } = await sql<Catalog>`
     with found as (
       select c.relname, c.oid, pg_has_role(c.relowner, 'usage') as owned from pg_catalog.pg_class c
@@ -63,7 +61,7 @@ async function namesIn(db: Db, schema: string, table: string): Promise<string[]>
   return rows.map(({ name }) => name)
 }
 
-/** Gives the tables of the former names, with the names of their keys, the ones of this service. */
+/** Renames the tables of the former names and their primary keys. */
 export async function adoptFormerTables(trx: Trx, schema: string): Promise<void> {
   for (const [from, to] of [
     [formerTable, migrationTable],

@@ -5,11 +5,11 @@ import type { MigrateRun } from './postgres.ts'
 import type { Db } from './schema.ts'
 
 export interface OpenDatabase {
-  /** `destroy()` closes it. */
+  /** Closed by `destroy()`. */
   readonly db: Db
-  /** How other processes' messages arrive; undefined where there is no other process, or no way for them. */
+  /** Undefined when embedded or behind a pooler, where no notifications arrive. */
   readonly listen: Listen | undefined
-  /** Checks what no request could mend. @throws DatabaseRefused */
+  /** Checks connection and settings. @throws DatabaseRefused */
   readonly check: (run?: CheckRun) => Promise<void>
   /** Brings the schema up to date. @returns names of the migrations applied */
   readonly migrate: (run?: MigrateRun) => Promise<string[]>
@@ -21,9 +21,9 @@ export interface CheckRun {
 }
 
 /**
- * Opens the database that the configuration names. Each kind loads its driver only where it is the one in use.
- * @param onTrouble told of what befalls it while nobody waits for an answer, or what concerns them all
- * @throws DataFolderInUse when the embedded database's folder belongs to another process
+ * Opens the configured database. Only the driver in use is loaded.
+ * @param onTrouble called with errors of idle connections and of the embedded database as a whole
+ * @throws DataFolderInUse when another process has the embedded database open
  */
 export async function openDatabase(
   { database }: Pick<Config, 'database'>,
@@ -39,7 +39,7 @@ export async function openDatabase(
     const migrateVariable = migrateUrl === url ? 'DATABASE_URL' : 'MIGRATE_DATABASE_URL'
     return {
       db: openPostgres({ ...database, onIdleError: onTrouble }),
-      // On a pooler's connection LISTEN would outlive the transaction, and hear nothing.
+      // Behind a pooler LISTEN would outlive the transaction, and receive nothing.
       listen: prepare ? listenOn(url) : undefined,
       check: (run) => checkPostgres({ variable: 'DATABASE_URL', url, prepare, ...run }),
       migrate: (run) => migratePostgres(migrateUrl, migrateVariable, run),

@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import { Client, streamOf } from './client.ts'
 
-/** Milliseconds without an answer after which what is under way seems to wait for something. */
-const patience = 50
+/** Milliseconds without a result after which the statement in flight counts as blocked. */
+const stalledAfterMs = 50
 
-/** A connection that is made when first needed, and again after it broke. */
+/** Of a connection that is opened on first use, and again after it broke. */
 export interface PipelineOptions {
   readonly client: pg.ClientConfig
   readonly onIdleError: (error: Error) => void
@@ -13,9 +13,9 @@ export interface PipelineOptions {
 }
 
 /**
- * One connection that many requests share: a statement is sent without waiting for the answer to the one before, and
- * what is asked for in one turn of the event loop goes out in one write. Each waits for those before it, so it is for
- * statements that wait for nobody; and no transaction can be had on it, since others' statements would be in it.
+ * A connection that many requests share by pipelining: a statement is sent before the previous result has arrived, and
+ * all statements of one turn of the event loop go out in one write. Results come in order, so a blocked statement
+ * blocks those behind it (head-of-line blocking). Never for transactions: statements of others would be part of them.
  */
 export class Pipeline {
   readonly #options: PipelineOptions
@@ -24,11 +24,11 @@ export class Pipeline {
   #corked = false
   #closed = false
   #waiting = 0
-  /** When it last gave an answer, or began to owe one. */
+  /** Time of the last result, or of the first statement after an idle time. */
   #movedAt = 0
-  /** Whether one of those that wait together took long: what follows may be of the same kind. */
+  /** Whether a statement of the current run took long: those behind it may, too. */
   #isSlow = false
-  /** Callbacks of the statements that have no answer yet, in the order in which they were sent. */
+  /** Of the statements in flight, in order. */
   readonly #onHeldUp = new Set<() => void>()
   #check: NodeJS.Timeout | undefined
 
@@ -36,17 +36,17 @@ export class Pipeline {
     this.#options = options
   }
 
-  /** Statements that have no answer yet. */
+  /** Statements in flight. */
   get waiting(): number {
     return this.#waiting
   }
 
-  /** Whether a statement is held up, and with it whatever comes behind it. */
+  /** Whether a statement is blocked, and with it all behind it. */
   get isHeldUp(): boolean {
-    return this.#waiting > 0 && (this.#isSlow || performance.now() - this.#movedAt > patience)
+    return this.#waiting > 0 && (this.#isSlow || performance.now() - this.#movedAt > stalledAfterMs)
   }
 
-  /** @param onHeldUp called once if a statement before this one holds it up */
+  /** @param onHeldUp called once if an earlier statement blocks this one */
   async query(text: string, values: readonly unknown[], onHeldUp?: () => void): Promise<pg.QueryResult> {
     if (this.#waiting++ === 0) this.#movedAt = performance.now()
     if (onHeldUp) {
@@ -61,23 +61,23 @@ export class Pipeline {
       const now = performance.now()
       if (onHeldUp) this.#onHeldUp.delete(onHeldUp)
       this.#waiting--
-      this.#isSlow = this.#waiting > 0 && (this.#isSlow || now - this.#movedAt > patience)
+      this.#isSlow = this.#waiting > 0 && (this.#isSlow || now - this.#movedAt > stalledAfterMs)
       this.#movedAt = now
     }
   }
 
-  /** Says goodbye, and hangs up where that is not heard within `goodbye` milliseconds. */
-  async end(goodbye: number): Promise<void> {
+  /** Closes the connection, and destroys its socket if that takes longer. */
+  async end(timeoutMs: number): Promise<void> {
     this.#closed = true
     const client = await this.#connecting?.catch(() => undefined)
     if (!client) return
-    const cut = setTimeout(() => streamOf(client).destroy(), goodbye)
+    const cut = setTimeout(() => streamOf(client).destroy(), timeoutMs)
     await client.end().finally(() => clearTimeout(cut))
   }
 
-  /** Checks once what has arrived is read: this process may have been late itself. */
+  /** By setImmediate, so that results that have already arrived are read first. */
   #scheduleCheck(): NodeJS.Timeout {
-    return setTimeout(() => setImmediate(() => this.#checkProgress()), patience).unref()
+    return setTimeout(() => setImmediate(() => this.#checkProgress()), stalledAfterMs).unref()
   }
 
   #checkProgress(): void {
@@ -85,14 +85,14 @@ export class Pipeline {
     if (this.isHeldUp) {
       const [first, ...behind] = this.#onHeldUp
       this.#onHeldUp.clear()
-      // The one that is running has nobody before it.
+      // The first one is running.
       if (first) this.#onHeldUp.add(first)
       for (const callback of behind) callback()
     }
     if (this.#onHeldUp.size > 0) this.#check = this.#scheduleCheck()
   }
 
-  /** One for all who need it meanwhile. */
+  /** Single-flight. */
   #connect(): Promise<pg.Client> {
     if (this.#closed) throw new Error('Connection terminated')
     this.#connecting ??= this.#open().catch((error) => {
@@ -120,7 +120,7 @@ export class Pipeline {
     return client
   }
 
-  /** Holds back what is written until the end of this turn. */
+  /** Corks the socket until the end of this turn of the event loop. */
   #gather(client: pg.Client): void {
     if (this.#corked) return
     this.#corked = true
@@ -133,7 +133,7 @@ export class Pipeline {
   }
 }
 
-/** The one with the least to do; none where all are held up. */
+/** The pipeline with the fewest statements in flight; undefined when all are blocked. */
 export function freest(pipelines: readonly Pipeline[]): Pipeline | undefined {
   let best: Pipeline | undefined
   for (const pipeline of pipelines) {

@@ -1,4 +1,4 @@
-/** The parameters that a URL of PostgreSQL may have, with what they take; every other one would be ignored by the driver. */
+/** Parameters that a URL may have and their values; the driver would ignore any other. */
 const parameters: Record<string, { readonly test: RegExp; readonly takes: string }> = {
   sslmode: {
     test: /^(disable|prefer|require|verify-ca|verify-full|no-verify)$/,
@@ -18,7 +18,7 @@ const parameters: Record<string, { readonly test: RegExp; readonly takes: string
   password: { test: /./, takes: 'a text' },
 }
 
-/** What other systems write into such a URL, and where it belongs here. */
+/** Parameters of other drivers, and their equivalents here. */
 const elsewhere: Record<string, string> = {
   schema: 'options=-c%20search_path%3D<schema> selects a schema',
   search_path: 'options=-c%20search_path%3D<schema> selects a schema',
@@ -29,7 +29,7 @@ const elsewhere: Record<string, string> = {
   target_session_attrs: 'one host is connected to',
 }
 
-/** @returns what is wrong with a URL, as the end of a sentence that begins with its variable; never a value */
+/** @returns errors, each the end of a sentence that begins with the variable; never containing a value */
 export function postgresUrlFaults(text: string | undefined): string[] {
   if (text === undefined) return []
   if (!isReadable(text)) {
@@ -53,7 +53,7 @@ export function postgresUrlFaults(text: string | undefined): string[] {
   return faults.length > 0 ? faults : tlsFaults(searchParams)
 }
 
-/** Combinations in which the driver would take one for the other. */
+/** Combinations that the driver would misread. */
 function tlsFaults(searchParams: URLSearchParams): string[] {
   const mode = searchParams.get('sslmode')
   const file = ['sslrootcert', 'sslcert', 'sslkey'].find((name) => searchParams.has(name))
@@ -73,27 +73,27 @@ function tlsFaults(searchParams: URLSearchParams): string[] {
 }
 
 /**
- * What the driver is given. It takes `prefer`, `require` and `verify-ca` for `verify-full`, and a later version of it
- * will not: here they stay what they are.
+ * The URL as passed to the driver. It treats `prefer`, `require` and `verify-ca` as `verify-full` and announces that a
+ * later version will not: pinned here.
  */
 export function pinnedTls(text: string): string {
   if (/[?&]uselibpqcompat=true/.test(text)) return text
   return text.replace(/([?&]sslmode=)(prefer|require|verify-ca)(?=&|$)/, '$1verify-full')
 }
 
-/** A name that may be somebody's password, where a ? was not encoded, is not repeated. */
+/** An unusual name may be part of a password with an unencoded `?`, so it is not printed. */
 function shown(name: string): string {
   return /^[A-Za-z_]{1,40}$/.test(name) ? name : 'with an unusual name'
 }
 
-/** As the driver reads it: it encodes spaces, and % where that encodes nothing, and takes a user without a host. */
+/** As the driver reads it: it encodes spaces and stray `%`, and accepts a user without a host. */
 function readable(text: string): string {
   const isPlain = / |%[^a-f0-9]|%[a-f0-9][^a-f0-9]/i.test(text)
   const encoded = isPlain ? encodeURI(text).replace(/%25(\d\d)/g, '%$1') : text
   return [encoded, encoded.replace('@/', '@socket/')].find((each) => URL.canParse(each)) ?? ''
 }
 
-/** What it cannot read it throws at, naming no variable. */
+/** The driver would throw, without naming the variable. */
 function isReadable(text: string): boolean {
   if (!/^postgres(ql)?:\/\//.test(text) || readable(text) === '') return false
   const { username, password, hostname, pathname } = new URL(readable(text))

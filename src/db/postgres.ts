@@ -14,36 +14,33 @@ import { checkTlsFiles } from './tls-files.ts'
 interface PostgresOptions {
   readonly url: string
   readonly poolSize: number
-  /** Told of a connection that broke while no statement was under way on it. */
+  /** Called when an idle connection breaks. */
   readonly onIdleError: (error: Error) => void
-  /** Bounds a statement; a migration has none. */
+  /** Whether statements are bounded; migrations are not. */
   readonly timeouts?: boolean
-  /** Whether the server keeps statements, see src/db/prepared.ts. */
+  /** Whether to prepare statements, see src/db/prepared.ts. */
   readonly prepare?: boolean
 }
 
-/** Milliseconds after which the server gives a statement up, and after which nobody waits for the server any more. */
+/** Milliseconds: of the server, and of the client in case the server does not respond. */
 const statementTimeout = 2_000
 const silenceTimeout = 4_000
 
-/** Sent by itself, on a connection that is this process's own. */
+/** For connections without a pooler. */
 const sessionSettings = `set statement_timeout = ${statementTimeout}; set default_transaction_isolation = 'read committed'`
 
-/** Of a pooler's connection, on which nothing may outlive the transaction. One message, as `begin` would be. */
+/** Behind a pooler, where no setting may outlive the transaction. One message, like `begin`. */
 const boundedBegin = `start transaction isolation level read committed; set local statement_timeout = ${statementTimeout}`
 
-/** Milliseconds to wait for a connection: for one that is in use, or for a new one. */
+/** Milliseconds to wait for a connection of the pool. */
 const connectionTimeout = 1_000
 
 const goodbyeTimeout = 3_000
 
-/** Connections that reads share; one server process answers each. */
+/** Connections for pipelined reads. */
 const readLanes = 2
 
-/**
- * Opens a pool on PostgreSQL, and pipelines for reads and inserts beside it; all connect when first used, so a
- * database that is away does not throw here.
- */
+/** Opens a pool, and pipelines for reads and inserts. All connect on first use, so this does not throw. */
 export function openPostgres({
   url,
   poolSize,
@@ -59,7 +56,7 @@ export function openPostgres({
   const setUp = (connected: pg.ClientBase) => {
     if (timeouts) breakWhenUseless(connected)
     if (!names) return
-    // Not startup parameters, which poolers refuse.
+    // Not as startup parameters, which poolers refuse.
     if (timeouts) connected.query(sessionSettings).catch(onIdleError)
     prepareStatements(connected, names)
   }
@@ -67,31 +64,30 @@ export function openPostgres({
   pool.on('error', onIdleError)
   boundEnd(pool, goodbyeTimeout)
   pool.on('connect', (connected) => {
-    // The pool listens only while it has the client: between two statements of a transaction nobody would, and an
-    // error that nobody listens for ends the process.
+    // The pool listens only while the client is idle, and an `error` event without a listener ends the process.
     connected.on('error', onIdleError)
     setUp(connected)
   })
-  // A pooler that gives each transaction another connection gives none to a pipeline for good either.
+  // No pipelines behind a pooler in transaction mode: it gives no client a connection of its own.
   if (!prepare) {
     return new Kysely<Database>({ dialect: new PoolingDialect({ pool }, timeouts ? boundedBegin : 'begin') })
   }
   const pipelines = (length: number) =>
     Array.from({ length }, () => new Pipeline({ client, onIdleError, onConnect: setUp }))
-  // An insert waits for the disk, and PostgreSQL writes for several at once: as many as the pool would let wait.
+  // PostgreSQL commits several inserts in one fsync (group commit), so as many as the pool has connections.
   const lanes = { reads: pipelines(readLanes), inserts: pipelines(poolSize) }
   return new Kysely<Database>({ dialect: new PipeliningDialect({ pool }, lanes, goodbyeTimeout) })
 }
 
 export interface MigrateRun extends Pick<MigrateOptions, 'onBegin' | 'onWait'> {
-  /** Ends it, also where it waits; what it has done is undone. */
+  /** Cancels the migration, also while it waits, which rolls it back. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** Milliseconds that the server has to hear of an end. */
+/** Milliseconds. */
 const cancelTimeout = 1_000
 
-/** Brings the schema up to date on a connection of its own, which waits as long as a migration needs. */
+/** Migrates on a dedicated connection without a statement timeout. */
 export async function migratePostgres(
   url: string,
   variable: UrlVariable = 'DATABASE_URL',
@@ -122,7 +118,7 @@ export async function migratePostgres(
   }
 }
 
-/** A server does not notice that nobody waits for a statement any more. */
+/** A server does not notice that its client is gone while a statement runs. */
 async function cancel(url: string, backend: number | undefined): Promise<void> {
   if (backend === undefined) return
   await withClient(clientConfig(url, cancelTimeout), undefined, (client) =>

@@ -2,23 +2,23 @@ import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import { isUnprepared } from './errors.ts'
 
-/** Statements that get a name: more than this service has, so that a text that is put together cannot fill the server. */
-const most = 200
+/** More than this service has: bounds the server's memory if texts were ever built dynamically. */
+const maxStatements = 200
 
-/** Characters; a longer text is one of many rows and does not come again. */
-const longest = 2_000
+/** Characters; a longer text inserts many rows and is not repeated. */
+const maxTextLength = 2_000
 
 /**
- * A name for each text, the same on every connection of every process: a pooler that hands connections on may have one
- * run what another prepared, and that must not be another statement.
+ * A name for each text, derived from it, so that it is the same in every process: behind a pooler, one client may run
+ * what another has prepared.
  */
 export class StatementNames {
   readonly #names = new Map<string, string>()
 
-  /** @returns undefined for a text that is better sent as it is */
+  /** @returns undefined for a text that is better not prepared */
   of(text: string): string | undefined {
     const known = this.#names.get(text)
-    if (known !== undefined || this.#names.size >= most || text.length > longest) return known
+    if (known !== undefined || this.#names.size >= maxStatements || text.length > maxTextLength) return known
     const name = `latchkey_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
     this.#names.set(text, name)
     return name
@@ -26,10 +26,9 @@ export class StatementNames {
 }
 
 /**
- * Has the server keep a statement with parameters from its first use on a connection: parsed and planned once.
- * Where a migration has changed what a statement gives meanwhile, the server refuses the one that it kept, and it has
- * none for those that were sent behind one that could not be prepared; it is prepared anew then, by another name, and
- * nothing has happened yet.
+ * Prepares each statement with parameters on its first use on a connection. When a migration changed its result type,
+ * or a pipelined statement before it failed to prepare, the server refuses it before executing it; it is then prepared
+ * again under another name.
  */
 export function prepareStatements(client: pg.ClientBase, names: StatementNames): void {
   const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>
@@ -43,7 +42,7 @@ export function prepareStatements(client: pg.ClientBase, names: StatementNames):
     return query({ name: `${name}_${used}`, text, values }).catch((error: unknown) => {
       if (!isUnprepared(error)) throw error
       if (generation === used) generation++
-      // It has undone the transaction; src/db/transaction.ts runs it again.
+      // The error has aborted the transaction, which src/db/transaction.ts retries.
       if (client.getTransactionStatus() !== 'I') throw error
       return query({ name: `${name}_${generation}`, text, values })
     })

@@ -4,7 +4,7 @@ interface Attributes {
   readonly mode?: number | null
 }
 
-/** What Emscripten's layer on Node's files makes a file, and sets its mode, with. */
+/** The parts of Emscripten's NODEFS that create files and set modes. */
 interface NodeFiles {
   readonly node_ops: {
     mknod(parent: unknown, name: string, mode: number, dev: number): unknown
@@ -13,7 +13,7 @@ interface NodeFiles {
   readonly stream_ops: { setattr(stream: unknown, attributes: Attributes): void }
 }
 
-/** A folder of the embedded database whose files no other user reads: PGlite sets their modes itself, past the umask. */
+/** Keeps the embedded database's files private: PGlite sets their modes itself, regardless of the umask. */
 export class PrivateFiles extends NodeFS {
   override async init(...[pglite, options]: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
     const { emscriptenOpts } = await super.init(pglite, options)

@@ -1,7 +1,7 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** DATA_DIR cannot be used, for a reason that the operator can mend. */
+/** DATA_DIR cannot be used until the operator changes something. */
 export class DataFolderUnusable extends Error {
   override name = 'DataFolderUnusable'
   constructor(dataDir: string, reason: string) {
@@ -9,30 +9,30 @@ export class DataFolderUnusable extends Error {
   }
 }
 
-/** What was open to other users of the machine and is so no longer; for the log, which there is only later. */
+/** Paths whose permissions were tightened, kept until there is a logger. */
 export const madePrivate: string[] = []
 
-/** Bits of a mode that let in another user than the owner. */
+/** Mode bits of group and others. */
 const others = 0o077
 
-/** What may be in a folder that is used as DATA_DIR. */
+/** Entries of a DATA_DIR. */
 const ours =
   /^(lock|pglite|pglite\.unfinished|secret_key|secret_key\.[\w-]+\.tmp|lost\+found|\.(gitkeep|gitignore|DS_Store))$/
 
 /**
- * Makes a folder for this user alone if it is not there, as PostgreSQL asks of its data directory (chapter 18.2): it
- * holds password hashes and a secret. One of this user that is open to others is closed to them.
+ * Creates a folder with mode 0700 if it is missing, as PostgreSQL requires of its data directory (chapter 18.2): it
+ * holds password hashes and a secret. Tightens the permissions of an existing one of this user.
  * @throws DataFolderUnusable
  */
 export function ensurePrivateFolder(dataDir: string): void {
   try {
-    // Not its parents: where one was removed, Node's recursive way never ends.
+    // Not recursive: Node would loop for ever if a parent was removed meanwhile.
     mkdirSync(dataDir, { mode: 0o700 })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT')
-      throw new DataFolderUnusable(dataDir, 'cannot be made: its parent folder does not exist')
-    if (code !== 'EEXIST') throw new DataFolderUnusable(dataDir, `cannot be made: ${code}`)
+      throw new DataFolderUnusable(dataDir, 'cannot be created: its parent folder does not exist')
+    if (code !== 'EEXIST') throw new DataFolderUnusable(dataDir, `cannot be created: ${code}`)
   }
   const stats = statSync(dataDir)
   if (!stats.isDirectory()) throw new DataFolderUnusable(dataDir, 'is not a folder')
@@ -43,7 +43,7 @@ export function ensurePrivateFolder(dataDir: string): void {
     )
   }
   if (!isOpen(stats)) return
-  // A mistaken DATA_DIR, such as /tmp, is not ours to close.
+  // A mistaken DATA_DIR, such as /tmp, must keep its permissions.
   if (!readdirSync(dataDir).every((name) => ours.test(name))) {
     throw new DataFolderUnusable(
       dataDir,
@@ -54,7 +54,7 @@ export function ensurePrivateFolder(dataDir: string): void {
 }
 
 /**
- * Closes a file, or a folder with all that is in it, to other users. Links are not followed.
+ * Removes the permissions of group and others from a file, or a folder and all that is in it. Follows no links.
  * @throws DataFolderUnusable
  */
 export function ensurePrivate(dataDir: string, path: string): void {
@@ -67,7 +67,7 @@ export function ensurePrivate(dataDir: string, path: string): void {
   if (stats.isDirectory()) for (const name of readdirSync(path)) ensurePrivate(dataDir, join(path, name))
 }
 
-/** Windows has neither owners nor modes that Node could ask for. */
+/** Windows has no owners and modes that Node could read. */
 function isForeign({ uid }: Stats): boolean {
   return process.geteuid !== undefined && uid !== process.geteuid()
 }

@@ -1,23 +1,23 @@
 import { isDatabaseAway } from './errors.ts'
 
-/** The variables that a connection is made by. */
+/** Variables that contain a URL of the database. */
 export type UrlVariable = 'DATABASE_URL' | 'MIGRATE_DATABASE_URL'
 
-/** What waiting does not mend. The message is one line for the operator, which {@link named} begins with the variable. */
+/** A refusal that no retry changes. The message is one line for the operator; {@link named} prefixes the variable. */
 export class DatabaseRefused extends Error {
   override name = 'DatabaseRefused'
 }
 
 /**
- * Does what connects by the URL of that variable.
- * @throws DatabaseRefused where the operator has to mend something, and what was thrown else
+ * Runs work that connects by the URL of a variable.
+ * @throws DatabaseRefused when the operator has to change something; other errors unchanged
  */
 export async function named<T>(variable: UrlVariable, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
     const reason = error instanceof DatabaseRefused ? error.message : refusal(error)
-    // For a command, which does not wait.
+    // For commands, which do not retry.
     if (reason === undefined && isDatabaseAway(error)) throw Object.assign(error as Error, { variable })
     if (reason === undefined) throw error
     throw new DatabaseRefused(`${variable}: ${reason}`, { cause: error })
@@ -27,7 +27,7 @@ export async function named<T>(variable: UrlVariable, work: () => Promise<T>): P
 const unknownCa =
   "the server's certificate is not signed by a CA that is known here: add &sslrootcert=<file>, or set NODE_EXTRA_CA_CERTS"
 
-/** Node's codes of certificates that do not verify. */
+/** Node's error codes of certificates. */
 const certificates: Record<string, string> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownCa,
   UNABLE_TO_GET_ISSUER_CERT: unknownCa,
@@ -39,7 +39,7 @@ const certificates: Record<string, string> = {
   CERT_NOT_YET_VALID: "the server's certificate is not valid yet; compare the clocks",
 }
 
-/** By message, of errors that have no code, or one that says nothing. */
+/** By message, for errors without a specific code. */
 const messages: readonly (readonly [RegExp, string])[] = [
   [
     /^The server does not support SSL connections/,
@@ -53,12 +53,12 @@ const messages: readonly (readonly [RegExp, string])[] = [
   [/invalid response|Unexpected message/, 'what answers there is not PostgreSQL'],
 ]
 
-/** Of SQLSTATEs of a connection that is refused, and of poolers, which have one code for all that they refuse. */
+/** SQLSTATEs of refused connections; poolers have one code for all refusals. */
 const refusedByServer = /^(28|3D|42|22|0A)/
 const refusedByPooler =
   /no such (user|database)|password authentication failed|auth(entication)? (query )?failed|does not exist|not allowed|(SSL|TLS) required|unsupported startup parameter/i
 
-/** @returns the reason why a connection is refused; undefined where it is not, or where waiting may mend it */
+/** @returns why a connection was refused; undefined if a retry may succeed */
 function refusal(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
   const { code = '', message, severity } = error as Error & { code?: string; severity?: string }

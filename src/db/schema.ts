@@ -3,7 +3,7 @@ import type { KeyAlgorithm, PublicJwk } from '../keys/signing-keys.ts'
 import type { MailKind, MailName } from '../mail/kinds.ts'
 import type { TokenPurpose } from '../one-time-tokens/token.ts'
 
-/** timestamptz, read as an RFC 3339 UTC string; the database's clock writes it. */
+/** timestamptz, read as an RFC 3339 UTC string; written by the database's clock. */
 type Timestamp = ColumnType<string, never, never>
 type TimestampUnlessImported = ColumnType<string, string | undefined, never>
 type TimestampByDefault = ColumnType<string, never, string>
@@ -11,26 +11,26 @@ type TimestampByExpression = ColumnType<string, string, string>
 
 export interface UsersTable {
   id: string
-  /** One account to an address among the accounts made here; null for a trusted issuer's user whose token has none. */
+  /** Unique among local accounts; null for a foreign user whose token has none. */
   email: string | null
   name: string
   email_verified: Generated<boolean>
-  /** Null where no password opens the account. */
+  /** Null when the account has no password. */
   password_hash: string | null
-  /** The trusted issuer and its name for the user; null for an account made here. */
+  /** The trusted issuer and its `sub`; null for a local account. */
   issuer: Generated<string | null>
   subject: Generated<string | null>
-  /** The address at which its proven owner chose the name; null where somebody else may have. */
+  /** The verified address whose owner chose the name; null where somebody else may have. */
   named_by: Generated<string | null>
   created_at: TimestampUnlessImported
 }
 
-/** Unverified accounts whose mailbox has to decide; gone once it has. */
+/** Unverified accounts, until the owner of the mailbox verifies or resets. */
 export interface AccountClaimsTable {
   user_id: string
-  /** Made by a signup that asks for a verified address, and never logged in. */
+  /** Signed up with REQUIRE_EMAIL_VERIFICATION, and never logged in. */
   waiting: Generated<boolean>
-  /** Another signup with the address came with another password. */
+  /** The address was signed up again with another password. */
   contested: Generated<boolean>
 }
 
@@ -66,10 +66,10 @@ export interface RevocationsTable {
   session_id: string | null
   user_id: string | null
   created_at: Timestamp
-  /** By the clock of the process that verifies tokens; created_at where null, as by hand. */
+  /** By the clock of the verifying process; null (a row inserted by hand): created_at. */
   issued_until: ColumnType<string | null, string | null | undefined, never>
   ends_at: TimestampByExpression
-  /** Of the transaction that changed it last. */
+  /** Transaction of the last change. */
   xid: ColumnType<string, never, never>
 }
 
@@ -93,7 +93,7 @@ export interface TasksTable {
   updated_at: TimestampByDefault
 }
 
-/** How many tasks a user had when they were last counted: an estimate, which a trigger on `tasks` keeps. */
+/** Estimated number of a user's tasks, kept by a trigger on `tasks`. */
 export interface TaskCountsTable {
   user_id: string
   counted: number
@@ -128,7 +128,7 @@ export interface MailOutboxTable {
   user_id: string | null
   token_hash: Uint8Array | null
   ip: string | null
-  /** Not counted in the share of the mailbox. */
+  /** Excluded from the mailbox's quota. */
   beyond_share: Generated<boolean>
   attempts: Generated<number>
   last_error: string | null
@@ -161,8 +161,8 @@ export interface Database {
   idempotency_keys: IdempotencyKeysTable
 }
 
-/** Where repositories send their statements: the database, or a transaction on it. */
+/** The database, or a transaction on it. */
 export type Db = Kysely<Database>
 
-/** For functions whose statements belong together: the type demands the transaction. */
+/** For functions that must run in a transaction. */
 export type Trx = Transaction<Database>

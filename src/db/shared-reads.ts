@@ -3,13 +3,12 @@ import type { CompiledQuery, PostgresDriver, QueryResult } from 'kysely'
 import { freest, type Pipeline } from './pipeline.ts'
 import { Turns } from './turns.ts'
 
-/** Milliseconds that a read waits for earlier ones of its owner: as long as a statement may run. */
+/** As long as a statement may run. */
 const turnTimeoutMs = 2_000
 
 /**
- * Reads on the connections that all requests share. A slow one must not hold up everybody's: those behind it are sent
- * once more on a connection of the pool, and the first answer counts. There the reads of one owner take turns, so
- * that slow reads of one user hold one connection and leave the others to everybody else.
+ * Reads through the shared pipelines. Those behind a slow one are sent again on a connection of the pool, and the first
+ * result counts. There, the reads of one owner take turns, so that slow reads of one user cannot exhaust the pool.
  */
 export class SharedReads {
   readonly #pool: PostgresDriver
@@ -38,7 +37,7 @@ export class SharedReads {
             this.#turns.give(ownerIn(compiled))
           }
         })
-        // Where it fails, the first one may still be answered.
+        // The first attempt may still succeed.
         again.catch(() => {})
       }
       pipeline.query(compiled.sql, compiled.parameters, onHeldUp).then(
@@ -55,7 +54,7 @@ export class SharedReads {
   }
 
   async #runInTurn<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
-    // Answers may have arrived that this process had no time to read.
+    // Results may have arrived that are not read yet.
     await setImmediate()
     let pipeline = freest(this.#pipelines)
     if (pipeline) return this.#runOn(pipeline, compiled)
@@ -80,7 +79,7 @@ export class SharedReads {
   }
 }
 
-/** Whose rows a read is about: reads of a user's data have the owner first in their WHERE. */
+/** Owned reads have the owner as their first parameter. */
 function ownerIn({ parameters: [first] }: CompiledQuery): unknown {
   return first
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { DatabaseRefused } from './refusals.ts'
 
 /**
- * The driver would throw at a file that is not there, and trust every CA that Node does where one is empty.
+ * The driver would throw for a missing file, and trust all of Node's CAs for an empty one.
  * @throws DatabaseRefused
  */
 export function checkTlsFiles(url: string): void {
@@ -22,6 +22,6 @@ export function checkTlsFiles(url: string): void {
       const { code } = cause as NodeJS.ErrnoException
       throw new DatabaseRefused(`the file of ${name} cannot be read: ${code}`, { cause })
     }
-    if (!content.test(text)) throw new DatabaseRefused(`the file of ${name} has no PEM in it`)
+    if (!content.test(text)) throw new DatabaseRefused(`the file of ${name} contains no PEM`)
   }
 }

@@ -5,12 +5,11 @@ import type { Db, Trx } from './schema.ts'
 /** Tries after the first. */
 const retries = 3
 
-/** Milliseconds, at the most, before the first of them. */
-const firstPause = 20
+/** Upper bound of the random delay before the first retry. */
+const firstPauseMs = 20
 
 /**
- * Runs a transaction, and again when the database has undone it in favour of another one: nothing of it has happened
- * then, and the next try most likely meets nobody.
+ * Runs a transaction, and retries it when the database rolled it back for a concurrent one (deadlock, serialization).
  * @param work only statements on `trx`, since it may run more than once
  */
 export async function inTransaction<T>(db: Db, work: (trx: Trx) => Promise<T>): Promise<T> {
@@ -19,8 +18,8 @@ export async function inTransaction<T>(db: Db, work: (trx: Trx) => Promise<T>): 
       return await db.transaction().execute(work)
     } catch (error) {
       if (retry === retries || !isConflict(error)) throw error
-      // Two that wait for the same time would meet again.
-      await delay(Math.random() * firstPause * 2 ** retry)
+      // Random, so that two transactions do not collide again.
+      await delay(Math.random() * firstPauseMs * 2 ** retry)
     }
   }
 }

@@ -1,14 +1,14 @@
-/** One at a time for each key; different keys do not wait for each other. */
+/** A mutex for each key. */
 export class Turns {
   readonly #timeoutMs: number
-  /** Who waits, by the key that somebody has the turn of. */
+  /** Waiters, by the keys that are taken. */
   readonly #waiting = new Map<unknown, (() => void)[]>()
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs
   }
 
-  /** @throws Error when the turn does not come in time */
+  /** @throws Error on timeout */
   async take(key: unknown): Promise<void> {
     const waiting = this.#waiting.get(key)
     if (!waiting) {
@@ -28,7 +28,6 @@ export class Turns {
     })
   }
 
-  /** Ends the turn of a key. */
   give(key: unknown): void {
     const next = this.#waiting.get(key)?.shift()
     if (next) next()

@@ -1,4 +1,4 @@
-/** PostgreSQL's type OIDs whose text form this service reads in a way of its own. */
+/** OIDs of the types with parsers of their own. */
 const INT8 = 20
 const TIMESTAMPTZ = 1184
 

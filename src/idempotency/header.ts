@@ -1,4 +1,3 @@
-/** Characters that a key has at the most. */
 export const longestKey = 255
 
 /**
@@ -7,7 +6,7 @@ export const longestKey = 255
  */
 export const idempotencyKeyPattern = `^(?:"(?:[ !#-\\[\\]-~]|\\\\["\\\\]){1,${longestKey}}"|[!#-+\\--:<-\\[\\]-~]{1,${longestKey}})$`
 
-/** The key that a header says; quoted or not, it is the same. Takes only what {@link idempotencyKeyPattern} lets through. */
+/** The key of a header that matches {@link idempotencyKeyPattern}, without quotes. */
 export function keyIn(header: string): string {
   return header.startsWith('"') ? header.slice(1, -1).replace(/\\(.)/g, '$1') : header
 }

@@ -1,9 +1,9 @@
 import { createHmac } from 'node:crypto'
 import { type DerivedKeys, derivedKeys } from '../keys/derived-keys.ts'
 
-/** A request that came with a key: what tells it from others, and nothing that could be read or guessed from it. */
+/** A request with an `Idempotency-Key`, as MACs: neither key nor body can be recovered or guessed. */
 export interface KeyedRequest {
-  /** Keys of two operations are different ones. */
+  /** Scope of the key. */
   readonly operation: string
   /** The first is the one to store. */
   readonly keyMacs: readonly Buffer[]
@@ -16,7 +16,7 @@ export function macKeys(secret: string, previous: string | undefined): MacKeys {
   return derivedKeys(secret, previous, 'idempotency')
 }
 
-/** @param body as it was sent, without what nothing may be kept of */
+/** @param body the request body without passwords */
 export function keyedRequest(
   { current, previous }: MacKeys,
   { operation, key, body }: { operation: string; key: string; body: unknown },
@@ -28,12 +28,12 @@ export function keyedRequest(
   return { operation, keyMacs: macs(`key\0${key}`), bodyMacs: macs(`body\0${canonicalJson(body)}`) }
 }
 
-/** Whether a stored body is this request's. */
+/** Whether a stored MAC is of this request's body. */
 export function hasBody({ bodyMacs }: KeyedRequest, stored: Uint8Array): boolean {
   return bodyMacs.some((mac) => mac.equals(stored))
 }
 
-/** The same text for the same value, in whatever order its fields were sent. */
+/** Canonical JSON: independent of the order of fields. */
 function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_name, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)

@@ -3,26 +3,26 @@ import type { Db, IdempotencyKeysTable, Trx } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { KeyedRequest } from './keyed-request.ts'
 
-/** Hours for which a key is the key of one request. */
+/** Hours that a key is remembered. */
 export const keptHours = 24
 
-/** Keys that are kept of one user: more than a client can have use for in a day. */
+/** Keys remembered per user. */
 export const maxKeys = 10_000
 
-/** What is kept of a request that was done. */
+/** The record of a completed request. */
 export type Kept = Pick<Selectable<IdempotencyKeysTable>, 'body_mac' | 'outcome'>
 
 const keptSince = sql<string>`now() - make_interval(hours => ${keptHours})`
 
-/** What the client's lock is called: the same on every instance, and no text of the client's. */
+/** Name of a key's advisory lock: the same on every instance, derived from the MAC. */
 function lockName(scope: string, { operation, keyMacs: [mac] }: KeyedRequest): string {
   return `idempotency ${scope} ${operation} ${mac?.toString('base64')}`
 }
 
 /**
- * Takes the key until the end of the transaction, and waits for nobody.
- * @param scope whose keys these are
- * @returns false while another transaction has it
+ * Tries to take the lock of the key for this transaction.
+ * @param scope the owner of the key
+ * @returns false while another transaction holds it
  */
 export async function tryLockKey(trx: Trx, scope: string, request: KeyedRequest): Promise<boolean> {
   const { rows } = await sql<{ free: boolean }>`
@@ -30,7 +30,7 @@ export async function tryLockKey(trx: Trx, scope: string, request: KeyedRequest)
   return rows[0]?.free === true
 }
 
-/** Takes the key until the end of the transaction, after whoever has it. */
+/** Takes the lock of the key for this transaction; waits for its holder. */
 export async function lockKey(trx: Trx, scope: string, request: KeyedRequest): Promise<void> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${lockName(scope, request)}, 0))`.execute(trx)
 }
@@ -50,7 +50,7 @@ export async function findKept(
     .executeTakeFirst()
 }
 
-/** Whether the user has {@link maxKeys}; where most requests come from, it reads a few rows. */
+/** Whether the user has {@link maxKeys}. */
 export async function hasMaxKeys(db: Db, userId: string): Promise<boolean> {
   const own = db
     .selectFrom('idempotency_keys')
@@ -61,7 +61,7 @@ export async function hasMaxKeys(db: Db, userId: string): Promise<boolean> {
   return (await own.executeTakeFirst()) !== undefined
 }
 
-/** @returns false when the key is another request's, or the user has {@link maxKeys} */
+/** @returns false when the key is taken, or the user has {@link maxKeys} */
 export async function keep(
   trx: Trx,
   userId: string,
@@ -99,7 +99,7 @@ export async function keep(
           ),
         ),
     )
-    // One that has run out may still be there.
+    // Replaces an expired one that the clean-up has not deleted yet.
     .onConflict((conflict) =>
       conflict
         .columns(['user_id', 'operation', 'key_mac'])
@@ -110,7 +110,7 @@ export async function keep(
   return numInsertedOrUpdatedRows > 0n
 }
 
-/** Forgets every request: its key would give the answer to whoever made it. */
+/** Deletes all keys of an account that changes hands: a replay would return the previous holder's answers. */
 export async function deleteOwnedKeys(trx: Trx, owner: OwnerId): Promise<void> {
   await trx.deleteFrom('idempotency_keys').where('user_id', '=', owner).execute()
 }

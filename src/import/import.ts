@@ -3,9 +3,9 @@ import { LineRefused, readImportLine } from './line.ts'
 import { type ImportedUser, type ImportOutcome, insertImported } from './repository.ts'
 import { type Line, linesOf } from './split-lines.ts'
 
-/** How far an import is. */
+/** Progress of an import. */
 export interface ImportCounts {
-  /** Number of the last line that was read; an empty one makes nothing and is not refused. */
+  /** Number of the last line read, empty lines included. */
   lines: number
   imported: number
   alreadyThere: number
@@ -14,15 +14,15 @@ export interface ImportCounts {
 
 export interface Refusal {
   readonly line: number
-  /** Names the field, never its value. */
+  /** Contains the field's name, never its value. */
   readonly reason: string
 }
 
-/** The database ended an import. What was counted until then is stored, and the next run goes on from there. */
+/** A database error ended the import. Counted accounts are stored; another run skips them. */
 export class ImportStopped extends Error {
   override name = 'ImportStopped'
   constructor(line: number, cause: unknown) {
-    // A database's own words can hold values of the row that it speaks of.
+    // Database messages may contain values of the row.
     const code = (cause as { code?: unknown } | null)?.code
     const why = typeof code === 'string' ? ` (${code})` : ''
     super(`the database did not take what follows line ${line}${why}: run the import again to go on`, {
@@ -31,11 +31,10 @@ export class ImportStopped extends Error {
   }
 }
 
-/** Lines that go to the database together. */
 const batchSize = 500
 
-/** Bytes; many times what an account can have. */
-const longestLine = 16 * 1024
+/** Many times the length of any account. */
+const maxLineBytes = 16 * 1024
 
 const reasons = {
   'id taken': 'id belongs to another account',
@@ -46,8 +45,8 @@ const reasons = {
 type Entry = { readonly line: number; readonly user: ImportedUser } | Refusal
 
 /**
- * Makes an account of each JSON line of `source` that is not there yet, without holding more than a batch of it.
- * @param onBatch told, after each batch is stored, how far it is and what was refused, in the order of the lines
+ * Imports an account from each JSON line of `source`, unless it exists, in batches.
+ * @param onBatch called after each batch, with the refused lines in order
  * @throws ImportStopped
  */
 export async function importUsers(
@@ -61,7 +60,7 @@ export async function importUsers(
     onBatch(counts, await storeBatch(db, batch, counts))
     batch = []
   }
-  for await (const line of linesOf(source, longestLine)) {
+  for await (const line of linesOf(source, maxLineBytes)) {
     const entry = readEntry(line)
     if (entry) batch.push(entry)
     if (batch.length === batchSize) await store()
@@ -70,9 +69,9 @@ export async function importUsers(
   return counts
 }
 
-/** @returns undefined for a line with nothing on it */
+/** @returns undefined for an empty line */
 function readEntry({ number: line, bytes }: Line): Entry | undefined {
-  if (!bytes) return { line, reason: `longer than ${longestLine} bytes` }
+  if (!bytes) return { line, reason: `longer than ${maxLineBytes} bytes` }
   if (bytes.every((byte) => blank.has(byte))) return undefined
   try {
     return { line, user: readImportLine(bytes) }

@@ -7,7 +7,7 @@ import { isUserId } from '../tokens/user-id.ts'
 import { canonicalEmail, emailPattern } from '../users/email.ts'
 import type { ImportedUser } from './repository.ts'
 
-/** Absent and null are the same: an export writes null for what it does not have. */
+/** Absent and null are equal: exports write null for missing values. */
 const Maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
 
 const ImportLine = Type.Object(
@@ -22,7 +22,7 @@ const ImportLine = Type.Object(
   { additionalProperties: false },
 )
 
-/** What is wrong with a field, in words that hold nothing of it. */
+/** Error of a field, never containing its value. */
 const faults = {
   id: 'is not one that an account can have',
   email: 'is not an address that an account can have',
@@ -32,7 +32,7 @@ const faults = {
   email_verified: 'is not true or false',
 } as const satisfies Record<keyof typeof ImportLine.properties, string>
 
-/** A line that makes no account; the message says why and holds nothing of the line. */
+/** An invalid line; the message contains no value of it. */
 export class LineRefused extends Error {
   override name = 'LineRefused'
 }
@@ -79,13 +79,13 @@ function faultOf(line: unknown): LineRefused {
   if (field === 'email' && !Object.hasOwn(line as object, 'email')) return new LineRefused('email is missing')
   if (Object.hasOwn(faults, field)) return fault(field as keyof typeof faults)
   if (field === '') return new LineRefused('not a JSON object')
-  // What is not a name that a column could have may be a value in the wrong place.
+  // An unusual field name may be a misplaced value, so it is not printed.
   return new LineRefused(`${/^[A-Za-z_]\w{0,39}$/.test(field) ? field : 'a field'} is not one of an account`)
 }
 
 const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
 
-/** To milliseconds in UTC. Date takes 31 February for a day in March, and PostgreSQL has no year 0 or 10000. */
+/** To milliseconds in UTC. Date accepts 31 February, and PostgreSQL has no year 0 or 10000. */
 function timeOf(text: string): string {
   const [, year, month, day] = (rfc3339.exec(text) ?? []).map(Number)
   const time = new Date(text)

@@ -2,9 +2,9 @@ import { typeid } from 'typeid-js'
 import type { Db } from '../db/schema.ts'
 import type { CanonicalEmail } from '../users/email.ts'
 
-/** An account that was made elsewhere. */
+/** An account of another system. */
 export interface ImportedUser {
-  /** As it was there; one is minted where it had none. */
+  /** The id there; generated if it had none. */
   readonly id: string | undefined
   readonly email: CanonicalEmail
   readonly name: string
@@ -13,12 +13,11 @@ export interface ImportedUser {
   readonly createdAt: string | undefined
 }
 
-/** What became of one. */
 export type ImportOutcome = 'imported' | 'already there' | 'id taken' | 'email taken' | 'gone'
 
 /**
- * Makes the accounts whose id and address are both free, in one statement; of two that want the same, the first.
- * @returns what became of each, in their order
+ * Inserts the accounts whose id and address are both free, in one statement; of duplicates, the first.
+ * @returns the outcome of each, in order
  */
 export async function insertImported(db: Db, users: readonly ImportedUser[]): Promise<ImportOutcome[]> {
   if (users.length === 0) return []
@@ -37,7 +36,7 @@ export async function insertImported(db: Db, users: readonly ImportedUser[]): Pr
     .returning(['id', 'email'])
     .execute()
   const made = new Set(inserted.map(keyOf))
-  // Taken out of the set, so that the second of two equal ones was not made but is there.
+  // Deleted from the set, so that the second of two duplicates counts as existing.
   const isMade = rows.map((row) => made.delete(keyOf(row)))
   const holders = await findHolders(
     db,
@@ -50,7 +49,7 @@ function keyOf({ id, email }: { id: string; email: string | null }): string {
   return `${id} ${email}`
 }
 
-/** The accounts that have an id or an address, with the address by which one logs in. */
+/** Existing accounts with one of the ids or addresses. */
 interface Holders {
   readonly emailOf: ReadonlyMap<string, string | null>
   readonly emails: ReadonlySet<string | null>
@@ -67,7 +66,7 @@ async function findHolders(db: Db, rows: readonly { id: string; email: string }[
       eb.or([eb('id', 'in', ids), eb.and([eb('email', 'in', emails), eb('issuer', 'is', null)])]),
     )
     .execute()
-  // The address of a trusted issuer's user opens nothing here and is nobody's.
+  // A foreign user's address is not unique and no login.
   const emailOf = new Map(found.map(({ id, email, issuer }) => [id, issuer === null ? email : null]))
   return { emailOf, emails: new Set(emailOf.values()) }
 }

@@ -1,28 +1,27 @@
 export interface Line {
-  /** From 1. */
+  /** Starts at 1. */
   readonly number: number
-  /** Without the line feed; undefined for a line that is longer than it may be. */
+  /** Without the line feed; undefined for a line that is too long. */
   readonly bytes: Uint8Array | undefined
 }
 
 const lineFeed = 10
 
 /**
- * Splits bytes at line feeds, holding one line at a time, and of one that is too long nothing. Not by node:readline,
- * which decodes bad UTF-8 to something else, and splits where JSON does not: at U+2028 and U+2029.
- * @param longest bytes
+ * Splits bytes at line feeds, buffering at most one line of bounded length. Not node:readline, which replaces invalid
+ * UTF-8, and also splits at U+2028 and U+2029, which JSON allows in strings.
  */
-export async function* linesOf(source: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<Line> {
+export async function* linesOf(source: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
   let parts: Uint8Array[] = []
   let length = 0
   let number = 0
   const add = (part: Uint8Array) => {
     length += part.length
-    if (length <= longest) parts.push(part)
+    if (length <= maxBytes) parts.push(part)
     else parts = []
   }
   const take = (): Line => {
-    const bytes = length <= longest ? Buffer.concat(parts) : undefined
+    const bytes = length <= maxBytes ? Buffer.concat(parts) : undefined
     parts = []
     length = 0
     return { number: ++number, bytes }

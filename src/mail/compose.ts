@@ -12,32 +12,31 @@ import { type Rendered, render } from './render.ts'
 import type { MailAddress } from './settings.ts'
 import type { Texts } from './texts.ts'
 
-/** What every mail of an installation has in common. */
+/** Settings common to all mails. */
 export interface MailStyle {
   readonly from: MailAddress
-  /** The base of every link. Configuration only: a link must never lead where a request says. */
+  /** The base of every link; never taken from a request (host header injection). */
   readonly appUrl: string
   readonly texts: Texts
 }
 
-/** A mail, ready to be sent. */
 export interface OutgoingMail extends Rendered {
   readonly from: MailAddress
   readonly to: string
-  /** The same on every attempt. */
+  /** Stable over retries. */
   readonly messageId: string
   readonly name: MailName
-  /** What must reach the mailbox and nothing else: no log. */
+  /** Must never be logged. */
   readonly secret: string | undefined
   readonly link: string | undefined
 }
 
-/** The mail is of no use any more: its token was used, or replaced by a newer one. */
+/** The token of the mail was used or replaced. */
 export class Superseded extends Error {
   override name = 'Superseded'
 }
 
-/** The token of a mail cannot be made again: neither secret is the one that it was made under. */
+/** The token cannot be derived: it was created under neither the current nor the previous secret. */
 export class UnknownSecret extends Error {
   override name = 'UnknownSecret'
 }
@@ -48,16 +47,16 @@ const pages: Readonly<Record<LinkMailName, string>> = {
   confirm_email_change: 'verify-email',
   reset_password: 'reset-password',
   choose_password: 'reset-password',
-  // To take a change back that a thief has asked for, a new password is set: the thief knows the present one.
+  // Undoing a change of address sets a new password: a thief who asked for it knows the present one.
   email_change_requested: 'reset-password',
 }
 
-/** In the fragment, which a browser sends to nobody: no access log has it, and no Referer header. */
+/** In the fragment, which browsers do not send: it reaches no access log and no Referer header. */
 const linkTo = (appUrl: string, mail: LinkMailName, token: string) =>
   `${appUrl}/${pages[mail]}#token=${token}`
 
 /**
- * Makes the mail of an outbox row, with its token if it has one.
+ * Renders the mail of an outbox row, deriving its token.
  * @throws Superseded, UnknownSecret
  */
 export async function compose(
@@ -69,7 +68,7 @@ export async function compose(
   const token = isLinkMail(row.mail) ? await tokenOf(db, policy, row, row.mail) : undefined
   const secret = token && secretOf(policy, token)
   const link = secret && isLinkMail(row.mail) ? linkTo(style.appUrl, row.mail, secret) : undefined
-  // Of a request that names another's address, the account is the token's and not the one that asked.
+  // The token's account comes first: the request may be another account's.
   const userId = token?.user_id ?? row.user_id
   const account = userId === null ? undefined : await findAddressee(db, userId)
   const facts = {
@@ -99,11 +98,11 @@ interface MailFacts {
   readonly ip: string
   readonly address: string
   readonly link: string | undefined
-  /** A password that is set by the link leaves nothing of the account as it is. */
+  /** Whether a reset by the link erases the account's data. */
   readonly beginsAnew?: boolean
 }
 
-/** Puts facts into the words of a mail. */
+/** Fills in the placeholders of a mail's texts. */
 export function renderMail(
   { texts, from, appUrl }: MailStyle,
   policy: TokenPolicy,
@@ -111,7 +110,7 @@ export function renderMail(
   { link, time, beginsAnew = false, ...facts }: MailFacts,
 ): Rendered {
   const lifetime = isLinkMail(mail) ? inWords(texts, secondsOf(mail, policy)) : ''
-  // What a sender is called is what its readers know the service as.
+  // The display name of the sender is the name of the service.
   const service = from.name || new URL(appUrl).host
   const values = { ...facts, service, lifetime, time: `${time.slice(0, 16).replace('T', ' ')} UTC` }
   const words = texts.mails[mail]

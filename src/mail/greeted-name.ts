@@ -1,19 +1,19 @@
-/** Letters, and what joins them: no digit, no dot within a word, nothing that a mail client makes a link of. */
+/** Letters and joining characters: nothing that a mail client would turn into a link. */
 const plain = /^\p{L}[\p{L}\p{M}]*(?:(?:[ '’-]|\. )\p{L}[\p{L}\p{M}]*)*\.?$/u
 
-/** Code points; a longer one is a sentence. */
+/** Code points. */
 const longest = 40
 
 interface Named {
   readonly name: string
-  /** The address at which its proven owner chose the name. */
+  /** The verified address whose owner chose the name. */
   readonly named_by: string | null
 }
 
 /**
- * The name that a mail greets by; empty for none. Anybody can sign up with anybody's address and a name of their
- * choice, so only the name counts that the owner of this very address has chosen since proving it; and none that could
- * be read as a link or a number, since others may have been in the account.
+ * The name in the greeting; empty for none. Anyone can sign up with a victim's address and a name of their choice
+ * (content injection), so only a name counts that the owner chose after verifying this address, and none that reads
+ * like a link or a number.
  */
 export function greetedName(account: Named | undefined, recipient: string): string {
   if (!account || account.named_by !== recipient) return ''

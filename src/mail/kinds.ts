@@ -1,10 +1,10 @@
 /**
- * What a stranger can cause by naming an address. It is written down as it was asked; whose address that is, and so
- * which mail it amounts to, is found out later by the worker, so that the answer cannot depend on it.
+ * Mails that anyone can request for an address. The request is stored as it is; the worker looks the account up later,
+ * so that neither answer nor timing can depend on it.
  */
 export type RequestKind = 'signup' | 'resend' | 'forgot' | 'email_change'
 
-/** What tells an account's owner of something that has happened to it. */
+/** Notices to an account's owner. */
 export type NoticeKind =
   | 'password_changed'
   | 'password_reset'

@@ -10,7 +10,7 @@ export interface DeliveredMail extends OutgoingMail {
 
 const kept = 50
 
-/** Where mail goes in development without a mail server: the latest stay in memory, and the log gets their words. */
+/** The transport of development without a mail server: keeps the latest mails in memory and logs them. */
 export class LocalMailbox implements Transport {
   readonly #log: Pick<MailLog, 'info'>
   readonly #mails: DeliveredMail[] = []

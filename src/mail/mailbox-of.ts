@@ -1,11 +1,11 @@
 import type { CanonicalEmail } from '../users/email.ts'
 
-/** How a provider writes one mailbox in several ways. Where nothing is known, only what follows a `+` is a tag. */
+/** A provider's aliases of one mailbox. For an unknown provider, only `+tag` is one. */
 interface Provider {
   readonly domains: readonly string[]
-  /** Characters of the local part that it ignores. */
+  /** Character of the local part that it ignores. */
   readonly ignored?: RegExp
-  /** What follows it is a tag, besides what follows a `+`. */
+  /** Separator of a tag, besides `+`. */
   readonly tagMark?: string
   /** `anything@bob.domain` is `bob@domain`. */
   readonly subdomains?: true
@@ -24,9 +24,8 @@ const providers: readonly Provider[] = [
 const providerOf = new Map(providers.flatMap((each) => each.domains.map((domain) => [domain, each] as const)))
 
 /**
- * The mailbox that an address is likely to end in: without its tag (`bob+1@`), and in the one form of a provider that
- * knows several. Addresses that share one are accounts of their own all the same; only what is mailed on a stranger's
- * word is counted by it.
+ * The mailbox that an address probably delivers to, without tag (`bob+1@`) and aliases. Only quotas of mail use it:
+ * addresses of one mailbox remain separate accounts.
  */
 export function mailboxOf(address: CanonicalEmail): string {
   const at = address.lastIndexOf('@')
@@ -36,7 +35,7 @@ export function mailboxOf(address: CanonicalEmail): string {
   return `${ignored ? untagged.replaceAll(ignored, '') : untagged}@${domains[0]}`
 }
 
-/** Whether an address is the one of its mailbox that has no tag. */
+/** Whether an address has no tag. */
 export function isPlain(address: string): boolean {
   return mailboxOf(address as CanonicalEmail) === address
 }
@@ -47,7 +46,7 @@ function withoutSubdomain(local: string, domain: string): readonly [string, stri
   return providerOf.get(parent)?.subdomains ? [domain.slice(0, dot), parent] : [local, domain]
 }
 
-/** A tag that is all there is, is none. */
+/** A local part that begins with the separator has no tag. */
 function cut(local: string, mark: string | undefined): string {
   const end = mark === undefined ? -1 : local.indexOf(mark)
   return end > 0 ? local.slice(0, end) : local

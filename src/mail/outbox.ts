@@ -5,16 +5,16 @@ import type { CanonicalEmail } from '../users/email.ts'
 import type { NoticeKind, RequestKind } from './kinds.ts'
 import { mailboxOf } from './mailbox-of.ts'
 
-/** A mailbox's share of an hour: mails that strangers can cause; also notices of one kind, and resets, of an account. */
+/** Hourly quota of a mailbox for mails that strangers can cause; also of an account's resets, and notices of a kind. */
 export const hourlyMails = 3
 
-/** Mails that may wait at a time: past it requests are refused, so that a flood fills no disk. */
+/** Bounds the outbox: further requests are refused, so that a flood cannot fill the disk. */
 export const maxWaiting = 10_000
 
 export interface MailRequest {
   readonly kind: RequestKind
   readonly recipient: CanonicalEmail
-  /** Who asks, where that is known. */
+  /** The caller, if logged in. */
   readonly userId?: string
   readonly tokenHash?: Uint8Array
 }
@@ -22,7 +22,7 @@ export interface MailRequest {
 export interface Notice {
   readonly kind: NoticeKind
   readonly userId: string
-  /** Where the account's present address is not the one to tell. */
+  /** Default: the account's present address. */
   readonly recipient?: string
   /** Of its link. */
   readonly tokenHash?: Uint8Array
@@ -31,21 +31,21 @@ export interface Notice {
 
 export const anHourAgo = sql<string>`now() - interval '1 hour'`
 
-/** Whether the link of a mail can be used, or will be once the mail has left. */
+/** Whether the link of a mail is valid, or will be once the mail is sent. */
 export const linkIsGood = sql<boolean>`exists (select from one_time_tokens t
   where t.token_hash = mail_outbox.token_hash and (t.expires_at > now() or mail_outbox.state = 'waiting'))`
 
 /**
- * Leaves a request for a mail, unless too many mails wait. Past the mailbox's share of the hour it is `limited`: the
- * worker then decides whether it mails all the same, since strangers can use the share up. It takes the same statements
- * whether anybody has an account under the address or not.
+ * Inserts a request for a mail, unless the outbox is `full`. Past the mailbox's quota it is `limited`: strangers can use
+ * the quota up, so the worker decides whether to send a mail nevertheless. Same statements whether the address has an
+ * account or not, against enumeration by timing.
  */
 export async function insertRequest(
   trx: Trx,
   { kind, recipient, userId, tokenHash }: MailRequest,
 ): Promise<'accepted' | 'limited' | 'full'> {
   const mailbox = mailboxOf(recipient)
-  // Who asks for the same mailbox waits here: of 50 at once, three pass.
+  // Serializes requests for one mailbox: of 50 concurrent ones, three pass.
   await sql`select pg_advisory_xact_lock(hashtextextended(${`mail to ${mailbox}`}, 0))`.execute(trx)
   const { recent, pending, waiting } = await trx
     .selectNoFrom((eb) => [
@@ -56,12 +56,12 @@ export async function insertRequest(
         .where((where) =>
           where.or([
             where.and({ mailbox, beyond_share: false }),
-            // Whose account sends to many addresses is counted too.
+            // Also one account that sends to many addresses.
             where.and({ user_id: userId ?? '', kind: 'email_change' }),
           ]),
         )
         .as('recent'),
-      // One that the worker has yet to look at, or whose link is good: another would tell nothing new.
+      // Pending: not yet resolved by the worker, or with a valid link.
       eb
         .selectFrom('mail_outbox')
         .select((count) => count.fn.countAll<number>().as('pending'))
@@ -97,8 +97,8 @@ export async function insertRequest(
 }
 
 /**
- * Writes as much as a request that is accepted: only where there is an account do mails use up a share, and the time of
- * an answer must not tell. Of those whose address has been looked up, since that may wait for who asks here.
+ * Same write as in the accepted case: only addresses with an account reach the quota, and timing must not reveal one.
+ * Updates only rows that the worker has resolved, since it holds locks on the others.
  */
 async function rewriteOne(trx: Trx, mailbox: string): Promise<void> {
   await trx
@@ -117,8 +117,8 @@ async function rewriteOne(trx: Trx, mailbox: string): Promise<void> {
 }
 
 /**
- * Leaves a mail that tells an account's owner something, if the account was made here and was not told so lately. None
- * goes to an address that nobody has proved: its reader has no account.
+ * Inserts a notice to the owner of a local account, within the hourly quota of its kind. Never to an unverified
+ * address, whose reader may not be the owner.
  */
 export async function insertNotice(
   trx: Trx,
@@ -156,7 +156,7 @@ export async function insertNotice(
     .execute()
 }
 
-/** Takes back every mail to an account's address, or on its behalf, that has not left. */
+/** Drops every mail of the account that is not yet sent. */
 export async function dropOwnedMails(trx: Trx, owner: OwnerId): Promise<void> {
   await trx
     .updateTable('mail_outbox')

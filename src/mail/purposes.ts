@@ -2,7 +2,7 @@ import type { TokenPurpose } from '../one-time-tokens/token.ts'
 import type { LinkMailName } from './kinds.ts'
 import type { TokenPolicy } from './mail.ts'
 
-/** What the link of each mail opens. */
+/** The token's purpose for each mail with a link. */
 export const purposes: Readonly<Record<LinkMailName, TokenPurpose>> = {
   verify_email: 'email_verification',
   choose_password: 'password_reset',
@@ -13,7 +13,7 @@ export const purposes: Readonly<Record<LinkMailName, TokenPurpose>> = {
 
 export const isLinkMail = (mail: string): mail is LinkMailName => Object.hasOwn(purposes, mail)
 
-/** How long the link of a mail is good for. */
+/** Lifetime of a mail's link. */
 export function secondsOf(mail: LinkMailName, { resetSeconds, verificationSeconds }: TokenPolicy): number {
   return purposes[mail] === 'password_reset' ? resetSeconds : verificationSeconds
 }

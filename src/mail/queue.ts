@@ -5,18 +5,17 @@ import type { MailName } from './kinds.ts'
 export type OutboxRow = Selectable<MailOutboxTable>
 
 /**
- * Seconds that a mail belongs to the worker that took it. Longer than a delivery may take, so that two instances never
- * send one mail in normal working; after a crash, how long it waits for another worker.
+ * How long a worker owns a mail that it claimed. Longer than a delivery may take, so that two instances do not send the
+ * same mail; after a crash, the delay until another worker claims it.
  */
 export const leaseSeconds = 120
 
-/** Hours after which a mail that could not be sent is given up. */
-export const patienceHours = 24
+export const giveUpAfterHours = 24
 
 const inSeconds = (seconds: number) => sql<string>`now() + make_interval(secs => ${seconds})`
 
-/** Takes mails that are due, oldest first: no other worker gets them for {@link leaseSeconds}. */
-export async function claimMails(db: Db, most: number): Promise<OutboxRow[]> {
+/** Claims due mails, oldest first, for {@link leaseSeconds}. */
+export async function claimMails(db: Db, limit: number): Promise<OutboxRow[]> {
   const rows = await db
     .with(
       (name) => name('due').materialized(),
@@ -28,7 +27,7 @@ export async function claimMails(db: Db, most: number): Promise<OutboxRow[]> {
           .where('next_attempt_at', '<=', sql<string>`now()`)
           .orderBy('next_attempt_at')
           .orderBy('id')
-          .limit(most)
+          .limit(limit)
           .forUpdate()
           .skipLocked(),
     )
@@ -41,12 +40,12 @@ export async function claimMails(db: Db, most: number): Promise<OutboxRow[]> {
   return rows.sort((one, other) => one.id - other.id)
 }
 
-/** What a request turned out to be. */
+/** The mail that a request amounts to. */
 export interface Resolved {
   readonly mail: MailName
   readonly userId: string
   readonly tokenHash: Uint8Array | null
-  /** It takes nothing of the mailbox's share. */
+  /** Excluded from the mailbox's quota. */
   readonly beyondShare?: boolean
 }
 
@@ -68,18 +67,18 @@ export async function setResolved(
     .executeTakeFirstOrThrow()
 }
 
-/** Removes a request that turned out to be none: it mails nothing, so it counts for nothing. */
+/** Deletes a request that causes no mail, so that it does not count. */
 export async function discard(trx: Trx, id: number): Promise<void> {
   await trx.deleteFrom('mail_outbox').where('id', '=', id).execute()
 }
 
-/** `dropped` is a mail that nobody is to get: its link is of no use any more. */
+/** `dropped`: the link is no longer valid. */
 export async function finish(db: Db, id: number, state: 'sent' | 'dropped'): Promise<void> {
   await db.updateTable('mail_outbox').set({ state, last_error: null }).where('id', '=', id).execute()
 }
 
 /**
- * Puts a mail off, or gives it up once it has waited for {@link patienceHours}.
+ * Schedules a retry, or gives the mail up after {@link giveUpAfterHours}.
  * @returns whether it was given up
  */
 export async function postpone(
@@ -93,7 +92,7 @@ export async function postpone(
       last_error: error,
       next_attempt_at: inSeconds(seconds),
       state: sql<'waiting' | 'failed'>`case
-        when ${giveUp} or created_at < now() - make_interval(hours => ${patienceHours}) then 'failed'
+        when ${giveUp} or created_at < now() - make_interval(hours => ${giveUpAfterHours}) then 'failed'
         else 'waiting' end`,
     })
     .where('id', '=', id)

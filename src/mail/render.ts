@@ -1,6 +1,6 @@
 import type { MailText, Texts, Values } from './texts.ts'
 
-/** What a mail is made of, before it is addressed. */
+/** Content of a mail. */
 export interface Rendered {
   readonly subject: string
   readonly text: string
@@ -10,11 +10,11 @@ export interface Rendered {
 interface Content {
   readonly words: MailText
   readonly values: Values
-  /** Where the button leads. */
+  /** The button. */
   readonly link: string | undefined
 }
 
-/** Puts one mail into its two forms, which say the same. */
+/** Renders a mail as text and as HTML with the same content. */
 export function render(texts: Texts, { words, values, link }: Content): Rendered {
   const say = (template: string) => fill(template, values)
   const greeting = values.name === '' ? [] : [say(texts.greeting)]
@@ -29,7 +29,7 @@ export function render(texts: Texts, { words, values, link }: Content): Rendered
   return { subject: say(words.subject), text: asText(parts), html: asHtml(parts) }
 }
 
-/** One line of what is left of a text that somebody else chose: no line breaks, no control of the writing direction. */
+/** Untrusted text as one line, without line breaks and bidirectional controls. */
 export function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu, ' ').trim()
 }
@@ -70,7 +70,7 @@ function paragraph(text: string): string {
   return `<p style="margin:0 0 16px">${escapeHtml(text)}</p>`
 }
 
-/** A table and inline styles, which are what mail clients agree on; no image, no script, nothing that is fetched. */
+/** A table and inline styles, which all mail clients support; loads nothing. */
 function asHtml({ language, heading, before, action, after, footer }: Parts): string {
   const button = action
     ? `<p style="margin:24px 0"><a href="${escapeHtml(action.link)}" style="display:inline-block;padding:12px 20px;border-radius:6px;background:#1f4fd8;color:#ffffff;font-weight:600;text-decoration:none">${escapeHtml(action.label)}</a></p>

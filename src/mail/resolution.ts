@@ -8,18 +8,18 @@ import { purposes, secondsOf } from './purposes.ts'
 import { discard, type OutboxRow, setResolved } from './queue.ts'
 import { isOwnReset, mayLeave } from './share.ts'
 
-/** What to tell the mailbox of an address on a request that named it; null for nothing. */
+/** The mail that a request for an account's address causes. */
 function mailFor(kind: RequestKind, account: LockedAccount): LinkMailName | 'already_registered' | null {
   if (kind === 'forgot') return 'reset_password'
   if (account.email_verified) return kind === 'resend' ? null : 'already_registered'
-  // Nobody knows a password of it, or whose it is: one is chosen by whoever reads the mailbox.
+  // No usable password, or a contested signup: the reader of the mailbox chooses a password.
   const claimed = kind === 'signup' && account.contested
   return claimed || account.password_hash === null ? 'choose_password' : 'verify_email'
 }
 
 /**
- * Finds out whose address a request named, and makes it a mail with a token of its own, in one transaction.
- * @returns the row with its mail, or undefined when there is nothing to send
+ * Looks up the account of a request's address, and turns the request into a mail with a token, in one transaction.
+ * @returns undefined when there is nothing to send
  */
 export async function resolve(db: Db, policy: TokenPolicy, row: OutboxRow): Promise<OutboxRow | undefined> {
   return db.transaction().execute(async (trx) => {
@@ -40,15 +40,15 @@ async function named(trx: Trx, policy: TokenPolicy, row: OutboxRow): Promise<Out
 }
 
 /**
- * The token was made with the request, so that a change of password could take it back; here it is decided whether
- * it is mailed. Either way the mail counts as the one's who asked: the count must not tell which it was.
+ * The token was created with the request, so that a change of password could revoke it. Whatever is mailed counts
+ * against the quota of the account that asked: otherwise the quota would reveal whether the address is registered.
  */
 async function emailChange(trx: Trx, policy: TokenPolicy, row: OutboxRow): Promise<OutboxRow | undefined> {
   const { id, user_id: userId, recipient, token_hash: tokenHash } = row
   if (userId === null) return undefined
   const holder = await lockAccount(trx, { email: recipient })
   if (!holder) return setResolved(trx, id, { mail: 'confirm_email_change', userId, tokenHash })
-  // An address that nobody has proved is nobody's: its reader is asked to.
+  // The holder has not verified the address: mail the holder's link instead.
   const mail = mailFor('email_change', holder)
   if (mail === null || mail === 'already_registered') {
     return setResolved(trx, id, { mail: 'already_registered', userId, tokenHash: null })

@@ -8,7 +8,7 @@ export interface Sample extends Rendered {
   readonly name: MailName
 }
 
-/** One of each mail, as it would look, for who changes the words or the layout. */
+/** A sample of each mail, for editing texts and layout. */
 export function samples(style: MailStyle, policy: TokenPolicy): Sample[] {
   return (Object.keys(style.texts.mails) as MailName[]).map((name) => ({
     name,

@@ -1,16 +1,16 @@
 import { isIP } from 'node:net'
 
-/** A mail server, from SMTP_URL. */
+/** Parsed SMTP_URL. */
 export interface SmtpServer {
   readonly host: string
   readonly port: number
-  /** TLS from the first byte. Otherwise STARTTLS, where the server offers it. */
+  /** Implicit TLS. Otherwise STARTTLS, if the server offers it. */
   readonly secure: boolean
   readonly auth: { readonly user: string; readonly pass: string } | undefined
 }
 
 export interface MailAddress {
-  /** Empty where only an address was given. */
+  /** Empty when only an address was given. */
   readonly name: string
   readonly address: string
 }
@@ -19,7 +19,7 @@ const hostForm = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])$/
 
 const ports: Readonly<Record<string, number>> = { 'smtp:': 587, 'smtps:': 465 }
 
-/** Reads `smtp[s]://[user:password@]host[:port]`. A query is refused: it could turn off the check of certificates. */
+/** Reads `smtp[s]://[user:password@]host[:port]`. A query is refused: it could disable certificate verification. */
 export function parseSmtpUrl(text: string): SmtpServer | undefined {
   // The URL class drops tabs and line breaks, and encodes spaces.
   if (!/^smtps?:\/\/[^\s\p{Cc}]+$/u.test(text) || !URL.canParse(text)) return undefined
@@ -53,7 +53,7 @@ export function parseMailFrom(text: string): MailAddress | undefined {
 const label = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
 const hostName = new RegExp(`^(?=.{1,253}$)${label}(\\.${label})*$`)
 
-/** Whether a text is what RFC 5321 section 4.1.2 lets a client call itself in EHLO: a host name, or an address literal. */
+/** Whether a text is valid in EHLO: a host name or an address literal, RFC 5321 section 4.1.2. */
 export function isHeloName(text: string): boolean {
   const [, v6, literal] = /^\[(IPv6:)?(.+)\]$/.exec(text) ?? []
   if (literal !== undefined) return isIP(literal) === (v6 === undefined ? 4 : 6)
@@ -61,8 +61,8 @@ export function isHeloName(text: string): boolean {
 }
 
 /**
- * The name for EHLO, where none is configured: mail servers refuse one without a dot, and a container's is such a one.
- * @returns undefined where nothing is a name on the network: the library makes one up
+ * The default name for EHLO. Mail servers refuse one without a dot, such as a container's host name.
+ * @returns undefined to leave the name to the library
  */
 export function heloName(urls: readonly string[], { address }: MailAddress): string | undefined {
   const hosts = urls.filter((url) => URL.canParse(url)).map((url) => new URL(url).hostname)

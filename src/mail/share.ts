@@ -9,9 +9,9 @@ import { isLinkMail, purposes, secondsOf } from './purposes.ts'
 import type { OutboxRow } from './queue.ts'
 
 /**
- * Whether a mail may leave, asked under the account's lock. What others cause uses up the share of the mailbox, so
- * - an owner who has proved the address has resets of their own, and always one when no link is good;
- * - at an unproved address without a tag, of which a mailbox has one, the same with one link at a time.
+ * Whether a mail may be sent; called with the account locked. Strangers can use up the mailbox's quota, so
+ * - the owner of a verified address has a quota of resets, and always one reset when no link is valid;
+ * - an unverified address without a tag, of which a mailbox has one, gets one link at a time past the quota.
  */
 export async function mayLeave(
   trx: Trx,
@@ -27,7 +27,7 @@ export async function mayLeave(
   return !(await wasMailed(trx, row, mail, secondsOf(mail, policy)))
 }
 
-/** A reset of a verified account takes nothing of the share, which strangers could use up. */
+/** A reset of a verified account does not use the mailbox's quota. */
 export function isOwnReset({ kind }: OutboxRow, { email_verified }: LockedAccount): boolean {
   return kind === 'forgot' && email_verified
 }
@@ -55,7 +55,7 @@ async function hasLink(trx: Trx, userId: string): Promise<boolean> {
   return good !== undefined
 }
 
-/** By the address and not by the account: accounts can be made and moved away again, to have more mailed. */
+/** By address, not by account: otherwise an attacker could sign up, change the address, and repeat. */
 async function wasMailed(trx: Trx, row: OutboxRow, mail: LinkMailName, seconds: number): Promise<boolean> {
   const alike = (Object.keys(purposes) as LinkMailName[]).filter(
     (other) => purposes[other] === purposes[mail],

@@ -1,21 +1,21 @@
 import type { MailName } from './kinds.ts'
 
 /**
- * The words of one mail: paragraphs, with the button between `before` and `after`. `{placeholders}` are those of
- * {@link Values}; what they stand for is plain text, never markup.
+ * Texts of one mail: paragraphs, with the button between `before` and `after`. `{placeholders}` are the fields of
+ * {@link Values}, inserted as plain text.
  */
 export interface MailText {
   readonly subject: string
   readonly heading: string
   readonly before: readonly string[]
-  /** Added to `before` where a password that is set by the link leaves nothing of the account as it is. */
+  /** Added to `before` when a reset by the link erases the account's data. */
   readonly beforeAnew?: readonly string[]
-  /** The label of the button; without one the mail has no link. */
+  /** Label of the button; undefined for a mail without a link. */
   readonly button?: string
   readonly after: readonly string[]
 }
 
-/** Everything that a mail says, in one language. A translation is another object of this type. */
+/** Texts of all mails in one language. A translation is another object of this type. */
 export interface Texts {
   /** BCP 47. */
   readonly language: string
@@ -26,11 +26,11 @@ export interface Texts {
 }
 
 export interface Values {
-  /** What the service is called. */
+  /** Name of the service. */
   readonly service: string
-  /** The address that the mail goes to. */
+  /** The recipient. */
   readonly address: string
-  /** How long the link is good for, in words. */
+  /** Lifetime of the link, in words. */
   readonly lifetime: string
   readonly time: string
   readonly ip: string

@@ -8,12 +8,12 @@ import { claimMails, finish, type OutboxRow, postpone } from './queue.ts'
 import { resolve } from './resolution.ts'
 import { DeliveryError, type Transport } from './transport.ts'
 
-/** Mails that one process delivers at a time. */
+/** Concurrent deliveries of one process. */
 const concurrency = 5
 
-/** Seconds before the first retry; it doubles with each attempt. */
-const firstDelay = 10
-const longestDelay = 3_600
+/** Before the first retry; doubles with each attempt. */
+const firstDelaySeconds = 10
+const maxDelaySeconds = 3_600
 
 /** The part of a pino logger that the worker needs. */
 export interface MailLog {
@@ -28,19 +28,19 @@ export interface MailWorkerOptions {
   readonly style: MailStyle
   readonly transport: Transport
   readonly log: MailLog
-  /** Milliseconds between looks at the outbox; what this process writes is told by {@link MailWorker.wake}. */
+  /** Milliseconds; this process calls {@link MailWorker.wake} for mails of its own. */
   readonly pollEvery?: number
 }
 
 /**
- * Delivers what the outbox holds. Any number of processes can: a mail is taken by a lease, never by a transaction that
- * stays open while a mail server is spoken to. What fails is tried again, later each time.
+ * Delivers the outbox, in any number of processes. A mail is claimed by a lease, so that no transaction stays open
+ * during SMTP. Failed deliveries are retried with exponential backoff.
  */
 export class MailWorker {
   readonly #options: MailWorkerOptions
-  readonly #underWay = new Set<Promise<void>>()
+  readonly #inFlight = new Set<Promise<void>>()
   #filling: Promise<void> | undefined
-  /** There may be more than what was taken last. */
+  /** Whether there may be more due mails than the last claim returned. */
   #more = false
   #timer: NodeJS.Timeout | undefined
   #stopped = true
@@ -56,59 +56,59 @@ export class MailWorker {
     this.wake()
   }
 
-  /** Looks at the outbox now. */
+  /** Polls the outbox now. */
   wake(): void {
     if (this.#stopped) return
     this.#more = true
     this.#filling ??= this.#fill().finally(() => {
       this.#filling = undefined
-      // Woken while it ended.
-      if (this.#more && this.#underWay.size < concurrency) this.wake()
+      // wake() was called meanwhile.
+      if (this.#more && this.#inFlight.size < concurrency) this.wake()
     })
   }
 
-  /** Resolves when nothing is due any more. */
+  /** Resolves when no mail is due or in flight. */
   async settled(): Promise<void> {
-    while (this.#filling || this.#underWay.size > 0) {
-      await Promise.all([this.#filling, ...this.#underWay])
+    while (this.#filling || this.#inFlight.size > 0) {
+      await Promise.all([this.#filling, ...this.#inFlight])
     }
   }
 
-  /** Finishes what is under way, in `patience` milliseconds at the most; the rest stays in the outbox. */
-  async stop(patience: number): Promise<void> {
+  /** Waits for the deliveries in flight; the rest stays in the outbox. */
+  async stop(timeoutMs: number): Promise<void> {
     clearInterval(this.#timer)
     this.#stopped = true
     let timer: NodeJS.Timeout | undefined
-    const tooLong = new Promise((resolve) => {
-      timer = setTimeout(resolve, patience)
+    const timeout = new Promise((resolve) => {
+      timer = setTimeout(resolve, timeoutMs)
     })
-    await Promise.race([this.settled(), tooLong]).finally(() => clearTimeout(timer))
+    await Promise.race([this.settled(), timeout]).finally(() => clearTimeout(timer))
     this.#options.transport.close()
   }
 
   async #fill(): Promise<void> {
-    while (this.#more && this.#underWay.size < concurrency) {
+    while (this.#more && this.#inFlight.size < concurrency) {
       this.#more = false
-      const most = concurrency - this.#underWay.size
-      const rows = await claimMails(this.#options.db, most).catch((error: unknown) =>
+      const free = concurrency - this.#inFlight.size
+      const rows = await claimMails(this.#options.db, free).catch((error: unknown) =>
         this.#noteFailure(error),
       )
       if (!rows) return
       this.#failing = false
-      if (rows.length === most) this.#more = true
+      if (rows.length === free) this.#more = true
       for (const row of rows) this.#begin(row)
     }
   }
 
   #begin(row: OutboxRow): void {
     const delivery = this.#deliver(row)
-      // The mail is out of the lease's reach only for a while: it will be taken again.
+      // The mail is claimed again when its lease has expired.
       .catch((error: unknown) => void this.#noteFailure(error))
       .finally(() => {
-        this.#underWay.delete(delivery)
+        this.#inFlight.delete(delivery)
         if (this.#more) this.wake()
       })
-    this.#underWay.add(delivery)
+    this.#inFlight.add(delivery)
   }
 
   async #deliver(claimed: OutboxRow): Promise<void> {
@@ -132,7 +132,8 @@ export class MailWorker {
     const known = error instanceof DeliveryError || error instanceof UnknownSecret
     const reason = error instanceof DeliveryError ? error.message : describeError(error).type
     const giveUp = error instanceof UnknownSecret || (error instanceof DeliveryError && error.final)
-    const seconds = Math.min(firstDelay * 2 ** (row.attempts - 1), longestDelay) * (0.75 + Math.random() / 2)
+    const seconds =
+      Math.min(firstDelaySeconds * 2 ** (row.attempts - 1), maxDelaySeconds) * (0.75 + Math.random() / 2)
     const fields = { ...fieldsOf(row), reason, ...(known ? {} : { err: error }) }
     if (await postpone(db, row.id, { seconds, error: reason, giveUp })) {
       log.error({ event: 'mail_given_up', ...fields }, 'a mail could not be sent and is given up')
@@ -141,7 +142,7 @@ export class MailWorker {
     }
   }
 
-  /** Once for each outage of the database: the polls go on. */
+  /** Logs once per outage of the database; polling continues. */
   #noteFailure(error: unknown): undefined {
     if (!this.#failing)
       this.#options.log.warn({ err: error }, 'the mail outbox could not be read; trying again')
@@ -149,7 +150,7 @@ export class MailWorker {
   }
 }
 
-/** What the log is told of a mail: not its words, and not where it goes. */
+/** Log fields: neither content nor recipient. */
 function fieldsOf({ id, mail, kind, user_id, attempts }: OutboxRow) {
   return { mail_id: id, mail: mail ?? kind, user_id, attempts }
 }

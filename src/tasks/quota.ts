@@ -12,18 +12,18 @@ import {
   type VersionedTask,
 } from './repository.ts'
 
-/** A limit below this is always counted exactly: the estimate needs room to be late. */
-const smallestEstimated = 1_000
+/** Below this limit tasks are always counted: the estimate may lag behind. */
+const minEstimatedLimit = 1_000
 
-/** Up to this estimate a task is inserted without counting; 0 is never. */
+/** Below this estimate a task is inserted without counting; 0: always count. */
 function estimateBelow(max: number): number {
-  return max < smallestEstimated ? 0 : Math.floor(max / 2)
+  return max < minEstimatedLimit ? 0 : Math.floor(max / 2)
 }
 
 /**
- * Inserts a task unless the owner has `max`. Up to half of it, one statement that neither counts nor locks: the
- * estimate in `task_counts` is wrong by half with a probability below e^-15. Past that, inserts of one owner are
- * counted one after the other.
+ * Inserts a task unless the owner has `max`. Below half of it by one statement that neither counts nor locks: the
+ * probability that the estimate in `task_counts` is wrong by half is below e^-15. Above, inserts of one owner are
+ * serialized and counted.
  * @throws Problem task_limit_reached
  */
 export async function insertWithinQuota(

@@ -1,13 +1,14 @@
-import { type RawBuilder, type Selectable, sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { compiledOnce } from '../db/compiled.ts'
+import { versionConditions } from '../db/preconditions.ts'
 import type { Db, TasksTable, Trx } from '../db/schema.ts'
+import type { Preconditions } from '../http/etag.ts'
 import { type OwnerId, subjectOf } from '../tokens/owner.ts'
-import type { Preconditions } from './etag.ts'
 
-/** As its owner sees it: `user_id` is what the owner is called in paths. */
+/** The task on the wire: `user_id` is the owner's id in paths. */
 export type Task = Omit<Selectable<TasksTable>, 'version'>
 
-/** A task and the version that its ETag is made of; the version is not on the wire. */
+/** A task and the version in its ETag. */
 export interface VersionedTask {
   readonly task: Task
   readonly version: number
@@ -47,7 +48,7 @@ const page = (db: Db, value: <Name extends keyof PageValues>(name: Name) => Page
     .limit(value('fetch'))
 
 const selectPage = compiledOnce<PageValues, Task>(page)
-// Constants, and not a parameter, of which the planner would not know which partial index has it.
+// Literals, not parameters, so that the planner can choose the partial index.
 const selectCompleted = compiledOnce<PageValues, Task>((db, value) =>
   page(db, value).where('completed', '=', sql.lit(true)),
 )
@@ -61,7 +62,7 @@ export async function listOwnedTasks(
   owner: OwnerId,
   { limit, after, completed }: Page,
 ): Promise<{ tasks: Task[]; more: boolean }> {
-  // One more than is shown tells whether there are more.
+  // One extra row shows whether another page follows.
   const values = { owner, after, fetch: limit + 1 }
   const select = completed === undefined ? selectPage : completed ? selectCompleted : selectNotCompleted
   const tasks = await select(db, values)
@@ -86,7 +87,7 @@ const insertTask = compiledOnce<NewTask & { readonly owner: OwnerId }, Selectabl
 
 export async function insertOwnedTask(db: Db, owner: OwnerId, task: NewTask): Promise<VersionedTask> {
   const [row] = await insertTask(db, { ...task, owner })
-  if (!row) throw new Error('a row that was inserted did not come back')
+  if (!row) throw new Error('INSERT ... RETURNING returned no row')
   return versioned(row)
 }
 
@@ -120,9 +121,8 @@ const insertTaskBelow = compiledOnce<
 )
 
 /**
- * Inserts a task unless the owner was last counted to have `estimate` tasks or more; takes no lock that another
- * insert waits for.
- * @returns undefined when it did not
+ * Inserts a task unless the owner's last count is `estimate` or more. Concurrent inserts do not block each other.
+ * @returns undefined if not inserted
  */
 export async function insertOwnedTaskBelow(
   db: Db,
@@ -134,12 +134,12 @@ export async function insertOwnedTaskBelow(
   return row && versioned(row)
 }
 
-/** Makes every other insert of the owner's rows wait for this transaction, and waits for those in flight. */
+/** Serializes inserts of the owner's rows: their foreign keys lock the same row. */
 export async function lockOwner(trx: Trx, owner: OwnerId): Promise<void> {
   await trx.selectFrom('users').select('id').where('id', '=', owner).forUpdate().execute()
 }
 
-/** Counts up to `max` tasks. */
+/** Counts tasks, up to `max`. */
 export async function countOwnedTasks(trx: Trx, owner: OwnerId, max: number): Promise<number> {
   const own = trx.selectFrom('tasks').select('id').where('user_id', '=', owner).limit(max)
   const { count } = await trx
@@ -149,12 +149,12 @@ export async function countOwnedTasks(trx: Trx, owner: OwnerId, max: number): Pr
   return count
 }
 
-/** Corrects the estimate, which no deletion lowers. */
+/** Corrects the estimate, which deletions do not lower. */
 export async function setOwnedTaskCount(trx: Trx, owner: OwnerId, counted: number): Promise<void> {
   await trx.updateTable('task_counts').set({ counted }).where('user_id', '=', owner).execute()
 }
 
-/** A task as it was made, whatever has become of it. */
+/** A task as it was created, even if changed or deleted since. */
 export function newTaskAgain(
   owner: OwnerId,
   task: NewTask,
@@ -173,16 +173,6 @@ export async function findOwnedTask(db: Db, owner: OwnerId, id: number): Promise
   return row && versioned(row)
 }
 
-/** The part of a WHERE that lets a write through only while its preconditions hold, in the same statement. */
-function holds({ ifMatch, ifNoneMatch }: Preconditions): RawBuilder<boolean>[] {
-  const conditions: RawBuilder<boolean>[] = []
-  if (ifMatch !== undefined && ifMatch !== '*') conditions.push(sql`version = any(${ifMatch}::int[])`)
-  if (ifNoneMatch === '*') conditions.push(sql`false`)
-  else if (ifNoneMatch !== undefined) conditions.push(sql`version <> all(${ifNoneMatch}::int[])`)
-  return conditions
-}
-
-/** Changes the fields given, if the preconditions hold. */
 export async function updateOwnedTask(
   db: Db,
   owner: OwnerId,
@@ -195,13 +185,12 @@ export async function updateOwnedTask(
     .set((eb) => ({ ...changes, version: eb('version', '+', 1), updated_at: eb.fn<string>('now') }))
     .where('user_id', '=', owner)
     .where('id', '=', id)
-    .where((eb) => eb.and(holds(preconditions)))
+    .where((eb) => eb.and(versionConditions(preconditions)))
     .returningAll()
     .executeTakeFirst()
   return row && versioned(row)
 }
 
-/** Deletes a task, if the preconditions hold. */
 export async function deleteOwnedTask(
   db: Db,
   owner: OwnerId,
@@ -212,12 +201,12 @@ export async function deleteOwnedTask(
     .deleteFrom('tasks')
     .where('user_id', '=', owner)
     .where('id', '=', id)
-    .where((eb) => eb.and(holds(preconditions)))
+    .where((eb) => eb.and(versionConditions(preconditions)))
     .executeTakeFirst()
   return numDeletedRows > 0n
 }
 
-/** Deletes every task, for an account whose tasks are not its owner's. */
+/** For an account taken over by the owner of its address: the tasks are somebody else's. */
 export async function deleteOwnedTasks(db: Db, owner: OwnerId): Promise<void> {
   await db.deleteFrom('tasks').where('user_id', '=', owner).execute()
   await db.deleteFrom('task_counts').where('user_id', '=', owner).execute()

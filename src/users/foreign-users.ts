@@ -7,7 +7,7 @@ import { insertForeignUser } from './repository.ts'
 const maxNameCodePoints = 100
 
 /**
- * Does what needs the user's row. Creates the row first if it is missing and the user is a trusted issuer's.
+ * Runs work on the user's own row, and again if it found none and {@link ensureForeignUser} inserted it.
  * @param work resolves to undefined when there is no row
  */
 export async function withRow<T>(
@@ -15,12 +15,18 @@ export async function withRow<T>(
   user: Principal,
   work: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
-  return (await work()) ?? ((await ensureRow(db, user)) ? work() : undefined)
+  return (await work()) ?? ((await ensureForeignUser(db, user)) ? work() : undefined)
 }
 
-/** @returns whether the user has a row now */
-async function ensureRow(db: Db, { userId, sub, issuer, profile }: Principal): Promise<boolean> {
-  // A service that shares our secret can name our users, but must not create one.
+/**
+ * Inserts the row of a trusted issuer's user, who never signed up here, unless it exists.
+ * @returns false for users of this service, whose rows only a signup or an import inserts
+ */
+export async function ensureForeignUser(
+  db: Db,
+  { userId, sub, issuer, profile }: Principal,
+): Promise<boolean> {
+  // A holder of the shared secret can name any user of this service, and must not bring a deleted one back.
   if (issuer === undefined || looksMinted(sub)) return false
   const email = profile?.email !== undefined && isEmail(profile.email) ? canonicalEmail(profile.email) : null
   await insertForeignUser(db, {

@@ -39,7 +39,7 @@ t.test('20 calls at once with an expired token share one refresh, and each is do
   t.equal(ends(), 0)
 })
 
-t.test('a call that is refused late does not refresh again', async (t) => {
+t.test('a late 401 does not refresh again', async (t) => {
   const latchkey = await service(t)
   let late: (() => void) | undefined
   const held = new Promise<void>((resolve) => {
@@ -89,7 +89,7 @@ t.test('a signup and a task whose answer was lost are sent again with their key'
   t.same((await client.GET('/api/{user_id}/tasks', { params: { path } })).data, [task])
 })
 
-t.test('two clients of one storage share its session and its refresh', async (t) => {
+t.test('two clients of one storage share the session and its refresh', async (t) => {
   const latchkey = await service(t)
   const storage = memoryStorage()
   const { client } = await customer(latchkey, 'alice', { storage })
@@ -100,7 +100,7 @@ t.test('two clients of one storage share its session and its refresh', async (t)
   t.equal(latchkey.refreshes(), 1)
 })
 
-t.test('the app is told once that its session is over, and the tokens are forgotten', async (t) => {
+t.test('the app is notified once that its session has ended, and the tokens are deleted', async (t) => {
   const latchkey = await service(t)
   const storage = memoryStorage()
   const { client, ends } = await customer(latchkey, 'alice', { storage })
@@ -124,7 +124,7 @@ t.test('the app is told once that its session is over, and the tokens are forgot
   t.same([latchkey.refreshes(), ends()], [1, 1])
 })
 
-t.test('what cannot be refreshed now is not over', async (t) => {
+t.test('a refresh that fails with 429 or 5xx keeps the session', async (t) => {
   const latchkey = await service(t)
   const refusals: ((request: Request) => Promise<Response>)[] = []
   const { client, ends } = await customer(latchkey, 'alice', {

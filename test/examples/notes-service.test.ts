@@ -72,7 +72,7 @@ t.test('HS256: by the shared secret', async (t) => {
   t.equal((await ask(app, `/api/${alice.id}/notes`, token)).statusCode, 200, 'a refreshed token')
 })
 
-t.test('J20: EdDSA: by the JWKS, through a rotation of keys', async (t) => {
+t.test('EdDSA: by the JWKS, through a rotation of keys (J20)', async (t) => {
   const db = await migratedDatabase(t)
   const latchkey = await testApp(t, { env: { ALGORITHM: 'EdDSA' }, db })
   const [alice, bob] = [await signUp(latchkey, 'alice'), await signUp(latchkey, 'bob')]
@@ -94,7 +94,7 @@ t.test('J20: EdDSA: by the JWKS, through a rotation of keys', async (t) => {
   t.equal((await ask(app, `/api/${carol.id}/notes`, carol.token)).statusCode, 200, 'keys known go on')
 })
 
-t.test('A13: a Latchkey that is down at start is a 503, and then none', async (t) => {
+t.test('503 while Latchkey is down at the start, then it recovers (A13)', async (t) => {
   const latchkey = await testApp(t, { env: { ALGORITHM: 'EdDSA' } })
   const alice = await signUp(latchkey, 'alice')
   const keys = await servedKeys(t)

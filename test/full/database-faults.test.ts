@@ -64,7 +64,7 @@ async function untilOneWaits(db: Db): Promise<void> {
   while ((await waiting.execute(db)).rows.length === 0) await delay(10)
 }
 
-t.test('J01: no database at the start: alive, not ready, and ready soon after it is there', async (t) => {
+t.test('no database at the start: alive, not ready, and ready soon after it is there', async (t) => {
   const network = await networkTo(t, { up: false })
   const app = await instanceOn(t, network.url)
   t.equal((await app.inject('/health/live')).statusCode, 200)
@@ -79,53 +79,56 @@ t.test('J01: no database at the start: alive, not ready, and ready soon after it
   t.equal((await addTask(await signUp(app, 'alice'))).statusCode, 201)
 })
 
-t.test('J02, J07: the database goes away in mid-request, stays away, hangs: 503, and it heals', async (t) => {
-  const network = await networkTo(t)
-  const app = await instanceOn(t, network.url)
-  const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
-  const db = directTo(t, network.direct)
+t.test(
+  'the database goes away in mid-request, stays away, hangs: 503, and it heals (J02, J07)',
+  async (t) => {
+    const network = await networkTo(t)
+    const app = await instanceOn(t, network.url)
+    const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
+    const db = directTo(t, network.direct)
 
-  await db.transaction().execute(async (trx) => {
-    await sql`select 1 from users for update`.execute(trx)
-    const change = alice.call('PUT', '/api/auth/password', {
-      current_password: password,
-      new_password: 'another horse battery',
+    await db.transaction().execute(async (trx) => {
+      await sql`select 1 from users for update`.execute(trx)
+      const change = alice.call('PUT', '/api/auth/password', {
+        current_password: password,
+        new_password: 'another horse battery',
+      })
+      await untilOneWaits(db)
+      network.cut()
+      isUnavailable(t, await change, 'a transaction that is cut')
     })
-    await untilOneWaits(db)
-    network.cut()
-    isUnavailable(t, await change, 'a transaction that is cut')
-  })
-  t.equal((await until(201, () => addTask(alice), 5)).seen.includes(500), false)
-  const login = { email: alice.email, password }
-  const logIn = () => app.inject({ method: 'POST', url: '/api/auth/login', payload: login })
-  t.equal((await until(200, logIn, 5)).seen.includes(401), false, 'nothing of it was done')
+    t.equal((await until(201, () => addTask(alice), 5)).seen.includes(500), false)
+    const login = { email: alice.email, password }
+    const logIn = () => app.inject({ method: 'POST', url: '/api/auth/login', payload: login })
+    t.equal((await until(200, logIn, 5)).seen.includes(401), false, 'nothing of it was done')
 
-  await network.down()
-  for (const ask of [() => addTask(alice), () => bob.call('GET', bob.tasks), logIn])
-    isUnavailable(t, await ask(), 'nothing listens')
-  isUnavailable(t, await app.inject('/health/ready'), 'ready')
-  await network.up()
-  for (const ask of [
-    () => addTask(alice),
-    () => bob.call('GET', bob.tasks),
-    () => app.inject('/health/ready'),
-  ])
-    t.notMatch((await until((await ask()).statusCode === 201 ? 201 : 200, ask, 5)).seen, [500])
+    await network.down()
+    for (const ask of [() => addTask(alice), () => bob.call('GET', bob.tasks), logIn])
+      isUnavailable(t, await ask(), 'nothing listens')
+    isUnavailable(t, await app.inject('/health/ready'), 'ready')
+    await network.up()
+    for (const ask of [
+      () => addTask(alice),
+      () => bob.call('GET', bob.tasks),
+      () => app.inject('/health/ready'),
+    ])
+      t.notMatch((await until((await ask()).statusCode === 201 ? 201 : 200, ask, 5)).seen, [500])
 
-  network.freezeAll()
-  const writeAndRead = [() => addTask(alice), () => bob.call('GET', bob.tasks)]
-  // First on the connections that there are, then on new ones.
-  for (const ask of [...writeAndRead, ...writeAndRead]) {
-    const { result, seconds } = await secondsOf(ask())
-    isUnavailable(t, result, 'nothing answers')
-    t.ok(seconds <= 5, `${seconds.toFixed(1)} s`)
-  }
-  await network.up()
-  await until(201, () => addTask(alice), 10)
-  await until(200, () => bob.call('GET', bob.tasks), 10)
-})
+    network.freezeAll()
+    const writeAndRead = [() => addTask(alice), () => bob.call('GET', bob.tasks)]
+    // First on the connections that there are, then on new ones.
+    for (const ask of [...writeAndRead, ...writeAndRead]) {
+      const { result, seconds } = await secondsOf(ask())
+      isUnavailable(t, result, 'nothing answers')
+      t.ok(seconds <= 5, `${seconds.toFixed(1)} s`)
+    }
+    await network.up()
+    await until(201, () => addTask(alice), 10)
+    await until(200, () => bob.call('GET', bob.tasks), 10)
+  },
+)
 
-t.test('J03: a database that has become read-only: 503 on writes, reads go on, it heals', async (t) => {
+t.test('a database that has become read-only: 503 on writes, reads go on, it heals', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url)
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -157,7 +160,7 @@ function directWritable(t: Test, url: string): Db {
   return directTo(t, writable.href)
 }
 
-t.test('J03: a server that takes no more connections: 503, and it heals', async (t) => {
+t.test('a server that takes no more connections: 503, and it heals', async (t) => {
   const role = `latchkey_test_${process.pid}`
   const admin = directTo(t, server)
   await sql`create role ${sql.id(role)} login password 'x'`.execute(admin)
@@ -180,7 +183,7 @@ t.test('J03: a server that takes no more connections: 503, and it heals', async 
   await until(200, () => bob.call('GET', bob.tasks), 5)
 })
 
-t.test('J04, J05: a lock and an exhausted pool: 503 in time, and no lock is left behind', async (t) => {
+t.test('a lock and an exhausted pool: 503 in time, and no lock is left behind (J05)', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url, { DATABASE_POOL_SIZE: '1' })
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -210,7 +213,7 @@ t.test('J04, J05: a lock and an exhausted pool: 503 in time, and no lock is left
   for (const user of [alice, bob]) t.equal((await addTask(user)).statusCode, 201)
 })
 
-t.test('J05: an insert that waits for a lock holds up nobody else', async (t) => {
+t.test('an insert that waits for a lock holds up nobody else (J05)', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url, { DATABASE_POOL_SIZE: '1' })
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -229,7 +232,7 @@ t.test('J05: an insert that waits for a lock holds up nobody else', async (t) =>
   for (const user of [alice, bob]) t.equal((await addTask(user)).statusCode, 201)
 })
 
-t.test('J05: a statement that cannot be prepared takes none with it that was sent behind it', async (t) => {
+t.test('a statement that cannot be prepared takes none with it that was sent behind it (J05)', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url, { DATABASE_POOL_SIZE: '1' })
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -262,7 +265,7 @@ t.test('J05: a statement that cannot be prepared takes none with it that was sen
   t.same(statuses(await atOnce(list)), [200])
 })
 
-t.test('J05: a row that somebody holds is passed by at the clean-up', async (t) => {
+t.test('a row that somebody holds is passed by at the clean-up (J05)', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url)
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -279,7 +282,7 @@ t.test('J05: a row that somebody holds is passed by at the clean-up', async (t) 
   t.equal((await bob.call('GET', bob.tasks)).statusCode, 200)
 })
 
-t.test('J06: what the database undoes for a deadlock is done again, and once', async (t) => {
+t.test('what the database undoes for a deadlock is done again, and once', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url)
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -304,7 +307,7 @@ t.test('J06: what the database undoes for a deadlock is done again, and once', a
   t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 200)
 })
 
-t.test('J08: an answer that is lost after the commit: the same again is safe', async (t) => {
+t.test('an answer that is lost after the commit: the same again is safe', async (t) => {
   const network = await networkTo(t)
   const app = await instanceOn(t, network.url)
   const bob = await signUp(app, 'bob')

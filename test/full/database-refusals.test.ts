@@ -138,7 +138,7 @@ t.test(
     writeFileSync(empty, '')
     t.match(
       await refusal(t, withQuery(trusted, { sslrootcert: empty })),
-      /^latchkey: DATABASE_URL: the file of sslrootcert has no PEM/,
+      /^latchkey: DATABASE_URL: the file of sslrootcert contains no PEM/,
     )
     t.match(
       await refusal(t, withQuery(trusted, { sslrootcert: '/none' })),

@@ -12,7 +12,7 @@ import { seedDataFolder } from '../support/snapshot.ts'
 
 const settings = { LOG_LEVEL: 'info', RATE_LIMITS: 'off', MAX_EVENT_LOOP_DELAY_MS: '0', DATA_DIR: 'data' }
 
-t.test('J17: the disk of the embedded database fills up: 503 on writes, reads go on, it heals', async (t) => {
+t.test('the disk of the embedded database fills up: 503 on writes, reads go on, it heals', async (t) => {
   const disk = smallDisk(t, 64)
   seedDataFolder(join(disk.folder, 'data'))
   const service = await startService(t, settings, disk.folder)
@@ -80,7 +80,7 @@ async function nearTheEndOfItsLog(dataDir: string): Promise<void> {
   for (const name of others) rmSync(join(log, name))
 }
 
-t.test('J17: an embedded database that fails ends the process; the next start recovers', async (t) => {
+t.test('an embedded database that fails ends the process; the next start recovers', async (t) => {
   const disk = smallDisk(t, 64)
   const dataDir = join(disk.folder, 'data')
   seedDataFolder(dataDir)
@@ -128,7 +128,7 @@ t.test('J17: an embedded database that fails ends the process; the next start re
   t.same(await again.stop('SIGTERM'), { code: 0, signal: null })
 })
 
-t.test('J17: a first start without room ends in one line, and the next one with room starts', async (t) => {
+t.test('a first start without room ends in one line, and the next one with room starts', async (t) => {
   const disk = smallDisk(t, 48)
   disk.fill(12 * 2 ** 20)
   const refused = await runCommand(t, settings, disk.folder)

@@ -43,7 +43,7 @@ async function notReady({ url }: Service): Promise<number> {
   }
 }
 
-t.test('J11: SIGTERM under load: not ready first, all that is sent is served, exit 0', async (t) => {
+t.test('SIGTERM under load: not ready first, all that is sent is served, exit 0', async (t) => {
   const { service, user, tasks } = await underLoad(t)
   const idle = new Agent({ keepAlive: true })
   await send(idle, tasks, user)
@@ -86,7 +86,7 @@ t.test('J11: SIGTERM under load: not ready first, all that is sent is served, ex
   idle.destroy()
 })
 
-t.test('J11: clients that never hear of it: no request is cut, and the process ends', async (t) => {
+t.test('clients that never hear of it: no request is cut, and the process ends', async (t) => {
   const { service, user, tasks } = await underLoad(t)
   const outcomes: Outcome[] = []
   const clients = Array.from({ length: 20 }, async () => {
@@ -117,7 +117,7 @@ t.test('J11: clients that never hear of it: no request is cut, and the process e
 })
 
 t.test(
-  'J12: with a database that hangs, one SIGTERM ends the process in time and a second one at once',
+  'with a database that hangs, one SIGTERM ends the process in time and a second one at once',
   async (t) => {
     const network = await networkTo(t)
     const env = await production(t, { DATABASE_URL: network.url, RATE_LIMITS: 'off', LOG_LEVEL: 'error' })
@@ -140,7 +140,7 @@ t.test(
   },
 )
 
-t.test('J12: SIGTERM during the start', async (t) => {
+t.test('SIGTERM during the start', async (t) => {
   const network = await networkTo(t)
   network.freezeAll()
   const env = await production(t, { DATABASE_URL: network.url })

@@ -50,7 +50,7 @@ async function untilAllEnded(db: Db): Promise<void> {
   }
 }
 
-t.test('J08: two instances make one task of one key', async (t) => {
+t.test('two instances make one task of one key', async (t) => {
   const { db, service: one, start, create, tasks } = await setting(t)
   const two = await start()
 
@@ -93,7 +93,7 @@ t.test('J08: two instances make one task of one key', async (t) => {
   })
 })
 
-t.test('J06, J08: kill -9 before the commit leaves nothing, and the key is free', async (t) => {
+t.test('kill -9 before the commit leaves nothing, and the key is free', async (t) => {
   const { db, service, start, create, tasks } = await setting(t)
   await db.transaction().execute(async (trx) => {
     await sql`select 1 from users for update`.execute(trx)
@@ -109,7 +109,7 @@ t.test('J06, J08: kill -9 before the commit leaves nothing, and the key is free'
   t.same((await tasks()).length, 1)
 })
 
-t.test('J08: kill -9 between the commit and the answer: the repetition gets the outcome', async (t) => {
+t.test('kill -9 between the commit and the answer: the repetition gets the outcome', async (t) => {
   const { db, service, start, create, tasks } = await setting(t)
   // A commit that has been asked for and waits: the service can be killed, the commit goes through.
   await sql`create function wait_at_commit() returns trigger language plpgsql as

@@ -23,7 +23,7 @@ const kidOf = (token: string) =>
   JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
 
 for (const algorithm of ['EdDSA', 'RS256']) {
-  t.test(`J15: instances that start at once on an empty database make one ${algorithm} key`, async (t) => {
+  t.test(`instances that start at once on an empty database make one ${algorithm} key`, async (t) => {
     const env = { ...(await production(t, settings)), ALGORITHM: algorithm }
     const cwd = t.testdir()
     const services = await Promise.all([1, 2, 3].map(() => startService(t, env, cwd)))
@@ -36,7 +36,7 @@ for (const algorithm of ['EdDSA', 'RS256']) {
   })
 }
 
-t.test('J20: `keys rotate --now` under load on two instances: no 401', { timeout: 120_000 }, async (t) => {
+t.test('`keys rotate --now` under load on two instances: no 401 (J20)', { timeout: 120_000 }, async (t) => {
   const env = await production(t, settings)
   const cwd = t.testdir()
   const services = await Promise.all([startService(t, env, cwd), startService(t, env, cwd)])

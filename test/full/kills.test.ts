@@ -88,7 +88,7 @@ async function killedWhileWriting(t: Test, env: Record<string, string>, cwd: str
   await filling
 }
 
-t.test('J10: kill -9 on PostgreSQL, again and again, loses nothing that was acknowledged', async (t) => {
+t.test('kill -9 on PostgreSQL, again and again, loses nothing that was acknowledged', async (t) => {
   const env = await production(t, settings)
   const cwd = t.testdir()
   const survivor = await startService(t, env, cwd)
@@ -100,7 +100,7 @@ t.test('J10: kill -9 on PostgreSQL, again and again, loses nothing that was ackn
   await all.assertThere(t, survivor.url)
 })
 
-t.test('J10: kill -9 with the embedded database, too', async (t) => {
+t.test('kill -9 with the embedded database, too', async (t) => {
   const cwd = t.testdir()
   seedDataFolder(join(cwd, 'data'))
   const all = new Acknowledged()
@@ -109,7 +109,7 @@ t.test('J10: kill -9 with the embedded database, too', async (t) => {
   await all.assertThere(t, service.url)
 })
 
-t.test('J13: a rejection that nobody handles is logged once, and the process drains and ends', async (t) => {
+t.test('a rejection that nobody handles is logged once, and the process drains and ends', async (t) => {
   const cwd = t.testdir()
   const fault = join(cwd, 'fault.mjs')
   writeFileSync(fault, `process.on('SIGWINCH', () => Promise.reject(new Error('nobody waits for this')))`)

@@ -72,7 +72,7 @@ async function letThrough(apps: readonly FastifyInstance[], from: string): Promi
   throw new Error('no limit')
 }
 
-t.test('H07: the limits of an address and of an account hold across instances', async (t) => {
+t.test('the limits of an address and of an account hold across instances (H07)', async (t) => {
   const { one, two } = await instances(t, given)
   const from = newAddress()
   t.equal(await letThrough([one, two], from), budgets.login.max)
@@ -99,7 +99,7 @@ t.test('H07: the limits of an address and of an account hold across instances', 
   for (const at of [0, 1]) t.equal((await guess(at, password)).statusCode, 429)
 })
 
-t.test('H07: right passwords on one instance leave nothing counted on another', async (t) => {
+t.test('right passwords on one instance leave nothing counted on another (H07)', async (t) => {
   const { one, two } = await instances(t, given)
   const alice = await signUp(one, 'alice')
   for (let at = 0; at < budgets.account.max + 5; at++) {
@@ -146,7 +146,7 @@ t.test('a request costs one round trip, one that asks for a password two', async
   )
 })
 
-t.test('J09: whatever Redis does, limits are never none and never a 500, and they come back', async (t) => {
+t.test('whatever Redis does, limits are never none and never a 500, and they come back (J09)', async (t) => {
   const redis = await ownRedis(t)
   const { one, two, log } = await instances(t, redis.url)
   const faults: Record<string, { breaks: () => unknown; mends: () => unknown }> = {
@@ -179,7 +179,7 @@ t.test('J09: whatever Redis does, limits are never none and never a 500, and the
   t.equal(await letThrough([one, two], newAddress()), budgets.login.max, 'after all of them')
 })
 
-t.test('J09: a Redis that has lost its counters does not give an instance more', async (t) => {
+t.test('a Redis that has lost its counters does not give an instance more (J09)', async (t) => {
   const redis = await ownRedis(t)
   const { one } = await instances(t, redis.url)
   const from = newAddress()
@@ -194,7 +194,7 @@ t.test('J09: a Redis that has lost its counters does not give an instance more',
   )
 })
 
-t.test('J09: a start without Redis limits too, and finds it when it is there', async (t) => {
+t.test('a start without Redis limits too, and finds it when it is there (J09)', async (t) => {
   const redis = await ownRedis(t)
   await redis.kill()
   const { one, two, log } = await instances(t, redis.url)

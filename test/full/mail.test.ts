@@ -68,7 +68,7 @@ t.test('three instances send each mail once', async (t) => {
   t.same(states.rows, [{ state: 'sent', attempts: 1, count: 60 }])
 })
 
-t.test('E08: of 50 resets at once on two instances one succeeds', async (t) => {
+t.test('of 50 resets at once on two instances one succeeds (E08)', async (t) => {
   const smtp = await mailServer(t)
   const apps = await instances(t, smtp.port, 2)
   const alice = await signUp(apps[0] as FastifyInstance, 'alice')
@@ -87,7 +87,7 @@ t.test('E08: of 50 resets at once on two instances one succeeds', async (t) => {
   t.equal(login.statusCode, 200)
 })
 
-t.test('E14: 50 requests at once on two instances leave three mails', async (t) => {
+t.test('50 requests at once on two instances leave three mails (E14)', async (t) => {
   const smtp = await mailServer(t)
   const apps = await instances(t, smtp.port, 2)
   const alice = await signUp(apps[0] as FastifyInstance, 'alice')
@@ -102,7 +102,7 @@ t.test('E14: 50 requests at once on two instances leave three mails', async (t) 
   t.equal(rows.rows.length, 3)
 })
 
-t.test('E14: the resets of a verified address are its own, on all instances together', async (t) => {
+t.test('the resets of a verified address are its own, on all instances together (E14)', async (t) => {
   const smtp = await mailServer(t)
   const apps = await instances(t, smtp.port, 2)
   const [one] = apps as [FastifyInstance, FastifyInstance]
@@ -125,30 +125,33 @@ t.test('E14: the resets of a verified address are its own, on all instances toge
   t.equal((await post(one, 'password/reset', reset)).statusCode, 204)
 })
 
-t.test('E11: signups that contest an account while its mailbox decides change nothing of that', async (t) => {
-  const smtp = await mailServer(t)
-  const apps = await instances(t, smtp.port, 2, { REQUIRE_EMAIL_VERIFICATION: 'true' })
-  const email = 'victim@example.com'
-  await post(apps[0], 'signup', { email, password, name: 'Mallory' })
-  await settled(apps)
-  await post(apps[1], 'signup', { email, password: 'the password of victor', name: 'Victor' })
-  await settled(apps)
-  const reset = { token: tokenFor('reset-password', smtp.mails), new_password: 'chosen in the mailbox' }
-  const contest = (at: number) =>
-    post(apps[at % 2], 'signup', { email, password: `password number ${at}`, name: 'Mallory' })
-  const answers = await Promise.all([
-    ...Array.from({ length: 8 }, (_, at) => contest(at)),
-    post(apps[0], 'password/reset', reset),
-    ...Array.from({ length: 8 }, (_, at) => contest(at + 8)),
-  ])
-  t.same([...new Set(answers.map(({ statusCode }) => statusCode))].sort(), [202, 204])
-  t.equal((await contest(99)).statusCode, 202)
-  const login = await post(apps[1], 'login', { email, password: 'chosen in the mailbox' })
-  t.match(login.json(), { user: { name: 'User', email_verified: true } })
-})
+t.test(
+  'signups that contest an account while its mailbox decides change nothing of that (E11)',
+  async (t) => {
+    const smtp = await mailServer(t)
+    const apps = await instances(t, smtp.port, 2, { REQUIRE_EMAIL_VERIFICATION: 'true' })
+    const email = 'victim@example.com'
+    await post(apps[0], 'signup', { email, password, name: 'Mallory' })
+    await settled(apps)
+    await post(apps[1], 'signup', { email, password: 'the password of victor', name: 'Victor' })
+    await settled(apps)
+    const reset = { token: tokenFor('reset-password', smtp.mails), new_password: 'chosen in the mailbox' }
+    const contest = (at: number) =>
+      post(apps[at % 2], 'signup', { email, password: `password number ${at}`, name: 'Mallory' })
+    const answers = await Promise.all([
+      ...Array.from({ length: 8 }, (_, at) => contest(at)),
+      post(apps[0], 'password/reset', reset),
+      ...Array.from({ length: 8 }, (_, at) => contest(at + 8)),
+    ])
+    t.same([...new Set(answers.map(({ statusCode }) => statusCode))].sort(), [202, 204])
+    t.equal((await contest(99)).statusCode, 202)
+    const login = await post(apps[1], 'login', { email, password: 'chosen in the mailbox' })
+    t.match(login.json(), { user: { name: 'User', email_verified: true } })
+  },
+)
 
 t.test(
-  'B10: a reset and a change of address end sessions on the other instance within a second',
+  'a reset and a change of address end sessions on the other instance within a second (B10)',
   async (t) => {
     const smtp = await mailServer(t)
     const apps = await instances(t, smtp.port, 2)
@@ -188,7 +191,7 @@ t.test(
   },
 )
 
-t.test('E15: kill -9 between the commit and the delivery; the next start delivers', async (t) => {
+t.test('kill -9 between the commit and the delivery; the next start delivers (E15)', async (t) => {
   const port = await closedPort(t)
   const env = await production(t, {
     SMTP_URL: `smtp://127.0.0.1:${port}`,
@@ -224,7 +227,7 @@ t.test('E15: kill -9 between the commit and the delivery; the next start deliver
   t.equal(smtp.mails.length, 1)
 })
 
-t.test('a mail that another transaction holds keeps no worker waiting', async (t) => {
+t.test('a locked mail does not block a worker', async (t) => {
   const smtp = await mailServer(t)
   const [one] = await instances(t, smtp.port, 1)
   const app = one as FastifyInstance

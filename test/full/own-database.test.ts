@@ -29,7 +29,7 @@ t.test('J01, J02: a server that comes late, is killed in mid-load and comes back
   t.equal(await statusOf(`${url}/health/ready`), 503)
 
   database.start()
-  t.ok((await untilReady(url, 20)) < 10, 'J01: ready soon after the database is')
+  t.ok((await untilReady(url, 20)) < 10, 'ready soon after the database is')
   const user = await signUpAt(url)
 
   const acknowledged: string[] = []
@@ -68,7 +68,7 @@ t.test('J01, J02: a server that comes late, is killed in mid-load and comes back
   writing = false
   await Promise.all(writers)
 
-  t.same([...new Set(others.map(({ status }) => status))], [503], 'J02: nothing but 503 meanwhile')
+  t.same([...new Set(others.map(({ status }) => status))], [503], 'nothing but 503 meanwhile (J02)')
   t.ok(
     others.every(({ headers }) => Number(headers.get('retry-after')) > 0),
     'which says when to come again',

@@ -6,7 +6,7 @@ import { openPostgres } from '../../src/db/postgres.ts'
 import { ask, post, runCommand, startService } from '../support/process.ts'
 import { production } from '../support/production.ts'
 
-t.test('J15: two instances that start at once on an empty database both serve', async (t) => {
+t.test('two instances that start at once on an empty database both serve', async (t) => {
   const env = await production(t)
   const cwd = t.testdir()
   const [one, two] = await Promise.all([startService(t, env, cwd), startService(t, env, cwd)])
@@ -70,7 +70,7 @@ t.test('docs/configuration.md: a role that may only read and write rows serves',
   await t.rejects(sql`create table mine (id int)`.execute(theirs), { code: '42501' })
 })
 
-t.test('J15: a column that a migration adds meanwhile stops no statement and no transaction', async (t) => {
+t.test('a column that a migration adds meanwhile stops no statement and no transaction', async (t) => {
   const env = await production(t, { DATABASE_POOL_SIZE: '1', RATE_LIMITS: 'off' })
   const { url } = await startService(t, env, t.testdir())
   const credentials = { email: 'test@example.com', password: 'correct horse battery' }
@@ -95,7 +95,7 @@ t.test('J15: a column that a migration adds meanwhile stops no statement and no 
   }
 })
 
-t.test('J02, J05: a lock holds up no read, and reads go on after every connection was killed', async (t) => {
+t.test('a lock holds up no read, and reads go on after every connection was killed (J02, J05)', async (t) => {
   const env = await production(t, { DATABASE_POOL_SIZE: '1', RATE_LIMITS: 'off' })
   const { url } = await startService(t, env, t.testdir())
   const { token, user } = await post(`${url}/api/auth/signup`, {

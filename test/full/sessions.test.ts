@@ -41,7 +41,7 @@ async function until(status: number, ask: () => Promise<number>, most: number): 
   return performance.now() - start
 }
 
-t.test('D10: 20 logins at once on two instances all succeed, and upgrade the hash once', async (t) => {
+t.test('20 logins at once on two instances all succeed, and upgrade the hash once (D10)', async (t) => {
   const { one, two } = await instances(t)
   const [alice, bob] = [await signUp(one, 'alice'), await signUp(one, 'bob')]
   const imported = '$2b$04$fw/2egepBGQrIGBbiKL3h.Gpx51kYPNZVfe2gwddJStq9VNQp40/2'
@@ -57,7 +57,7 @@ t.test('D10: 20 logins at once on two instances all succeed, and upgrade the has
   t.equal((await post(two, '/api/auth/login', { email: bob.email, password })).statusCode, 200)
 })
 
-t.test('B03: 50 refreshes at once on two instances make one successor', async (t) => {
+t.test('50 refreshes at once on two instances make one successor (B03)', async (t) => {
   const { one, two } = await instances(t)
   const alice = await signUp(one, 'alice')
   let current = alice.refreshToken
@@ -74,7 +74,7 @@ t.test('B03: 50 refreshes at once on two instances make one successor', async (t
   }
 })
 
-t.test('B10: whatever ends a session ends its tokens on the other instance within a second', async (t) => {
+t.test('whatever ends a session ends its tokens on the other instance within a second (B10)', async (t) => {
   const { one, two } = await instances(t)
   const events: Record<string, (user: TestUser, logIn: () => Promise<string>) => Promise<string>> = {
     logout: async (user) => {
@@ -151,7 +151,7 @@ t.test('what anybody with a role of the database announces ends no instance', as
   for (const app of [one, two]) t.equal(await me(app, bob.token), 200)
 })
 
-t.test('J02, J09: the database away: 503 from what cannot know, and it heals', async (t) => {
+t.test('the database away: 503 from what cannot know, and it heals (J02, J09)', async (t) => {
   const { url, one, two } = await instances(t, { env: { REVOCATION_POLL_SECONDS: '1' } })
   const alice = await signUp(one, 'alice')
   const bob = await signUp(one, 'bob')
@@ -192,7 +192,7 @@ t.test('J02, J09: the database away: 503 from what cannot know, and it heals', a
   t.ok(latency < 2000, 'revocations travel again')
 })
 
-t.test('J07: a network that drops packets: 503, and no connection is waited for for good', async (t) => {
+t.test('a network that drops packets: 503, and no connection is waited for for good (J07)', async (t) => {
   const network = await networkTo(t)
   const config = { DATABASE_URL: network.url, REVOCATION_POLL_SECONDS: '1' }
   const { db, listen, migrate } = await openDatabase(testConfig(config), () => {})

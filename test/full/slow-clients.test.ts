@@ -32,7 +32,7 @@ function neverReading(port: number, { tasks, token }: TestUser): Socket {
 }
 
 t.test(
-  'G10: slow senders, idle connections and slow readers are let go in time',
+  'slow senders, idle connections and slow readers are let go in time (G10)',
   { timeout: 120_000 },
   async (t) => {
     const { app, alice } = await twoUsers(t)

@@ -60,7 +60,7 @@ t.test('/dev/mailbox shows what was mailed, and how to go on without a frontend'
   t.notMatch((await app.inject('/openapi.yaml')).body, /\/dev\//, 'not in the contract')
 })
 
-t.test('behind a prefix its links have it', async (t) => {
+t.test("links include the gateway's prefix", async (t) => {
   const app = await testApp(t, { env: { ...development, PUBLIC_URL: 'http://127.0.0.1:8000/identity' } })
   t.match((await app.inject('/dev/mailbox')).body, 'href="/identity/dev/mailbox/samples"')
 })
@@ -96,7 +96,7 @@ t.test('only this machine reads the mailbox, and not through a proxy', async (t)
   t.match(problemOf(await app.inject(pretended)), notFound)
 })
 
-t.test('in any other mode there is no such page', async (t) => {
+t.test('the page exists in development mode only', async (t) => {
   const production = { NODE_ENV: 'production', DATABASE_URL: 'postgres://unused' }
   for (const env of [{}, production]) {
     const app = await testApp(t, { env })

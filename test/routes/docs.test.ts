@@ -72,7 +72,7 @@ t.test('openapi.json and openapi.yaml are one document', async (t) => {
   t.same(parse(yaml.body), json.json())
 })
 
-t.test('I07: DOCS=off leaves the page out, and the contract in', async (t) => {
+t.test('DOCS=off leaves the page out, and the contract in (I07)', async (t) => {
   const app = await testApp(t, { env: { DOCS: 'off' } })
   for (const url of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui-bundle.js']) {
     t.match(problemOf(await app.inject(url)), { status: 404, code: 'not_found' }, url)
@@ -80,7 +80,7 @@ t.test('I07: DOCS=off leaves the page out, and the contract in', async (t) => {
   t.same((await app.inject('/openapi.json')).json(), contract())
 })
 
-t.test('I07: what anyone may read of the contract is written once, not for each request', async (t) => {
+t.test('what anyone may read of the contract is written once, not for each request (I07)', async (t) => {
   let written = 0
   const app = await testApp(t, {
     extend(app) {
@@ -102,7 +102,7 @@ t.test('I07: what anyone may read of the contract is written once, not for each 
 })
 
 t.test(
-  'I07: the files of the page are compressed, cached, and not sent again while they are the same',
+  'the files of the page are compressed, cached, and not sent again while they are the same (I07)',
   async (t) => {
     const app = await testApp(t)
     const url = '/docs/static/swagger-ui-bundle.js'

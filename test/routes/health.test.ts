@@ -1,7 +1,7 @@
 import t from 'tap'
 import { recordingApp } from '../support/mailbox.ts'
 
-t.test('however many ask whether it is ready, the database is asked once at a time', async (t) => {
+t.test('readiness checks share one query at a time', async (t) => {
   const { app, statements } = await recordingApp(t)
   const before = statements.length
   const answers = await Promise.all(Array.from({ length: 20 }, () => app.inject('/health/ready')))

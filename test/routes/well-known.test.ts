@@ -17,7 +17,7 @@ t.test(
   },
 )
 
-t.test('there is nothing to publish under HS256', async (t) => {
+t.test('HS256 publishes no keys', async (t) => {
   const app = await testApp(t)
   t.same((await app.inject('/.well-known/jwks.json')).json(), { keys: [] })
 })

@@ -1,21 +1,13 @@
 import { Type } from '@sinclair/typebox'
+import { ConditionalHeaders, etagHeader } from '../../../plugins/contract/conditional.ts'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
-import { Ref } from '../../../plugins/contract/schemas.ts'
+import { OwnerParams, Ref } from '../../../plugins/contract/schemas.ts'
+import { etagOf, preconditionsOf, refusalOf } from '../../../src/http/etag.ts'
 import { Problem } from '../../../src/problem.ts'
-import { etagOf, preconditionsOf, refusalOf } from '../../../src/tasks/etag.ts'
+import { changeTask, removeTask } from '../../../src/tasks/conditional-writes.ts'
+import { createTask } from '../../../src/tasks/creation.ts'
 import { findOwnedTask, listOwnedTasks } from '../../../src/tasks/repository.ts'
-import { changeTask, createTask, removeTask } from '../../../src/tasks/service.ts'
-import {
-  Conditions,
-  etagHeader,
-  ListQuery,
-  NewTaskBody,
-  OwnerParams,
-  schemas,
-  TaskChangesBody,
-  TaskParams,
-  TaskSchema,
-} from './schemas.ts'
+import { ListQuery, NewTaskBody, schemas, TaskChangesBody, TaskParams, TaskSchema } from './schemas.ts'
 
 const tags = ['tasks']
 
@@ -89,7 +81,6 @@ export default async function taskRoutes(
       const { title, description = null, completed = false } = request.body
       const wanted = { title, description, completed }
       const { task, version } = await createTask(app.db, request.owner, wanted, {
-        user: request.caller,
         keyed: request.keyed,
         max: maxTasks,
       })
@@ -107,11 +98,11 @@ export default async function taskRoutes(
         tags,
         summary: 'Read a task',
         params: TaskParams,
-        headers: Conditions,
+        headers: ConditionalHeaders,
         response: {
           200: { ...Ref(TaskSchema), description: 'The task', headers: etagHeader },
           304: {
-            // Null would be sent with a content type.
+            // A null schema would set a Content-Type.
             ...Type.Unsafe<undefined>({ type: 'null' }),
             description: 'The task is at a version that `If-None-Match` names',
             headers: etagHeader,
@@ -140,7 +131,7 @@ export default async function taskRoutes(
         summary: 'Change a task',
         description: 'Only the fields sent change; PUT and PATCH are the same.',
         params: TaskParams,
-        headers: Conditions,
+        headers: ConditionalHeaders,
         body: Ref(TaskChangesBody),
         response: { 200: { ...Ref(TaskSchema), description: 'The task as it is now', headers: etagHeader } },
       },
@@ -162,7 +153,7 @@ export default async function taskRoutes(
         tags,
         summary: 'Delete a task',
         params: TaskParams,
-        headers: Conditions,
+        headers: ConditionalHeaders,
         response: { 204: { ...Type.Null(), description: 'The task is gone' } },
       },
     },
@@ -173,7 +164,7 @@ export default async function taskRoutes(
     },
   )
 
-  /** From the path of PUBLIC_URL on, so that links hold behind a gateway that adds a prefix. */
+  /** With the path of PUBLIC_URL, so that links work behind a gateway that strips a prefix. */
   function pathOf(userId: string, taskId?: number): string {
     const tasks = `${basePath}/api/${encodeURIComponent(userId)}/tasks`
     return taskId === undefined ? tasks : `${tasks}/${taskId}`

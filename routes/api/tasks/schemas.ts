@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { Nullable, Timestamp } from '../../../plugins/contract/schemas.ts'
+import { Nullable, OwnerParams, Timestamp } from '../../../plugins/contract/schemas.ts'
 import { storable } from '../../../src/db/storable.ts'
 
 const Title = Type.String({ minLength: 1, maxLength: 200, pattern: storable, examples: ['Buy milk'] })
@@ -33,17 +33,8 @@ export const TaskChangesBody = Type.Object(
   { $id: 'TaskChanges', additionalProperties: false, minProperties: 1 },
 )
 
-const UserId = Type.String({
-  minLength: 1,
-  maxLength: 255,
-  description: "The owner: the token's subject",
-  examples: ['user_01kb3v5rs1e2wbhx4hrsz3zj5e'],
-})
-
-export const OwnerParams = Type.Object({ user_id: UserId })
-
 export const TaskParams = Type.Object({
-  user_id: UserId,
+  ...OwnerParams.properties,
   task_id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, examples: [1] }),
 })
 
@@ -63,18 +54,5 @@ export const ListQuery = Type.Object(
   },
   { additionalProperties: false },
 )
-
-/** Entity tags; longer than what any client that keeps a few versions sends. */
-const Tags = (description: string, examples: string[]) =>
-  Type.Optional(Type.String({ maxLength: 1000, description, examples }))
-
-export const Conditions = Type.Object({
-  'if-match': Tags('The `ETag` that the task must still have, RFC 9110 section 13.1.1', ['"1"']),
-  'if-none-match': Tags('The `ETag` that the task must not have, RFC 9110 section 13.1.2', ['"1"']),
-})
-
-export const etagHeader = {
-  ETag: { type: 'string', description: 'The version of the task, for `If-Match` and `If-None-Match`' },
-}
 
 export const schemas = [TaskSchema, NewTaskBody, TaskChangesBody]

@@ -138,7 +138,7 @@ t.test('If-Match refuses what names no version, and a list too long to be one', 
   t.match(problemOf(answer), { status: 400, code: 'validation_failed' })
 })
 
-t.test('a tag of many spaces costs no more than one of few', async (t) => {
+t.test('many spaces in a tag cost linear time', async (t) => {
   const { alice, url } = await taskAtVersionTwo(t)
   t.match(problemOf(await send(alice, 'PATCH', url, { 'if-match': `"2"${' '.repeat(900)}x` })), failed)
 })

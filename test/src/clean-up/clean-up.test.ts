@@ -3,7 +3,7 @@ import t from 'tap'
 import { cleanUp } from '../../../src/clean-up/clean-up.ts'
 import { migratedDatabase, twoUsers } from '../../helper.ts'
 
-t.test('what is over goes, what is not stays', async (t) => {
+t.test('expired rows are deleted, others kept', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const { db } = app
   await bob.call('POST', '/api/auth/logout')
@@ -69,7 +69,7 @@ t.test('of a user who causes many events, the newest of each kind stay', async (
   )
 })
 
-t.test('mail goes when it no longer counts, tokens when no mail will carry them', async (t) => {
+t.test('mail is deleted when it no longer counts, tokens when no mail needs them', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const { db } = app
   await app.mailWorker?.stop(5_000)
@@ -103,7 +103,7 @@ t.test('mail goes when it no longer counts, tokens when no mail will carry them'
   t.same(await db.selectFrom('one_time_tokens').select('user_id').execute(), [{ user_id: bob.id }])
 })
 
-t.test('a table that cannot be cleaned is told of, and keeps no other one from it', async (t) => {
+t.test('a table that fails is logged, and the others are cleaned', async (t) => {
   const { app, alice } = await twoUsers(t)
   const { db } = app
   await sql`update sessions set idle_expires_at = now() - interval '1 second' where user_id = ${alice.id}`.execute(
@@ -124,7 +124,7 @@ t.test('a table that cannot be cleaned is told of, and keeps no other one from i
   t.equal(events.length, 2, 'the old one is gone')
 })
 
-t.test('a backlog goes in parts, none of which takes long', async (t) => {
+t.test('a backlog is deleted in batches', async (t) => {
   const parts: number[] = []
   const db = (await migratedDatabase(t)).withPlugin({
     transformQuery: ({ node }) => node,

@@ -19,7 +19,7 @@ t.test('a schema newer than this code is left alone, so that an older instance c
   await sql`delete from latchkey_migrations where name = '9999_from_the_future'`.execute(db)
 })
 
-t.test('J16: a migration that fails leaves the schema as it was', async (t) => {
+t.test('a migration that fails leaves the schema as it was', async (t) => {
   const db = await testDatabase(t)
   t.teardown(() => db.destroy())
   await migrate(db)

@@ -24,7 +24,7 @@ function foreignFolder(parent: string): string {
   return folder
 }
 
-t.test('DATA_DIR is made for its user alone, whatever the umask', async (t) => {
+t.test('DATA_DIR is created with mode 0700, whatever the umask', async (t) => {
   for (const mask of [0, 0o022, 0o077]) {
     withUmask(t, mask)
     const folder = join(t.testdir(), 'data')
@@ -34,7 +34,7 @@ t.test('DATA_DIR is made for its user alone, whatever the umask', async (t) => {
   }
 })
 
-t.test('one that is open to other users is closed, with what is in it', async (t) => {
+t.test('permissions of an existing DATA_DIR are tightened, recursively', async (t) => {
   withUmask(t, 0)
   const elsewhere = join(
     t.testdir({ elsewhere: 'x', data: { pglite: { base: { 1: 'x' } }, secret_key: 'x' } }),
@@ -60,13 +60,13 @@ t.test('one that is open to other users is closed, with what is in it', async (t
   t.equal(madePrivate.length - before, 5)
 })
 
-t.test('one that cannot be had is refused in one line that names it, and nothing is changed', async (t) => {
+t.test('an unusable DATA_DIR is refused in one line that names it, and left unchanged', async (t) => {
   const folder = t.testdir({ file: 'x', shared: { other: 'x' } })
   chmodSync(join(folder, 'shared'), 0o755)
   const refused: [path: string, reason: RegExp][] = [
     [join(folder, 'none/data'), /its parent folder does not exist$/],
     [join(folder, 'file'), /is not a folder$/],
-    [join(folder, 'file/data'), /cannot be made: ENOTDIR$/],
+    [join(folder, 'file/data'), /cannot be created: ENOTDIR$/],
     [join(folder, 'shared'), /holds files of something else: name a folder of its own, or chmod 700 it$/],
     [foreignFolder(folder), /belongs to another user \(uid \d+\): name a folder of this user$/],
   ]

@@ -18,7 +18,7 @@ t.test('one key takes turns in order, another does not wait', async (t) => {
   await turns.take('alice')
 })
 
-t.test('who waits too long is refused, and the others keep their places', async (t) => {
+t.test('a waiter times out, and the others keep their order', async (t) => {
   const turns = new Turns(20)
   await turns.take('alice')
   await t.rejects(turns.take('alice'), { message: /^timeout expired/ })

@@ -19,7 +19,7 @@ t.test('a key is a structured-field string, or the same without quotes', async (
   }
 })
 
-t.test('what is neither is refused', async (t) => {
+t.test('any other key is refused', async (t) => {
   const malformed = [
     '',
     '""',

@@ -57,7 +57,7 @@ t.test('imported users log in, and each reaches their own tasks by the id that t
   }
 })
 
-t.test('what a line may leave out, and what becomes of it', async (t) => {
+t.test('optional fields of a line and their defaults', async (t) => {
   const app = await testApp(t)
   const nothing = { id: null, name: null, password_hash: null, created_at: null, email_verified: null }
   const name = '\u{1f600}'.repeat(100)
@@ -86,7 +86,7 @@ t.test('what a line may leave out, and what becomes of it', async (t) => {
   t.match(problemOf(login), { status: 401, code: 'invalid_credentials' }, 'no password opens it')
 })
 
-t.test('I03: a line that is not an account is refused with the field and the reason', async (t) => {
+t.test('a line that is not an account is refused with the field and the reason (I03)', async (t) => {
   const app = await testApp(t)
   const email = 'x@example.com'
   const id = 'id is not one that an account can have'
@@ -253,7 +253,7 @@ t.test('batches are stored one after another, and told of in the order of the li
   t.equal((await rows(app)).length, 1_199)
 })
 
-t.test('a database that fails ends the import with the line, and without what it said', async (t) => {
+t.test("a database error ends the import with the line number, without the database's message", async (t) => {
   const app = await testApp(t)
   const db = app.db.withSchema('nowhere')
   const source = (async function* () {

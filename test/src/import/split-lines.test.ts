@@ -23,7 +23,7 @@ async function split(t: Test, text: string | Uint8Array, longest = 100): Promise
   return lines
 }
 
-t.test('lines end at line feeds, the last one perhaps at the end', async (t) => {
+t.test('lines end at line feeds or at the end of the input', async (t) => {
   t.same(await split(t, ''), [])
   t.same(await split(t, '\n'), [''])
   t.same(await split(t, 'a\n\nb'), ['a', '', 'b'])
@@ -33,7 +33,7 @@ t.test('lines end at line feeds, the last one perhaps at the end', async (t) => 
   t.same(await split(t, Buffer.from([0xff, 0x0a, 0xc0])), ['\xff', '\xc0'], 'bytes are left as they are')
 })
 
-t.test('a line that is too long is one line, and is not held', async (t) => {
+t.test('a line that is too long is skipped without buffering it', async (t) => {
   const long = 'x'.repeat(10)
   t.same(await split(t, `${long}\n${long}y\n${long}\n${long}yy`, 10), [long, undefined, long, undefined])
 })

@@ -222,7 +222,7 @@ for (const [name, ways] of Object.entries(causes) as [MailName, Record<string, C
   }
 }
 
-t.test('no notice goes to an address that nobody has proved', async (t) => {
+t.test('no notice goes to an unverified address', async (t) => {
   const { open, party, use } = await stage(t)
   const eve = await party(victim)
   await eve.call('PUT', '/api/auth/password', { current_password: password, new_password: chosen })

@@ -4,7 +4,7 @@ import type { CanonicalEmail } from '../../../src/users/email.ts'
 
 const mailbox = (address: string) => mailboxOf(address as CanonicalEmail)
 
-t.test('E04: addresses of one mailbox count as one', async (t) => {
+t.test('addresses of one mailbox count as one (E04)', async (t) => {
   const same: Record<string, string[]> = {
     'bob@example.com': ['bob@example.com', 'bob+1@example.com', 'bob+a+b@example.com'],
     'bob@gmail.com': ['bob@gmail.com', 'b.o.b@gmail.com', 'b.ob+x@googlemail.com', 'bob@googlemail.com'],
@@ -17,7 +17,7 @@ t.test('E04: addresses of one mailbox count as one', async (t) => {
   }
 })
 
-t.test('E04: what only looks alike are mailboxes of their own', async (t) => {
+t.test('what only looks alike are mailboxes of their own (E04)', async (t) => {
   const apart = [
     'bob@example.com',
     'b.ob@example.com',

@@ -85,7 +85,7 @@ t.test('a verified address with a tag has resets of its own', async (t) => {
   t.equal((await names(app, bob.email))[0], 'reset_password')
 })
 
-t.test('E14: accounts of a stranger’s making give a mailbox no more than its share', async (t) => {
+t.test('accounts of a stranger’s making give a mailbox no more than its share (E14)', async (t) => {
   const app = await testApp(t)
   const mailbox = 'victim@example.com'
   const addresses = [mailbox, ...Array.from({ length: 6 }, (_, at) => `victim+${at}@example.com`)]
@@ -102,7 +102,7 @@ t.test('E14: accounts of a stranger’s making give a mailbox no more than its s
   t.ok(own.some(({ name }) => name === 'reset_password'))
 })
 
-t.test('E14: nor does an address that is freed and signed up with again', async (t) => {
+t.test('nor does an address that is freed and signed up with again (E14)', async (t) => {
   const app = await testApp(t)
   const email = 'victim@example.com'
   for (let round = 0; round < 6; round++) {
@@ -128,7 +128,7 @@ t.test(
   },
 )
 
-t.test('a request past the share that mails nothing leaves no row', async (t) => {
+t.test('a request past the quota that mails nothing leaves no row', async (t) => {
   const app = await testApp(t)
   const bob = await signUp(app, 'bob')
   await useUpShare(app, bob.email)

@@ -27,7 +27,7 @@ const serverAt = (port: number, changes: object = {}) => ({
   ...changes,
 })
 
-t.test('E05: one recipient, and no header but ours', async (t) => {
+t.test('one recipient, and no header but ours (E05)', async (t) => {
   const server = await mailServer(t)
   const app = await testApp(t, {
     env: {
@@ -100,7 +100,7 @@ t.test('a mail server that insists on a name in EHLO gets the configured one', a
   t.equal(server.mails.length, 2)
 })
 
-t.test('an address with a line break in it is not sent to, wherever it came from', async (t) => {
+t.test('an address with a line break is refused before SMTP', async (t) => {
   const server = await mailServer(t)
   const transport = smtpTransport(serverAt(server.port))
   t.teardown(() => transport.close())
@@ -122,7 +122,7 @@ t.test('an address with a line break in it is not sent to, wherever it came from
   t.equal(headerOf(server.mails[0]?.headers ?? [], 'bcc'), '')
 })
 
-t.test('nothing in a mail names a file or an address to read', async (t) => {
+t.test('a mail cannot attach a file or a URL', async (t) => {
   const server = await mailServer(t)
   const transport = smtpTransport(serverAt(server.port))
   t.teardown(() => transport.close())
@@ -131,7 +131,7 @@ t.test('nothing in a mail names a file or an address to read', async (t) => {
   t.same(server.mails, [])
 })
 
-t.test('a failure is told by its class, never in the server’s words', async (t) => {
+t.test('a failure is logged by its class, never by the server’s text', async (t) => {
   const refusing = await mailServer(t, { accept: async () => refusal(554) })
   const unknown = await mailServer(t, { onRcptTo: (_address, _session, done) => done(refusal(550)) })
   const busy = await mailServer(t, { onRcptTo: (_address, _session, done) => done(refusal(450)) })
@@ -148,7 +148,7 @@ t.test('a failure is told by its class, never in the server’s words', async (t
   }
 })
 
-t.test('a certificate is verified, and a password goes over TLS or not at all', async (t) => {
+t.test('certificates are verified, and a password requires TLS', async (t) => {
   const auths: string[] = []
   const onAuth: SMTPServerOptions['onAuth'] = ({ username, password }, _session, done) => {
     auths.push(`${username}:${password}`)
@@ -183,7 +183,7 @@ t.test('a certificate is verified, and a password goes over TLS or not at all', 
   t.same(auths, ['latchkey:p@ss'])
 })
 
-t.test('connections are kept for the next mail', async (t) => {
+t.test('connections are reused', async (t) => {
   const server = await mailServer(t)
   const transport = smtpTransport(serverAt(server.port))
   t.teardown(() => transport.close())

@@ -30,7 +30,7 @@ async function nextAttempt(app: FastifyInstance): Promise<void> {
 }
 
 t.test(
-  'E15: a mail server that is away delays mail and nothing else; later it gets the same token',
+  'a mail server that is away delays mail and nothing else; later it gets the same token (E15)',
   async (t) => {
     const port = await closedPort(t)
     const { app, events } = await mailingApp(t, port)
@@ -56,7 +56,7 @@ t.test(
   },
 )
 
-t.test('attempts come later each time, and end after a day, visibly', async (t) => {
+t.test('retries back off, and a mail is given up after a day, with a log line', async (t) => {
   const { app, events } = await mailingApp(t, await closedPort(t))
   await post(app, 'signup', alice)
   const delays: number[] = []
@@ -103,7 +103,7 @@ t.test(
   },
 )
 
-t.test('E15: an answer that is lost sends the mail again, with the same token and id', async (t) => {
+t.test('an answer that is lost sends the mail again, with the same token and id (E15)', async (t) => {
   const server = await mailServer(t, {
     accept: async () => {
       // Accepted as far as the server knows; the connection breaks before it can say so.
@@ -124,7 +124,7 @@ t.test('E15: an answer that is lost sends the mail again, with the same token an
   t.equal((await post(app, 'email/verify', { token: tokenIn(first?.text) })).statusCode, 204)
 })
 
-t.test('E15: a mail server that does not answer keeps no request and no stop waiting', async (t) => {
+t.test('a mail server that does not answer keeps no request and no stop waiting (E15)', async (t) => {
   let release = () => {}
   const held = new Promise<null>((resolve) => {
     release = () => resolve(null)
@@ -141,7 +141,7 @@ t.test('E15: a mail server that does not answer keeps no request and no stop wai
   }
   t.match((await outbox(app))[0], { state: 'waiting', attempts: 1 })
 
-  await t.test('a stop finishes what is under way', async (t) => {
+  await t.test('a stop waits for deliveries in flight', async (t) => {
     const closed = app.close()
     release()
     await closed
@@ -152,7 +152,7 @@ t.test('E15: a mail server that does not answer keeps no request and no stop wai
   })
 })
 
-t.test('a stop does not wait for a mail server for ever; the mail stays for the next start', async (t) => {
+t.test('a stop is bounded in time; the mail stays for the next start', async (t) => {
   const server = await mailServer(t, { accept: () => new Promise(() => {}) })
   const { app } = await mailingApp(t, server.port)
   const arrived = once(server.events, 'data')
@@ -164,7 +164,7 @@ t.test('a stop does not wait for a mail server for ever; the mail stays for the 
   t.match(await outbox(app), [{ state: 'waiting' }])
 })
 
-t.test('what was used or replaced while it waited is not mailed', async (t) => {
+t.test('a link that was used or replaced meanwhile is not mailed', async (t) => {
   const port = await closedPort(t)
   const { app } = await mailingApp(t, port)
   await post(app, 'signup', alice)
@@ -221,7 +221,7 @@ t.test('a mail is made under the secret that its token was made under', async (t
   t.equal(server.mails.length, 1)
 })
 
-t.test('E14: the outbox has a bound, past which requests are refused and signups are not', async (t) => {
+t.test('the outbox has a bound, past which requests are refused and signups are not (E14)', async (t) => {
   const app = await testApp(t)
   await app.mailWorker?.stop(5_000)
   await sql`insert into mail_outbox (kind, recipient, next_attempt_at)
@@ -234,7 +234,7 @@ t.test('E14: the outbox has a bound, past which requests are refused and signups
   t.equal((await post(app, 'signup', alice)).statusCode, 201)
 })
 
-t.test('notices of one kind are three in an hour, whatever a thief does', async (t) => {
+t.test('at most three notices of one kind an hour, whatever a thief does', async (t) => {
   const app = await testApp(t)
   const signup = (await post(app, 'signup', alice)).json()
   await app.mailWorker?.settled()
@@ -260,7 +260,7 @@ t.test('notices of one kind are three in an hour, whatever a thief does', async 
   t.equal(names.filter((name) => name === 'reset_password').length, 3)
 })
 
-t.test('B13, I04: no token is in the database or in the log, at any level', async (t) => {
+t.test('no token is in the database or in the log, at any level (B13, I04)', async (t) => {
   const lines: string[] = []
   const app = await testApp(t, { env: { LOG_LEVEL: 'trace' }, log: (line) => lines.push(line) })
   const secrets: string[] = [alice.password]

@@ -45,7 +45,8 @@ t.test('a DATA_DIR whose parent was removed ends the start in one line', { timeo
   const failure = await run('sh', ['-c', script], { timeout: 10_000 }).catch((error) => error)
   t.match(failure, {
     code: 1,
-    stderr: /^latchkey: (DATA_DIR \.\/data cannot be made: its parent folder does not exist|.*ENOENT.*)\n$/,
+    stderr:
+      /^latchkey: (DATA_DIR \.\/data cannot be created: its parent folder does not exist|.*ENOENT.*)\n$/,
   })
   t.throws(() => rmdirSync(gone))
 })

@@ -41,7 +41,7 @@ t.test(
   },
 )
 
-t.test('tasks that were not made by a request count too', async (t) => {
+t.test('tasks inserted by other means count too', async (t) => {
   const { app, alice, bob } = await twoUsers(t, { env: { MAX_TASKS_PER_USER: '1000' } })
   t.equal((await add(alice)).statusCode, 201)
   await sql`insert into tasks (user_id, title) select ${alice.id}, 'x' from generate_series(1, 999)`.execute(
@@ -73,7 +73,7 @@ t.test('the estimate is renewed as tasks are inserted one by one', async (t) => 
   })
 })
 
-t.test('an account goes with its count', async (t) => {
+t.test('deleting an account deletes its count', async (t) => {
   const app = await testApp(t)
   const alice = await signUp(app, 'alice')
   await sql`insert into tasks (user_id, title) select ${alice.id}, 'x' from generate_series(1, 999)`.execute(

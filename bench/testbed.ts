@@ -7,27 +7,27 @@ import { openDatabase } from '../src/db/open.ts'
 import { openPostgres } from '../src/db/postgres.ts'
 import { freshDatabase, type Test } from '../test/support/postgres.ts'
 import type { Side } from './compare.ts'
-import type { Work } from './load.ts'
+import type { Workload } from './load.ts'
 import { floorFile, type Server, serviceFile, startServer } from './processes.ts'
 import { password, readerEmail, type Seeded, secret, seed } from './seed.ts'
-import { worksOf } from './works.ts'
+import { workloadsOf } from './workloads.ts'
 
 export const postgres = process.env['BENCH_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
 const publicUrl = 'http://latchkey.test'
 
-/** A database with rows, the service and the floor on it, and what to ask them. */
-export interface Fleet {
+/** A seeded database with the service and the floor on it, and their workloads. */
+export interface Testbed {
   readonly env: Record<string, string>
   readonly service: Server
   readonly floor: Server
-  readonly works: ReturnType<typeof worksOf>
-  /** One more process of a kind. */
+  readonly workloads: ReturnType<typeof workloadsOf>
+  /** Starts another process. */
   another(kind: 'service' | 'floor', env?: Record<string, string>): Promise<Server>
 }
 
-export interface FleetOptions {
+export interface TestbedOptions {
   readonly tasks?: number
-  /** Whose the tasks are that no request asks for. */
+  /** Owners of tasks that no request reads. */
   readonly users?: number
   readonly algorithm?: 'HS256' | 'EdDSA'
   readonly embedded?: boolean
@@ -39,10 +39,10 @@ export interface FleetOptions {
  * Starts both. The service as in production (log level `info`, written to /dev/null), but for the limits, which would
  * end the measurement, and a longer life of tokens.
  */
-export async function startFleet(
+export async function startTestbed(
   bench: Test,
-  { tasks = 1_000, users = 1_000, algorithm = 'HS256', embedded = false, against }: FleetOptions = {},
-): Promise<Fleet> {
+  { tasks = 1_000, users = 1_000, algorithm = 'HS256', embedded = false, against }: TestbedOptions = {},
+): Promise<Testbed> {
   const env: Record<string, string> = {
     NODE_ENV: embedded ? 'development' : 'production',
     HOST: '127.0.0.1',
@@ -73,7 +73,7 @@ export async function startFleet(
     PASSWORD_HASH: seeded.passwordHash,
     ...(jwk ? { JWK: JSON.stringify(jwk) } : {}),
   }
-  const another: Fleet['another'] = (kind, more = {}) =>
+  const another: Testbed['another'] = (kind, more = {}) =>
     kind === 'service'
       ? startServer(serviceFile, { ...env, ...more })
       : startServer(against ?? floorFile, { ...ofFloor, ...more })
@@ -82,15 +82,15 @@ export async function startFleet(
   const [{ id }] = await call(service, `${tasksPath}?limit=1`, { token })
   const paths = [`${tasksPath}?limit=20`, `${tasksPath}/${id}`, '/api/auth/me']
   await assertSameAnswers(service, floor, paths, token)
-  const works = worksOf(seeded, token, id)
-  return { env, service, floor, works, another }
+  const workloads = workloadsOf(seeded, token, id)
+  return { env, service, floor, workloads, another }
 }
 
-/** The service and the floor, on the same work. */
-export function sidesOf({ service, floor }: Fleet, work: Work): [Side, Side] {
+/** The service and the floor, on the same workload. */
+export function sidesOf({ service, floor }: Testbed, workload: Workload): [Side, Side] {
   return [
-    { servers: [service], work },
-    { servers: [floor], work },
+    { servers: [service], workload },
+    { servers: [floor], workload },
   ]
 }
 
@@ -118,7 +118,7 @@ async function keyOf(server: Server, token: string): Promise<object> {
   return keys.find((key: { kid: string }) => key.kid === kid)
 }
 
-/** A floor that answers something else would be no floor. */
+/** The floor must answer the same as the service. */
 async function assertSameAnswers(one: Server, other: Server, paths: readonly string[], token: string) {
   for (const path of paths) {
     const answers = [await call(one, path, { token }), await call(other, path, { token })]

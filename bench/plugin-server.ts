@@ -1,13 +1,13 @@
 /**
- * A server with the plugins of src/app.ts up to a rung of the ladder: what each costs is the difference to the one
- * below. Every rung answers the same 20 tasks from memory. RUNG is how many plugins it has.
+ * A server with the first PLUGINS plugins of src/app.ts: what each costs is the difference to the server with one
+ * fewer. All of them answer the same 20 tasks from memory.
  */
 import { randomUUID } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { latchkeyAuth } from '../plugins/auth.ts'
 import contract from '../plugins/contract/index.ts'
-import { Ref } from '../plugins/contract/schemas.ts'
+import { OwnerParams, Ref } from '../plugins/contract/schemas.ts'
 import connections from '../plugins/http/connections.ts'
 import framing from '../plugins/http/framing.ts'
 import securityHeaders from '../plugins/http/security-headers.ts'
@@ -17,9 +17,9 @@ import requestLog from '../plugins/log/request-log.ts'
 import pressure from '../plugins/pressure.ts'
 import errors from '../plugins/problems/errors.ts'
 import notFound from '../plugins/problems/not-found.ts'
-import { ListQuery, OwnerParams, schemas, TaskSchema } from '../routes/api/tasks/schemas.ts'
+import { ListQuery, schemas, TaskSchema } from '../routes/api/tasks/schemas.ts'
 import { budgets } from '../src/limits/budgets.ts'
-import { issuer, reader } from './rungs.ts'
+import { issuer, reader } from './plugin-costs.ts'
 import { secret } from './seed.ts'
 
 const at = new Date().toISOString()
@@ -38,7 +38,7 @@ let config: object = {}
 
 type Step = (app: FastifyInstance) => unknown
 
-/** In the order of bench/rungs.ts. */
+/** In the order of bench/plugin-costs.ts. */
 const steps: Step[] = [
   () => {},
   (app) => {
@@ -63,12 +63,12 @@ const steps: Step[] = [
   },
 ]
 
-const rung = Number(process.env['RUNG'])
+const plugins = Number(process.env['PLUGINS'])
 const app = Fastify({
-  ...(rung >= 3 ? { logger: { level: 'info' }, genReqId: () => randomUUID() } : {}),
+  ...(plugins >= 3 ? { logger: { level: 'info' }, genReqId: () => randomUUID() } : {}),
   logController: new LogController({ disableRequestLogging: true }),
 })
-for (const step of steps.slice(0, rung + 1)) await step(app)
+for (const step of steps.slice(0, plugins + 1)) await step(app)
 app.get('/api/:user_id/tasks', { schema, config }, async () => tasks)
 app.get('/health/ready', { config: { access: 'public' } }, async () => ({ status: 'ok' }))
 await app.listen({ host: '127.0.0.1', port: Number(process.env['PORT']) })

@@ -6,7 +6,7 @@ export function etagOf(version: number): string {
 /** The versions of a list of entity tags; `*` is any. */
 type Versions = readonly number[] | '*'
 
-/** What `If-Match` and `If-None-Match` say; undefined where the header is absent. */
+/** Parsed `If-Match` and `If-None-Match`; undefined for an absent header. */
 export interface Preconditions {
   readonly ifMatch: Versions | undefined
   readonly ifNoneMatch: Versions | undefined
@@ -24,18 +24,18 @@ export function preconditionsOf(headers: ConditionalHeaders): Preconditions {
   }
 }
 
-/** An element of a list, which is an entity tag or `*`, and what ends it. A tag may have commas in it. */
+/** A list element, an entity tag or `*`, with its separator. A tag may contain commas. */
 const element = /[ \t]*(?:(?:(\*)|(?:W\/)?"([\x21\x23-\x7e\x80-\xff]*)")[ \t]*)?(?:,|$)/y
 
 /**
- * Ours: a version, with what a gateway adds when it compresses the body. nginx and HAProxy weaken the tag, Apache
- * appends the coding. A version names the state of a resource and not its bytes, so both still name that version.
+ * A version, with the suffix of a compressing gateway: nginx and HAProxy weaken the tag, Apache appends the coding. A
+ * version identifies the state of a resource and not its bytes, so it still matches.
  */
 const versionTag = /^([1-9]\d{0,8})(?:--?(?:gzip|br|zstd|deflate))?$/
 
 /**
- * Tags that this service did not make, and a header that is malformed, name no version.
- * @param starInList whether `*` counts among others too, where a gateway joined two headers: it must refuse then
+ * Foreign tags and malformed headers match no version.
+ * @param starInList whether `*` counts within a list, where a gateway joined two headers: it must fail then
  */
 function versionsIn(header: string | undefined, starInList: boolean): Versions | undefined {
   if (header === undefined) return undefined
@@ -52,10 +52,10 @@ function versionsIn(header: string | undefined, starInList: boolean): Versions |
   return versions
 }
 
-/** What a request is refused with that came with preconditions: 412, or 304 where it only reads. */
+/** 412, or 304 for a read. */
 export type Refusal = 'failed' | 'not_modified'
 
-/** Evaluates preconditions on a resource that is there, in the order of RFC 9110 section 13.2.2. */
+/** Evaluates preconditions on an existing resource, in the order of RFC 9110 section 13.2.2. */
 export function refusalOf({ ifMatch, ifNoneMatch }: Preconditions, version: number): Refusal | undefined {
   if (ifMatch !== undefined && !includes(ifMatch, version)) return 'failed'
   if (ifNoneMatch !== undefined && includes(ifNoneMatch, version)) return 'not_modified'

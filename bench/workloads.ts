@@ -1,14 +1,14 @@
-import { requestText, type Work } from './load.ts'
+import { requestText, type Workload } from './load.ts'
 import { password, type Seeded } from './seed.ts'
 
 /** A request that is the same each time. */
-function same(status: number, ...[method, path, rest]: Parameters<typeof requestText>): Work {
+function same(status: number, ...[method, path, rest]: Parameters<typeof requestText>): Workload {
   const text = requestText(method, path, rest)
   return { status, request: () => text }
 }
 
 /** What is measured, as requests of one user. */
-export function worksOf({ reader, refreshTokens, emails }: Seeded, token: string, taskId: number) {
+export function workloadsOf({ reader, refreshTokens, emails }: Seeded, token: string, taskId: number) {
   const path = `/api/${reader}/tasks`
   const wrong = `${token.slice(0, -4)}AAAA`
   return {
@@ -32,7 +32,7 @@ export function worksOf({ reader, refreshTokens, emails }: Seeded, token: string
   }
 }
 
-function eachWith(status: number, request: (connection: number) => Buffer): Work {
+function eachWith(status: number, request: (connection: number) => Buffer): Workload {
   return { status, request }
 }
 
@@ -46,7 +46,7 @@ function randomAddress(): string {
 }
 
 /** Goes on from the token that the answer before has given, over all rounds. */
-function refreshing(tokens: readonly string[], side: number): Work {
+function refreshing(tokens: readonly string[], side: number): Workload {
   const current = tokens.filter((_, at) => at % 2 === side)
   return {
     status: 200,
