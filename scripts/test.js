@@ -2,7 +2,7 @@
 //   node scripts/test.js [--full] [--reporter=tap] [path/to/one.test.ts ...]
 // Without tap's own runner, whose loaders instrument each process and cost more than most tests.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { failures, total } from '../.ci/tap-results.js'
@@ -71,7 +71,7 @@ function run(name, argv) {
 const claims = mkdtempSync(join(tmpdir(), 'latchkey-tests-'))
 const shares = Array.from({ length: processes }, (_, index) => ({
   name: `share ${index + 1}`,
-  argv: [join(tests, 'support/share.js'), claims],
+  argv: [join(tests, 'support/share.js'), claims, String(index + 1)],
 }))
 
 /** All of `jobs`, at most so many at a time. */
@@ -85,12 +85,13 @@ async function runAll(jobs, limit) {
   return outputs
 }
 
-const alone = (file) => ({ name: file, argv: [file] })
+// Without optimizing the embedded database's WebAssembly, which pays only where many tests share it.
+const alone = (file) => ({ name: file, argv: ['--liftoff-only', file] })
 const outputs = []
 if (given.length > 0) outputs.push(...(await runAll(given.map(alone), 2)))
 else {
-  const files = fastSuite()
-  for (const share of shares) share.argv.push(...files)
+  // Not as arguments, which tap makes the names of its folders of.
+  writeFileSync(join(claims, 'files.json'), JSON.stringify(fastSuite()))
   outputs.push(...(await runAll(shares, processes)))
   // Each in a process of its own: they start servers, and kill them.
   if (full) outputs.push(...(await runAll(testFiles(fullTests).map(alone), 2)))

@@ -1,14 +1,15 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap from 'tap'
 
 /*
  * Runs test files in one process, started by scripts/test.js: one for each file would spend most of its time on loading
  * and compiling the same modules, the embedded database first of all.
- *   node dist/test/support/share.js CLAIMS FILE...
+ *   node dist/test/support/share.js CLAIMS NUMBER: CLAIMS is a folder with the list of them, files.json
  */
 
-const [claims = '', ...files] = process.argv.slice(2)
+const claims = process.argv[2] ?? ''
+const files: string[] = JSON.parse(readFileSync(join(claims, 'files.json'), 'utf8'))
 const queue = files.entries()
 
 /** Each process takes the next file that no other has: `mkdir` succeeds once. */
