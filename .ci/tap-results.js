@@ -3,17 +3,19 @@
 //   node .ci/tap-results.js < tap-output
 import { readFileSync } from 'node:fs'
 
-const output = readFileSync(0, 'utf8')
-const lines = output.split('\n')
-const totals = lines.findLast((line) => /^# \{ total: \d+/.test(line))
-const count = (name) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(totals ?? '')?.[1] ?? 0)
+const totalsOf = (output) => output.split('\n').findLast((line) => /^# \{ total: \d+/.test(line))
+
+/** The number that the totals at the end of the output give for `name`. */
+export function total(output, name) {
+  return Number(new RegExp(`\\b${name}: (\\d+)`).exec(totalsOf(output) ?? '')?.[1] ?? 0)
+}
 
 /** The lines of failed tests, each with the YAML block that follows it. */
-function failures() {
+export function failures(output) {
   const kept = []
   let diagnostics = false
   let failed = false
-  for (const line of lines) {
+  for (const line of output.split('\n')) {
     if (/^ *not ok /.test(line)) {
       failed = true
       kept.push(line)
@@ -25,6 +27,10 @@ function failures() {
   return kept
 }
 
-process.stdout.write(`${count('pass')} ${count('fail')} ${count('skip')}\n`)
-if (!totals) process.stdout.write(output)
-else if (count('fail') > 0) process.stdout.write(`${failures().join('\n')}\n`)
+if (import.meta.filename === process.argv[1]) {
+  const output = readFileSync(0, 'utf8')
+  const [pass, fail, skip] = ['pass', 'fail', 'skip'].map((name) => total(output, name))
+  process.stdout.write(`${pass} ${fail} ${skip}\n`)
+  if (!totalsOf(output)) process.stdout.write(output)
+  else if (fail > 0) process.stdout.write(`${failures(output).join('\n')}\n`)
+}

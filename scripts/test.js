@@ -1,13 +1,107 @@
-// Runs the tests that scripts/compile.js has compiled: all of the fast suite, or the files that are given.
-//   node scripts/test.js [path/to/one.test.ts ...] [options of tap]
+// Runs the tests that scripts/compile.js has compiled: the fast suite, the full one, or the files that are given.
+//   node scripts/test.js [--full] [--reporter=tap] [path/to/one.test.ts ...]
+// Without tap's own runner, whose loaders instrument each process and cost more than most tests.
 import { spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { failures, total } from '../.ci/tap-results.js'
 
-const args = process.argv
-  .slice(2)
-  .map((arg) => (arg.endsWith('.test.ts') ? join('dist', arg.replace(/\.ts$/, '.js')) : arg))
+const args = process.argv.slice(2)
+const asTap = args.includes('--reporter=tap')
+const full = args.includes('--full')
+const given = args
+  .filter((arg) => !arg.startsWith('--'))
+  .map((arg) => (arg.endsWith('.ts') ? join('dist', arg.replace(/\.ts$/, '.js')) : arg))
 
-const tap = spawn(join('node_modules', '.bin', 'tap'), args, { stdio: 'inherit' })
-tap.on('exit', (code, signal) => {
-  process.exitCode = signal ? 1 : (code ?? 1)
-})
+/** Processes at a time: one more than most CI machines have cores, since tests also wait. */
+const processes = 3
+
+/** The slowest files, which come first so that no process is left alone with one. */
+const slow = [
+  'operations',
+  'cost',
+  'log-canaries',
+  'src/server/',
+  'plugins/signing-keys',
+  'contract/breaking',
+]
+
+const tests = 'dist/test'
+const fullTests = join(tests, 'full')
+
+function testFiles(folder) {
+  return readdirSync(folder, { recursive: true })
+    .filter((file) => file.endsWith('.test.js'))
+    .sort()
+    .map((file) => join(folder, file))
+}
+
+function fastSuite() {
+  const files = testFiles(tests).filter((file) => !file.startsWith(fullTests))
+  const isSlow = (file) => slow.some((name) => file.startsWith(join(tests, name)))
+  return [...files.filter(isSlow), ...files.filter((file) => !isSlow(file))]
+}
+
+/** @returns its TAP output */
+function run(name, argv) {
+  const env = { TAP_TIMEOUT: '900', ...process.env }
+  const child = spawn(process.execPath, ['--enable-source-maps', ...argv], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (part) => {
+    output += part
+    if (asTap) process.stdout.write(part)
+  })
+  return new Promise((resolve) => {
+    child.on('close', (code, signal) => {
+      // A process that died has no failed test of its own.
+      if (code !== 0 && total(output, 'fail') === 0) {
+        const failure = `not ok - ${name} ended with ${signal ?? code}\n# { total: 1, pass: 0, fail: 1 }\n`
+        if (asTap) process.stdout.write(failure)
+        output += failure
+      }
+      resolve(output)
+    })
+  })
+}
+
+const claims = mkdtempSync(join(tmpdir(), 'latchkey-tests-'))
+const shares = Array.from({ length: processes }, (_, index) => ({
+  name: `share ${index + 1}`,
+  argv: [join(tests, 'support/share.js'), claims, String(index + 1)],
+}))
+
+/** All of `jobs`, at most so many at a time. */
+async function runAll(jobs, limit) {
+  const outputs = []
+  const queue = jobs.values()
+  const worker = async () => {
+    for (const { name, argv } of queue) outputs.push(await run(name, argv))
+  }
+  await Promise.all(Array.from({ length: limit }, worker))
+  return outputs
+}
+
+// Without optimizing the embedded database's WebAssembly, which pays only where many tests share it.
+const alone = (file) => ({ name: file, argv: ['--liftoff-only', file] })
+const outputs = []
+if (given.length > 0) outputs.push(...(await runAll(given.map(alone), 2)))
+else {
+  // Not as arguments, which tap makes the names of its folders of.
+  writeFileSync(join(claims, 'files.json'), JSON.stringify(fastSuite()))
+  outputs.push(...(await runAll(shares, processes)))
+  // Each in a process of its own: they start servers, and kill them.
+  if (full) outputs.push(...(await runAll(testFiles(fullTests).map(alone), 2)))
+}
+rmSync(claims, { recursive: true })
+
+const sum = (count) => outputs.reduce((all, output) => all + total(output, count), 0)
+const totals = Object.fromEntries(['total', 'pass', 'fail', 'skip', 'todo'].map((name) => [name, sum(name)]))
+if (!asTap)
+  for (const output of outputs) for (const line of failures(output)) process.stdout.write(`${line}\n`)
+const entries = Object.entries(totals).map(([name, value]) => `${name}: ${value}`)
+process.stdout.write(`# { ${entries.join(', ')} }\n`)
+process.exitCode = totals.fail > 0 || totals.pass === 0 ? 1 : 0

@@ -1,12 +1,6 @@
-import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
+import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { graphOf } from '../../scripts/package.ts'
-
-const run = promisify(execFile)
-const service = JSON.parse(readFileSync('package.json', 'utf8'))
 
 t.test('latchkey/auth loads what verifies a token, and nothing of the service behind it', async (t) => {
   const { files, packages } = graphOf(['dist/plugins/auth.js'])
@@ -41,24 +35,3 @@ function hasOnlyTypes(compiled: string): boolean {
       .trim() === ''
   )
 }
-
-t.test('npm pack gets a manifest of the entry, and gives that of the service back', async (t) => {
-  const folder = t.testdir({ dist: t.fixture('symlink', resolve('dist')) })
-  const file = join(folder, 'package.json')
-  const text = readFileSync('package.json', 'utf8')
-  writeFileSync(file, text)
-  const step = (name: string) =>
-    run(process.execPath, [resolve('dist/scripts/package.js'), name], { cwd: folder })
-
-  for (const times of ['once', 'after a run that was cut short']) {
-    await step('prepack')
-    const { dependencies, peerDependencies, files, ...rest } = JSON.parse(readFileSync(file, 'utf8'))
-    const names = ['@fastify/jwt', 'fastify-plugin', 'lru-cache']
-    t.same(dependencies, Object.fromEntries(names.map((name) => [name, service.dependencies[name]])), times)
-    t.same(Object.keys(peerDependencies), ['fastify'])
-    t.ok(files.includes('dist/plugins/auth.d.ts'))
-    t.notOk(rest.devDependencies ?? rest.scripts ?? rest.overrides, 'nothing to run or to build with')
-  }
-  await step('postpack')
-  t.equal(readFileSync(file, 'utf8'), text)
-})

@@ -1,26 +1,47 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { Kysely, PGliteDialect } from 'kysely'
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parse } from 'yaml'
-import { GuardedPGlite } from '../../src/db/guarded-pglite.ts'
-import { migrate } from '../../src/db/migrate.ts'
-import type { Database } from '../../src/db/schema.ts'
 import { contractFile } from './contract-file.ts'
 import { snapshotFile, snapshotFolder } from './snapshot.ts'
 
-// Making an embedded database takes seconds, loading a copy of one does not: made here once for all test files.
-const pglite = new GuardedPGlite({})
-const db = new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) })
-await migrate(db)
-const snapshot = await pglite.dumpDataDir('none')
-mkdirSync(dirname(snapshotFile), { recursive: true })
-writeFileSync(snapshotFile, Buffer.from(await snapshot.arrayBuffer()))
-await db.destroy()
+/** What the database is made of. */
+function fingerprint(): string {
+  const db = join(import.meta.dirname, '../../src/db')
+  const files = readdirSync(db, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js'))
+  const hash = createHash('sha256')
+  for (const path of [
+    ...files.sort().map((file) => join(db, file)),
+    import.meta.filename,
+    'package-lock.json',
+  ])
+    hash.update(readFileSync(path))
+  return hash.digest('hex')
+}
 
-// The same as a folder, for the tests that start the service as a process.
-rmSync(snapshotFolder, { recursive: true, force: true })
-const onDisk = new GuardedPGlite({ dataDir: snapshotFolder, loadDataDir: snapshot })
-await onDisk.waitReady
-await onDisk.close()
+/** Making an embedded database takes seconds, loading a copy of one does not: made here once for all test files. */
+async function makeSnapshot(): Promise<void> {
+  const { Kysely, PGliteDialect } = await import('kysely')
+  const { GuardedPGlite } = await import('../../src/db/guarded-pglite.ts')
+  const { migrate } = await import('../../src/db/migrate.ts')
+  rmSync(snapshotFolder, { recursive: true, force: true })
+  mkdirSync(snapshotFolder, { recursive: true })
+  const pglite = new GuardedPGlite({ dataDir: snapshotFolder })
+  const db = new Kysely<import('../../src/db/schema.ts').Database>({
+    dialect: new PGliteDialect({ pglite }),
+  })
+  await migrate(db)
+  await pglite.exec('checkpoint')
+  await db.destroy()
+  // Of a database that was shut down: the copies have nothing to recover.
+  execFileSync('tar', ['-cf', snapshotFile, '-C', snapshotFolder, '.'])
+}
 
+const stamp = `${snapshotFile}.sha256`
+const current = fingerprint()
+if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== current) {
+  await makeSnapshot()
+  writeFileSync(stamp, current)
+}
 writeFileSync(contractFile, JSON.stringify(parse(readFileSync('openapi.yaml', 'utf8'))))

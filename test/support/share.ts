@@ -1,27 +1,39 @@
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap from 'tap'
 
-const tests = join(import.meta.dirname, '..')
-
-const shares = readdirSync(join(import.meta.dirname, 'shares')).filter((file) => file.endsWith('.js')).length
-
-/**
- * Runs every so many-th test file in this process. A process for each file would spend most of its time on loading and
- * compiling what the others load and compile too, the embedded database first of all.
- * @param share from 0 on
+/*
+ * Runs test files in one process, started by scripts/test.js: one for each file would spend most of its time on loading
+ * and compiling the same modules, the embedded database first of all.
+ *   node dist/test/support/share.js CLAIMS NUMBER: CLAIMS is a folder with the list of them, files.json
  */
-export function runShare(share: number): void {
-  const files = readdirSync(tests, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.test.js') && !file.startsWith('full'))
-    .sort()
-    .filter((_, at) => at % shares === share)
-  // A test, so that no other begins before all are loaded: what one requires may be what another is about to import.
-  tap.test('the files load', async (t) => {
-    for (const file of files) {
-      tap.comment(file)
-      await import(join(tests, file))
-      t.pass(file)
+
+const claims = process.argv[2] ?? ''
+const files: string[] = JSON.parse(readFileSync(join(claims, 'files.json'), 'utf8'))
+const queue = files.entries()
+
+/** Each process takes the next file that no other has: `mkdir` succeeds once. */
+function claimNext(): string | undefined {
+  for (const [index, file] of queue) {
+    try {
+      mkdirSync(join(claims, String(index)))
+      return file
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
+  }
+  return undefined
+}
+
+/** Queued behind the tests of the file before it, so that nothing is loaded while a test runs. */
+function runNext(): void {
+  const file = claimNext()
+  if (!file) return
+  tap.test(file, async (t) => {
+    await import(join(process.cwd(), file))
+    t.pass('loads')
+    runNext()
   })
 }
+
+runNext()

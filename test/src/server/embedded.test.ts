@@ -1,11 +1,14 @@
+import { join } from 'node:path'
 import t from 'tap'
 import { ask, post, runCommand, startService } from '../../support/process.ts'
+import { seedDataFolder } from '../../support/snapshot.ts'
 
 const credentials = { email: 'test@example.com', password: 'password123' }
 const user = { ...credentials, name: 'Test User' }
 
 t.test('on the embedded database', async (t) => {
   const cwd = t.testdir()
+  seedDataFolder(join(cwd, 'data'))
   // Starting, a machine under load is late for reasons of its own.
   const first = await startService(t, { MAX_EVENT_LOOP_DELAY_MS: '0' }, cwd)
 
