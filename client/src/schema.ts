@@ -2602,7 +2602,7 @@ export interface operations {
             /** @description The task was made */
             201: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
+                    /** @description The version of the resource, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     /** @description The path of the task */
                     Location?: string;
@@ -2759,12 +2759,12 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` that the task must still have, RFC 9110 section 13.1.1
+                 * @description The `ETag` that the resource must still have, RFC 9110 section 13.1.1
                  * @example "1"
                  */
                 "if-match"?: string;
                 /**
-                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @description The `ETag` that the resource must not have, RFC 9110 section 13.1.2
                  * @example "1"
                  */
                 "if-none-match"?: string;
@@ -2785,7 +2785,7 @@ export interface operations {
             /** @description The task */
             200: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
+                    /** @description The version of the resource, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -2796,7 +2796,7 @@ export interface operations {
             /** @description The task is at a version that `If-None-Match` names */
             304: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
+                    /** @description The version of the resource, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -2923,12 +2923,12 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` that the task must still have, RFC 9110 section 13.1.1
+                 * @description The `ETag` that the resource must still have, RFC 9110 section 13.1.1
                  * @example "1"
                  */
                 "if-match"?: string;
                 /**
-                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @description The `ETag` that the resource must not have, RFC 9110 section 13.1.2
                  * @example "1"
                  */
                 "if-none-match"?: string;
@@ -2953,7 +2953,7 @@ export interface operations {
             /** @description The task as it is now */
             200: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
+                    /** @description The version of the resource, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -3106,12 +3106,12 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` that the task must still have, RFC 9110 section 13.1.1
+                 * @description The `ETag` that the resource must still have, RFC 9110 section 13.1.1
                  * @example "1"
                  */
                 "if-match"?: string;
                 /**
-                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @description The `ETag` that the resource must not have, RFC 9110 section 13.1.2
                  * @example "1"
                  */
                 "if-none-match"?: string;
@@ -3281,12 +3281,12 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` that the task must still have, RFC 9110 section 13.1.1
+                 * @description The `ETag` that the resource must still have, RFC 9110 section 13.1.1
                  * @example "1"
                  */
                 "if-match"?: string;
                 /**
-                 * @description The `ETag` that the task must not have, RFC 9110 section 13.1.2
+                 * @description The `ETag` that the resource must not have, RFC 9110 section 13.1.2
                  * @example "1"
                  */
                 "if-none-match"?: string;
@@ -3311,7 +3311,7 @@ export interface operations {
             /** @description The task as it is now */
             200: {
                 headers: {
-                    /** @description The version of the task, for `If-Match` and `If-None-Match` */
+                    /** @description The version of the resource, for `If-Match` and `If-None-Match` */
                     ETag?: string;
                     [name: string]: unknown;
                 };
