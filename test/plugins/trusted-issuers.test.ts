@@ -182,7 +182,7 @@ t.test('claims that nobody reads may hold what a body may not', async (t) => {
   const { accepts, refuses, call } = await trusting(t, [issuer])
   const signed = (payload: string) => signWith(issuer.privateKey, { alg: issuer.alg, kid: 'k1' }, payload)
   const shared = (payload: string) => sign({ alg: 'HS256' }, payload)
-  const own = { sub: randomUUID(), exp: now() + 900 }
+  const own = { sub: randomUUID(), iat: now(), exp: now() + 900 }
   const makers: [string, (payload: string) => string, object][] = [
     ['keys', signed, issuer.claims()],
     ['secret', shared, own],
