@@ -1,6 +1,6 @@
 // Compiles each TypeScript file into dist/, without checking types, which `npm run typecheck` does: the tests start in
 // a tenth of the time that tsc takes. Plain JavaScript, since nothing is compiled yet.
-import { readdirSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
@@ -24,6 +24,8 @@ const imports = {
   },
 }
 
+// Else the tests of a file that was renamed would still run.
+rmSync('dist/test', { recursive: true, force: true })
 await build({
   entryPoints,
   outbase: '.',
