@@ -27,6 +27,12 @@ export function closeLingering(socket: Socket): void {
 /** Lingers where a response is sent before the body has arrived. */
 export default fp<{ bodyLimit: number }>(
   async (app, { bodyLimit }) => {
+    /** Connections whose last response is being written. */
+    const closing = new WeakSet<Socket>()
+    // The body may arrive while that is written, and what is pipelined behind it would be parsed as a request.
+    app.addHook('onRequest', async ({ raw }, reply) => {
+      if (closing.has(raw.socket)) return reply.hijack()
+    })
     // Before Fastify's handler, so that it applies to every response: of a hook, a handler, or 404.
     app.server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
       const length = request.headers['content-length']
@@ -36,13 +42,16 @@ export default fp<{ bodyLimit: number }>(
       const { writeHead } = response
       response.writeHead = ((...args: Parameters<typeof writeHead>) => {
         // A short body arrives soon; a long one would have to be read to its end to keep the connection.
-        if (!request.complete && (chunked || Number(length) > bodyLimit)) response.shouldKeepAlive = false
+        if (!request.complete && (chunked || Number(length) > bodyLimit)) {
+          response.shouldKeepAlive = false
+          closing.add(request.socket)
+        }
         return writeHead.apply(response, args)
       }) as typeof writeHead
       // Before Node's listener, which closes the connection.
       response.prependOnceListener('finish', () => {
         const { socket } = request
-        if (!request.complete) socket.destroySoon = () => closeLingering(socket)
+        if (!request.complete || closing.has(socket)) socket.destroySoon = () => closeLingering(socket)
       })
     })
   },

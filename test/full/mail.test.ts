@@ -133,8 +133,11 @@ t.test(
     const email = 'victim@example.com'
     await post(apps[0], 'signup', { email, password, name: 'Mallory' })
     await settled(apps)
-    await post(apps[1], 'signup', { email, password: 'the password of victor', name: 'Victor' })
-    await settled(apps)
+    // Until the mailbox has had its share: a further mail would replace the link.
+    for (const chosen of ['the password of victor', 'the password of vera']) {
+      await post(apps[1], 'signup', { email, password: chosen, name: 'Victor' })
+      await settled(apps)
+    }
     const reset = { token: tokenFor('reset-password', smtp.mails), new_password: 'chosen in the mailbox' }
     const contest = (at: number) =>
       post(apps[at % 2], 'signup', { email, password: `password number ${at}`, name: 'Mallory' })

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { graphOf, packageManifest } from '../../scripts/package.ts'
+import { packageManifest } from '../../scripts/package.ts'
 import { secret, twoUsers } from '../helper.ts'
 import { servedKeys } from '../support/jwks.ts'
 
@@ -119,16 +119,6 @@ t.test('another project compiles the example against the package, and runs it', 
 })
 
 const service = JSON.parse(readFileSync('package.json', 'utf8'))
-
-t.test('latchkey/auth loads what verifies a token, and nothing of the service behind it', async (t) => {
-  const { files, packages } = graphOf(['dist/plugins/auth.js'])
-  t.same(packages, ['@fastify/jwt', 'fastify-plugin', 'lru-cache'])
-  t.ok(files.includes('dist/src/tokens/jwks-cache.js'), 'the walk arrives')
-  for (const file of files) {
-    t.match(file, /^dist\/(plugins|src\/(tokens|http)|src)\/[a-z-]+\.js$/)
-    t.notMatch(file, /repository|keyring|held-key|app|config|server|database|passwords|sessions/)
-  }
-})
 
 t.test('npm pack gets a manifest of the entry, and gives that of the service back', async (t) => {
   const folder = t.testdir({ dist: t.fixture('symlink', resolve('dist')) })
