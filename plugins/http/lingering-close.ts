@@ -30,8 +30,9 @@ export default fp<{ bodyLimit: number }>(
     /** Connections whose last response is being written. */
     const closing = new WeakSet<Socket>()
     // The body may arrive while that is written, and what is pipelined behind it would be parsed as a request.
-    app.addHook('onRequest', async ({ raw }, reply) => {
-      if (closing.has(raw.socket)) return reply.hijack()
+    app.addHook('onRequest', ({ raw }, reply, done) => {
+      if (closing.has(raw.socket)) reply.hijack()
+      else done()
     })
     // Before Fastify's handler, so that it applies to every response: of a hook, a handler, or 404.
     app.server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
