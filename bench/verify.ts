@@ -23,7 +23,11 @@ type Verify = (request: FastifyRequest) => Promise<unknown>
 async function caseOf(app: FastifyInstance, verify: Verify): Promise<() => Promise<number>> {
   const { token } = app.issueAccessToken(
     'user_01kb3v5rs1e2wbhx4hrsz3zj5e',
-    'session_01kb3v5rs1e2wbhx4hrsz3zj5f',
+    {
+      id: 'session_01kb3v5rs1e2wbhx4hrsz3zj5f',
+      authenticated_at: new Date().toISOString(),
+      second_factor: false,
+    },
     900,
   )
   const request = await new Promise<FastifyRequest>((resolve) => {
