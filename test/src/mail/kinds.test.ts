@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import type { MailName, NoticeKind } from '../../../src/mail/kinds.ts'
 import { english } from '../../../src/mail/texts.ts'
 import { keptOpen, migratedDatabase, password, testApp } from '../../helper.ts'
-import { forgetMails, post, tokenTo } from '../../support/mailbox.ts'
+import { forgetMails, mailTo, post, tokenTo } from '../../support/mailbox.ts'
 
 /** What no mail may carry: it is in every text that a party chooses here. */
 const words = 'strangerswords'
@@ -188,7 +188,7 @@ async function stage(t: Test): Promise<Stage> {
   }
   const use = async (app: FastifyInstance, email: string) => {
     const token = await tokenTo(app, email)
-    const [{ link = '' } = {}] = app.mailbox?.mails.filter(({ to }) => to === email) ?? []
+    const [{ link = '' } = {}] = await mailTo(app, email)
     const answer = link?.includes('/reset-password')
       ? await post(app, 'password/reset', { token, new_password: chosen })
       : await post(app, 'email/verify', { token })
