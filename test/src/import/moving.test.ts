@@ -4,7 +4,7 @@ import t from 'tap'
 import type { Db } from '../../../src/db/schema.ts'
 import { insertOwnedTask } from '../../../src/tasks/repository.ts'
 import type { OwnerId } from '../../../src/tokens/owner.ts'
-import { insertForeignUser } from '../../../src/users/repository.ts'
+import { insertForeignUser } from '../../../src/users/creation.ts'
 import { migratedDatabase, secret, testApp } from '../../helper.ts'
 import { goodClaims, mint, sign } from '../../support/mint.ts'
 
