@@ -1,6 +1,6 @@
 import t from 'tap'
 import { banner } from '../../../src/commands/banner.ts'
-import { loadConfig } from '../../../src/config/config.ts'
+import { loadConfig } from '../../../src/config/load-config.ts'
 
 const production = {
   NODE_ENV: 'production',

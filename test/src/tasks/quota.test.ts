@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import t from 'tap'
+import { countOwnedTasks } from '../../../src/tasks/insertion.ts'
 import { insertWithinQuota } from '../../../src/tasks/quota.ts'
-import { countOwnedTasks } from '../../../src/tasks/repository.ts'
 import type { OwnerId } from '../../../src/tokens/owner.ts'
 import { problemOf, signUp, type TestUser, testApp, twoUsers } from '../../helper.ts'
 

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import t from 'tap'
-import { hashesAtOnce, loadConfig } from '../../../src/config/config.ts'
+import { hashesAtOnce, loadConfig } from '../../../src/config/load-config.ts'
 import { load, production, refusal } from '../../support/load-config.ts'
 
 t.test('defaults of development and of production', async (t) => {
