@@ -92,7 +92,7 @@ t.test('ALGORITHM is one of four', async (t) => {
   t.equal(load({ KEY_ROTATION_DAYS: '0' }).keyRotationDays, 0)
 })
 
-t.test('a secret with white space around it is refused: others that share it may not trim it', async (t) => {
+t.test('a secret with white space around it is refused, since other services may not trim it', async (t) => {
   for (const secret of [
     `${production.SECRET_KEY}\n`,
     `${production.SECRET_KEY}\r`,
