@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config/config.ts'
+import { loadConfig } from '../src/config/load-config.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { openDatabase } from '../src/db/open.ts'
 import { spread } from './compare.ts'
@@ -23,7 +23,11 @@ type Verify = (request: FastifyRequest) => Promise<unknown>
 async function caseOf(app: FastifyInstance, verify: Verify): Promise<() => Promise<number>> {
   const { token } = app.issueAccessToken(
     'user_01kb3v5rs1e2wbhx4hrsz3zj5e',
-    'session_01kb3v5rs1e2wbhx4hrsz3zj5f',
+    {
+      id: 'session_01kb3v5rs1e2wbhx4hrsz3zj5f',
+      authenticated_at: new Date().toISOString(),
+      second_factor: false,
+    },
     900,
   )
   const request = await new Promise<FastifyRequest>((resolve) => {

@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { Clock } from '../src/clock.ts'
-import { accessTokenClaims } from '../src/keys/access-token-claims.ts'
+import { type AuthenticatedSession, accessTokenClaims } from '../src/keys/access-token-claims.ts'
 import type { AccessTokenPolicy } from '../src/tokens/access-token.ts'
 
 declare module 'fastify' {
@@ -8,7 +8,7 @@ declare module 'fastify' {
     /** Issues an access token that expires in `expiresIn` seconds, and no later than its session. */
     issueAccessToken(
       userId: string,
-      sessionId: string,
+      session: AuthenticatedSession,
       secondsLeft: number,
     ): { token: string; expiresIn: number }
   }
@@ -22,9 +22,9 @@ interface AccessTokenOptions {
 /** `app.issueAccessToken()`, which signs with the secret or the current key pair. */
 export default fp<AccessTokenOptions>(
   async (app, { policy, clock }) => {
-    app.decorate('issueAccessToken', (userId: string, sessionId: string, secondsLeft: number) => {
+    app.decorate('issueAccessToken', (userId: string, session: AuthenticatedSession, secondsLeft: number) => {
       const lifetime = Math.min(policy.lifetime, secondsLeft)
-      const claims = accessTokenClaims({ ...policy, lifetime }, { userId, sessionId, now: clock() })
+      const claims = accessTokenClaims({ ...policy, lifetime }, { userId, session, now: clock() })
       const keyring = app.signingKeys
       const token = keyring ? app.jwt.sign(claims, keyring.signingKey()) : app.jwt.sign(claims)
       return { token, expiresIn: lifetime }

@@ -44,7 +44,7 @@ const auth = fp(
     }
     const issuers = new Issuers([...own, ...issuersOf(trust, keysAt)])
     await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), signing })
-    await app.register(guard)
+    await app.register(guard, { clock })
     // Not awaited: a service starts while its issuers are down.
     app.addHook('onReady', async () => {
       for (const cache of caches) void cache.warmUp()

@@ -1,8 +1,10 @@
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Clock } from '../src/clock.ts'
 import { Problem } from '../src/problem.ts'
 import { assertOwned, type OwnerId, ownerOf, type Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
+import { assertSufficient, type Requirements, requirementsFault } from '../src/tokens/requirements.ts'
 import { replyWithProblem } from './problems/reply.ts'
 
 /** Who may call a route. `optional` uses a valid token and ignores an invalid one. */
@@ -12,7 +14,7 @@ const granted = Symbol('owner')
 const guarded = Symbol('guarded')
 
 declare module 'fastify' {
-  interface FastifyContextConfig {
+  interface FastifyContextConfig extends Requirements {
     access?: Access
     [guarded]?: true
   }
@@ -34,6 +36,8 @@ declare module 'fastify' {
 type Check = (request: FastifyRequest) => Promise<void>
 
 interface Rule {
+  /** A valid token that meets the route's requirements. */
+  readonly requires?: true
   readonly onRequest?: Check
   readonly preHandler?: Check
 }
@@ -41,16 +45,16 @@ interface Rule {
 const rules: Record<Access, Rule> = {
   public: {},
   optional: { onRequest: authenticateIfPossible, preHandler: forgetIfEnded },
-  user: { onRequest: authenticate, preHandler: grantOwn },
-  owner: { onRequest: authenticate, preHandler: grantOwned },
+  user: { requires: true, preHandler: grantOwn },
+  owner: { requires: true, preHandler: grantOwned },
 }
 
 /**
  * Makes `config.access` the guard of every route registered after this plugin. A route that does not declare it, or
  * whose path and declaration disagree about an owner, stops the start.
  */
-export default fp(
-  async (app) => {
+export default fp<{ clock: Clock }>(
+  async (app, { clock }) => {
     app.decorate('accessOfScope', null)
     if (!app.hasRequestDecorator('problem')) app.decorateRequest('problem', null)
     app.decorateRequest(granted, null)
@@ -76,7 +80,11 @@ export default fp(
       const access = route.config?.access ?? this.accessOfScope
       const rule = ruleOf(route, access)
       route.config = { ...route.config, access: access as Access, [guarded]: true }
-      if (rule.onRequest) route.onRequest = [...asList(route.onRequest), hookOf(rule.onRequest)]
+      const requirements = route.config
+      const onRequest = rule.requires
+        ? (request: FastifyRequest) => authenticateFor(request, requirements, clock())
+        : rule.onRequest
+      if (onRequest) route.onRequest = [...asList(route.onRequest), hookOf(onRequest)]
       if (rule.preHandler) route.preHandler = [hookOf(rule.preHandler), ...asList(route.preHandler)]
     })
   },
@@ -93,6 +101,12 @@ function ruleOf(route: RouteOptions, access: unknown): Rule {
   }
   if (access === 'owner' && !namesOwner) throw new Error(`${name}: access "owner" needs :user_id in the path`)
   if (access !== 'owner' && namesOwner) throw new Error(`${name}: a path with :user_id needs access "owner"`)
+  const requirements = route.config ?? {}
+  const { scope, maxAge, acr } = requirements
+  if (!rules[access as Access].requires && [scope, maxAge, acr].some((value) => value !== undefined))
+    throw new Error(`${name}: config.scope, maxAge and acr need access "user" or "owner"`)
+  const fault = requirementsFault(requirements)
+  if (fault) throw new Error(`${name}: ${fault}`)
   return rules[access as Access]
 }
 
@@ -123,6 +137,16 @@ async function authenticate(request: FastifyRequest): Promise<void> {
   } catch (error) {
     throw refusalOf(error)
   }
+}
+
+/** @throws Problem unauthorized, invalid_request, insufficient_scope, insufficient_user_authentication */
+async function authenticateFor(
+  request: FastifyRequest,
+  requirements: Requirements,
+  now: number,
+): Promise<void> {
+  await authenticate(request)
+  assertSufficient(verified(request), requirements, now)
 }
 
 /** Checked again once the body has arrived, which a slow client can delay (TOCTOU). */

@@ -36,6 +36,11 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client:
       'Refresh once, then send the request once more: nothing of it was done. If it is refused again, log in again.',
   },
+  insufficient_user_authentication: {
+    when: 'The token is good, but the route asks for a login that is more recent (`max_age` seconds in the challenge) or that had a second factor (`acr_values`), RFC 9470.',
+    client:
+      'Ask for the password, and the code if there is a second factor, at `POST /api/auth/reauthenticate`; then send the request once more with the new token. A refresh does not help.',
+  },
   invalid_credentials: {
     when: 'A wrong password, or no such account: at login, and where the password is asked for again.',
     client:
@@ -52,6 +57,10 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   host_not_allowed: {
     when: 'Only in development mode: the `Host` is neither `localhost`, a name below it, a loopback address, `HOST`, nor the host of `PUBLIC_URL`. Otherwise a page in the browser could have its own name point at this service (DNS rebinding) and read its mailbox.',
     client: 'Use `localhost`, or set `PUBLIC_URL` to the URL by which the service is reached.',
+  },
+  insufficient_scope: {
+    when: 'The token is good, but it does not have the scope that the challenge names; without one there, the route is closed to API keys.',
+    client: 'Use a key or a client that has the scope. Neither a refresh nor a retry helps.',
   },
   not_owner: {
     when: "The `user_id` in the path is not the token's own, whether such a user exists or not.",

@@ -14,6 +14,10 @@ const catalogue = {
   invalid_token: { status: 400, detail: 'The token is not valid' },
   password_too_common: { status: 400, detail: 'The password is too easy to guess' },
   unauthorized: { status: 401, detail: 'Could not validate credentials' },
+  insufficient_user_authentication: {
+    status: 401,
+    detail: 'The request needs a more recent or a stronger authentication',
+  },
   invalid_credentials: { status: 401, detail: 'Incorrect email or password' },
   invalid_grant: { status: 401, detail: 'The refresh token is not valid' },
   email_not_verified: { status: 403, detail: 'The email address has not been verified' },
@@ -21,6 +25,7 @@ const catalogue = {
     status: 403,
     detail: 'This host is not allowed in development mode; set PUBLIC_URL to the URL that clients use',
   },
+  insufficient_scope: { status: 403, detail: 'The token does not have the scope that the request needs' },
   not_owner: { status: 403, detail: 'Not authorized to access this resource' },
   not_found: { status: 404, detail: 'Not found' },
   user_not_found: { status: 404, detail: 'User not found' },

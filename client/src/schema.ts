@@ -436,7 +436,7 @@ export interface components {
              * @description What happened, for a program
              * @enum {string}
              */
-            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "unauthorized" | "invalid_credentials" | "invalid_grant" | "email_not_verified" | "host_not_allowed" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
+            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_grant" | "email_not_verified" | "host_not_allowed" | "insufficient_scope" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
             /** @description Names this request in the log of the service */
             request_id: string;
             /** @description On `validation_failed`: the fields and what is wrong with them */

@@ -62,7 +62,7 @@ export default fp<{ readonly basePath?: string }>(
       // An invalid declaration stops the start in plugins/guard.ts.
       const guard = guards[route.config?.access ?? this.accessOfScope ?? 'public']
       route.schema = { ...route.schema, security: guard?.security }
-      documentProblems(route, [...derivedProblems(route), ...(guard?.problems ?? [])])
+      documentProblems(route, [...derivedProblems(route), ...(guard?.problems ?? []), ...stepUp(route)])
     })
     // Cached: rendering takes tens of milliseconds, and the route is public.
     let yaml: string | undefined
@@ -89,6 +89,10 @@ const guards: Record<Access, GuardInContract> = {
   optional: { security: [{}, bearer], problems: [] },
   user: { security: [bearer], problems: ['unauthorized', 'invalid_request'] },
   owner: { security: [bearer], problems: ['unauthorized', 'not_owner', 'invalid_request'] },
+}
+
+function stepUp({ config: { maxAge, acr } = {} }: RouteOptions): ProblemCode[] {
+  return maxAge === undefined && acr === undefined ? [] : ['insufficient_user_authentication']
 }
 
 function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {

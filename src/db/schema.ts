@@ -45,6 +45,10 @@ export interface SessionsTable {
   last_used_at: TimestampByDefault
   idle_expires_at: TimestampByExpression
   expires_at: TimestampByExpression
+  /** When its user last proved who he is; a rotation does not change it. */
+  authenticated_at: TimestampByDefault
+  /** Whether that took a second factor. */
+  second_factor: Generated<boolean>
 }
 
 /** Filled by a trigger on sessions. */

@@ -1,4 +1,4 @@
-import type { User } from '../users/repository.ts'
+import type { User } from '../users/user.ts'
 import type { SignedIn } from './opening.ts'
 import type { SessionPolicy } from './policy.ts'
 import { refreshToken } from './refresh-token.ts'
@@ -17,14 +17,14 @@ interface AnswerDeps {
   readonly sessionPolicy: SessionPolicy
   issueAccessToken(
     userId: string,
-    sessionId: string,
+    session: Session,
     secondsLeft: number,
   ): { readonly token: string; readonly expiresIn: number }
 }
 
 export function sessionAnswer(deps: AnswerDeps, { user, session }: SignedIn): SessionAnswer {
   const { id, generation, salt } = session
-  const { token, expiresIn } = deps.issueAccessToken(user.id, id, secondsLeft(session))
+  const { token, expiresIn } = deps.issueAccessToken(user.id, session, secondsLeft(session))
   return {
     user,
     token,

@@ -1,4 +1,12 @@
-import { checkExpiry, checkIssuedAt, checkNotBefore, clockSkew, hasAudience, isType } from './claims.ts'
+import {
+  authenticationOf,
+  checkExpiry,
+  checkIssuedAt,
+  checkNotBefore,
+  clockSkew,
+  hasAudience,
+  isType,
+} from './claims.ts'
 import type { Issuer } from './issuers.ts'
 import type { KeySource } from './key-source.ts'
 import { TokenRefused } from './refusal.ts'
@@ -25,6 +33,10 @@ export interface AccessTokenClaims extends Readonly<Record<string, unknown>> {
   readonly jti: string
   readonly iat: number
   readonly exp: number
+  /** Tokens issued before the claims were introduced lack them. */
+  readonly auth_time?: number
+  readonly amr?: readonly string[]
+  readonly acr?: string
 }
 
 const sessionId = /^session_[0-7][0-9a-hjkmnp-tv-z]{25}$/
@@ -52,7 +64,8 @@ export function latchkeyIssuer(policy: AccessTokenPolicy, keys: KeySource): Issu
     },
     principalOf(claims) {
       const { sub, sid, iat, exp } = claims as unknown as AccessTokenClaims
-      return { sub, userId: sub, issuer: undefined, sid, issuedAt: iat, expiresAt: exp }
+      const user = { sub, userId: sub, issuer: undefined, sid, issuedAt: iat, expiresAt: exp }
+      return { ...user, ...authenticationOf(claims) }
     },
   }
 }

@@ -1,3 +1,4 @@
+import type { Principal } from './owner.ts'
 import { TokenRefused } from './refusal.ts'
 
 /** Tolerated clock skew, in seconds. */
@@ -38,4 +39,17 @@ export function checkNotBefore(nbf: unknown, now: number): void {
 export function checkIssuedAt(iat: unknown, now: number): number {
   if (!isNumericDate(iat) || iat > now + clockSkew) throw new TokenRefused('issued_at')
   return iat
+}
+
+/** `auth_time`, `amr` and `acr` (OpenID Connect Core section 2); one of another type is as good as none. */
+export function authenticationOf({
+  auth_time: authTime,
+  amr,
+  acr,
+}: Readonly<Record<string, unknown>>): Pick<Principal, 'authTime' | 'amr' | 'acr'> {
+  return {
+    authTime: isNumericDate(authTime) ? authTime : undefined,
+    amr: Array.isArray(amr) && amr.every((entry) => typeof entry === 'string') ? amr : undefined,
+    acr: typeof acr === 'string' ? acr : undefined,
+  }
 }

@@ -1,4 +1,11 @@
-import { checkExpiry, checkIssuedAt, checkNotBefore, hasAudience, isType } from './claims.ts'
+import {
+  authenticationOf,
+  checkExpiry,
+  checkIssuedAt,
+  checkNotBefore,
+  hasAudience,
+  isType,
+} from './claims.ts'
 import type { Issuer } from './issuers.ts'
 import type { KeySource } from './key-source.ts'
 import type { Principal, Profile } from './owner.ts'
@@ -103,6 +110,7 @@ function foreignPrincipal(claims: Parameters, issuer: string, userId: string): P
     sid: undefined,
     issuedAt: claims['iat'] as number | undefined,
     expiresAt: claims['exp'] as number,
+    ...authenticationOf(claims),
     profile: profileOf(claims),
   }
 }

@@ -26,6 +26,13 @@ export interface Principal {
   readonly issuedAt: number | undefined
   /** Seconds since the epoch. */
   readonly expiresAt: number
+  /** When the user last authenticated, in seconds since the epoch (`auth_time`, OpenID Connect Core section 2). */
+  readonly authTime?: number | undefined
+  /** How, RFC 8176: `pwd`, `otp`. */
+  readonly amr?: readonly string[] | undefined
+  readonly acr?: string | undefined
+  /** Scopes of an API key; undefined for a token of a session, which has every scope. */
+  readonly scopes?: readonly string[] | undefined
   /** Claims about the user in a trusted issuer's token. */
   readonly profile?: Profile
 }

@@ -221,7 +221,12 @@ t.test(
   async (t) => {
     const { app, time, store, db, status, refuses } = await appWith(t, 'EdDSA')
     const alice = await signUp(app, 'alice')
-    const issue = () => app.issueAccessToken(alice.id, 'session_01kb3v5rs1e2wbhx4hrsz3zj5f', 900).token
+    const session = {
+      id: 'session_01kb3v5rs1e2wbhx4hrsz3zj5f',
+      authenticated_at: new Date().toISOString(),
+      second_factor: false,
+    }
+    const issue = () => app.issueAccessToken(alice.id, session, 900).token
     const first = keyOf(app)
     const next = await rotateKeys(store, { atOnce: false })
     await app.signingKeys?.reload()

@@ -10,6 +10,7 @@ import * as revocationFeed from './0008_revocation_feed.ts'
 import * as accountClaims from './0009_account_claims.ts'
 import * as knownDevices from './0010_known_devices.ts'
 import * as taskCounts from './0011_task_counts.ts'
+import * as sessionAuthentication from './0012_session_authentication.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
 export const migrations: Record<string, Migration> = {
@@ -24,4 +25,5 @@ export const migrations: Record<string, Migration> = {
   '0009_account_claims': accountClaims,
   '0010_known_devices': knownDevices,
   '0011_task_counts': taskCounts,
+  '0012_session_authentication': sessionAuthentication,
 }
