@@ -8,12 +8,15 @@ import { type Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { JwksCache } from '../src/tokens/jwks-cache.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
+import type { Service } from '../src/tokens/service.ts'
 import { issuersOf, type Trust } from '../src/tokens/trust.ts'
 import guard from './guard.ts'
 import jwt, { type Signing } from './jwt.ts'
+import services, { type ServiceCredentials } from './services.ts'
 
 export type { JwksIssuer } from '../src/tokens/foreign-token.ts'
 export type { OwnerId, Principal, Profile } from '../src/tokens/owner.ts'
+export type { Service } from '../src/tokens/service.ts'
 export type { Access } from './guard.ts'
 
 export interface LatchkeyAuthOptions extends Trust {
@@ -30,11 +33,15 @@ export interface LatchkeyAuthOptions extends Trust {
 interface IssuingOptions extends LatchkeyAuthOptions {
   readonly issuers?: readonly Issuer[]
   readonly signing?: Signing | undefined
+  readonly credentials?: ServiceCredentials
+  /** Called with the client of a valid token; throws to refuse it. */
+  readonly assertCurrent?: (service: Service) => void
 }
 
 const auth = fp(
   async (app: FastifyInstance, options: IssuingOptions) => {
-    const { issuers: own = [], clock = systemClock, assertLive = () => {}, signing, ...trust } = options
+    const { issuers: own = [], clock = systemClock, assertLive = () => {}, signing, ...rest } = options
+    const { credentials, assertCurrent = () => {}, ...trust } = rest
     const caches: JwksCache[] = []
     const keysAt = (url: string, algorithms: readonly string[]) => {
       const warn = (message: string, fields: object) => app.log.warn(fields, message)
@@ -43,7 +50,8 @@ const auth = fp(
       return cache
     }
     const issuers = new Issuers([...own, ...issuersOf(trust, keysAt)])
-    await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), signing })
+    await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), assertCurrent, signing })
+    await app.register(services, { clock, credentials })
     await app.register(guard, { clock })
     // Not awaited: a service starts while its issuers are down.
     app.addHook('onReady', async () => {
@@ -67,9 +75,9 @@ function refusing(assertLive: (user: Principal) => void): (user: Principal) => v
 }
 
 /**
- * Verifies access tokens and makes `config.access` (`public`, `optional`, `user`, `owner`) the guard of every route
- * that is registered after it: register it with `await`, before the routes. Sets `request.user` and `request.owner`;
- * refusals are `application/problem+json` (RFC 9457).
+ * Verifies access tokens and makes `config.access` (`public`, `optional`, `user`, `owner`, `service`) the guard of
+ * every route that is registered after it: register it with `await`, before the routes. Sets `request.user`,
+ * `request.owner` and `request.service`; refusals are `application/problem+json` (RFC 9457).
  * @throws Error without an issuer to trust, or for an invalid secret or URL
  */
 export const latchkeyAuth: FastifyPluginAsync<LatchkeyAuthOptions> = auth

@@ -1,6 +1,7 @@
 import type { TokenAlgorithm } from '../keys/signing-keys.ts'
 import type { Budgets } from '../limits/budgets.ts'
 import type { HashCost } from '../passwords/hashes.ts'
+import type { ServiceClient } from '../services/clients.ts'
 import type { JwksIssuer } from '../tokens/foreign-token.ts'
 import type { MailConfig } from './mail-config.ts'
 
@@ -29,6 +30,7 @@ export interface Config {
   /** Age at which a signing key is rotated; 0 never rotates. */
   readonly keyRotationDays: number
   readonly audience: string
+  readonly serviceClients: readonly ServiceClient[]
   /** Trusted besides this service itself and those that share its secret. */
   readonly trustedIssuers: readonly JwksIssuer[]
   /** Longest lifetime, `iat` to `exp`, accepted of a foreign token. */
