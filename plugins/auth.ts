@@ -10,12 +10,15 @@ import { JwksCache } from '../src/tokens/jwks-cache.ts'
 import type { JwksLocation } from '../src/tokens/jwks-location.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
+import type { Service } from '../src/tokens/service.ts'
 import { foreignIssuers, issuersOf, type Trust } from '../src/tokens/trust.ts'
 import guard from './guard.ts'
 import jwt, { type Signing } from './jwt.ts'
+import services, { type ServiceCredentials } from './services.ts'
 
 export type { JwksIssuer } from '../src/tokens/foreign-token.ts'
 export type { OwnerId, Principal, Profile } from '../src/tokens/owner.ts'
+export type { Service } from '../src/tokens/service.ts'
 export type { Access } from './guard.ts'
 
 export interface LatchkeyAuthOptions extends Trust {
@@ -34,12 +37,15 @@ interface IssuingOptions extends LatchkeyAuthOptions {
   /** Of a validated configuration. */
   readonly configuredIssuers?: readonly JwksIssuer[]
   readonly signing?: Signing | undefined
+  readonly credentials?: ServiceCredentials
+  /** Called with the client of a valid token; throws to refuse it. */
+  readonly assertCurrent?: (service: Service) => void
 }
 
 const auth = fp(
   async (app: FastifyInstance, options: IssuingOptions) => {
-    const { issuers: own = [], configuredIssuers = [], signing, ...rest } = options
-    const { clock = systemClock, assertLive = () => {}, ...trust } = rest
+    const { issuers: own = [], clock = systemClock, assertLive = () => {}, signing, ...rest } = options
+    const { configuredIssuers = [], credentials, assertCurrent = () => {}, ...trust } = rest
     const caches: JwksCache[] = []
     const keysAt = (location: JwksLocation, algorithms: readonly string[]) => {
       const warn = (message: string, fields: object) => app.log.warn(fields, message)
@@ -53,7 +59,8 @@ const auth = fp(
       ...issuersOf(trust, keysAt),
       ...foreignIssuers(configuredIssuers, longestForeignLifetime, keysAt),
     ])
-    await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), signing })
+    await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), assertCurrent, signing })
+    await app.register(services, { clock, credentials })
     await app.register(guard, { clock })
     // Not awaited: a service starts while its issuers are down.
     app.addHook('onReady', async () => {
@@ -77,9 +84,9 @@ function refusing(assertLive: (user: Principal) => void): (user: Principal) => v
 }
 
 /**
- * Verifies access tokens and makes `config.access` (`public`, `optional`, `user`, `owner`) the guard of every route
- * that is registered after it: register it with `await`, before the routes. Sets `request.user` and `request.owner`;
- * refusals are `application/problem+json` (RFC 9457).
+ * Verifies access tokens and makes `config.access` (`public`, `optional`, `user`, `owner`, `service`) the guard of
+ * every route that is registered after it: register it with `await`, before the routes. Sets `request.user`,
+ * `request.owner` and `request.service`; refusals are `application/problem+json` (RFC 9457).
  * @throws Error without an issuer to trust, or for an invalid secret or URL
  */
 export const latchkeyAuth: FastifyPluginAsync<LatchkeyAuthOptions> = auth

@@ -7,8 +7,11 @@ import { TokenRefused } from '../src/tokens/refusal.ts'
 import { assertSufficient, type Requirements, requirementsFault } from '../src/tokens/requirements.ts'
 import { replyWithProblem } from './problems/reply.ts'
 
-/** Who may call a route. `optional` uses a valid token and ignores an invalid one. */
-export type Access = 'public' | 'optional' | 'user' | 'owner'
+/**
+ * Who may call a route. `optional` uses a valid token and ignores an invalid one; `service` is a service client with
+ * `config.scope`.
+ */
+export type Access = 'public' | 'optional' | 'user' | 'owner' | 'service'
 
 const granted = Symbol('owner')
 const guarded = Symbol('guarded')
@@ -36,17 +39,21 @@ declare module 'fastify' {
 type Check = (request: FastifyRequest) => Promise<void>
 
 interface Rule {
-  /** A valid token that meets the route's requirements. */
-  readonly requires?: true
-  readonly onRequest?: Check
+  /** What `config` may ask for. */
+  readonly requirements: readonly (keyof Requirements)[]
+  /** @param now seconds since the epoch */
+  readonly onRequest?: (request: FastifyRequest, requirements: Requirements, now: number) => Promise<void>
   readonly preHandler?: Check
 }
 
+const ofUser = ['scope', 'maxAge', 'acr'] as const
+
 const rules: Record<Access, Rule> = {
-  public: {},
-  optional: { onRequest: authenticateIfPossible, preHandler: forgetIfEnded },
-  user: { requires: true, preHandler: grantOwn },
-  owner: { requires: true, preHandler: grantOwned },
+  public: { requirements: [] },
+  optional: { requirements: [], onRequest: authenticateIfPossible, preHandler: forgetIfEnded },
+  user: { requirements: ofUser, onRequest: authenticateFor, preHandler: grantOwn },
+  owner: { requirements: ofUser, onRequest: authenticateFor, preHandler: grantOwned },
+  service: { requirements: ['scope'], onRequest: authenticateService, preHandler: assertServiceStillLive },
 }
 
 /**
@@ -81,14 +88,15 @@ export default fp<{ clock: Clock }>(
       const rule = ruleOf(route, access)
       route.config = { ...route.config, access: access as Access, [guarded]: true }
       const requirements = route.config
-      const onRequest = rule.requires
-        ? (request: FastifyRequest) => authenticateFor(request, requirements, clock())
-        : rule.onRequest
-      if (onRequest) route.onRequest = [...asList(route.onRequest), hookOf(onRequest)]
-      if (rule.preHandler) route.preHandler = [hookOf(rule.preHandler), ...asList(route.preHandler)]
+      const { onRequest, preHandler } = rule
+      if (onRequest) {
+        const check: Check = (request) => onRequest(request, requirements, clock())
+        route.onRequest = [...asList(route.onRequest), hookOf(check)]
+      }
+      if (preHandler) route.preHandler = [hookOf(preHandler), ...asList(route.preHandler)]
     })
   },
-  { name: 'latchkey-guard', fastify: '5.x', dependencies: ['latchkey-jwt'] },
+  { name: 'latchkey-guard', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-services'] },
 )
 
 /** @throws Error that names the route */
@@ -97,14 +105,20 @@ function ruleOf(route: RouteOptions, access: unknown): Rule {
   // `::` is the router's escape for a literal colon.
   const namesOwner = /:user_id(?![A-Za-z0-9_])/.test(route.url.replaceAll('::', ''))
   if (typeof access !== 'string' || !Object.hasOwn(rules, access)) {
-    throw new Error(`${name}: config.access must be public, optional, user or owner`)
+    throw new Error(`${name}: config.access must be public, optional, user, owner or service`)
   }
   if (access === 'owner' && !namesOwner) throw new Error(`${name}: access "owner" needs :user_id in the path`)
-  if (access !== 'owner' && namesOwner) throw new Error(`${name}: a path with :user_id needs access "owner"`)
+  if (access !== 'owner' && access !== 'service' && namesOwner)
+    throw new Error(`${name}: a path with :user_id needs access "owner" or "service"`)
   const requirements = route.config ?? {}
-  const { scope, maxAge, acr } = requirements
-  if (!rules[access as Access].requires && [scope, maxAge, acr].some((value) => value !== undefined))
-    throw new Error(`${name}: config.scope, maxAge and acr need access "user" or "owner"`)
+  const { requirements: allowed } = rules[access as Access]
+  for (const each of ofUser) {
+    if (requirements[each] === undefined || allowed.includes(each)) continue
+    const needed = each === 'scope' ? '"user", "owner" or "service"' : '"user" or "owner"'
+    throw new Error(`${name}: config.${each} needs access ${needed}`)
+  }
+  if (access === 'service' && requirements.scope === undefined)
+    throw new Error(`${name}: access "service" needs config.scope`)
   const fault = requirementsFault(requirements)
   if (fault) throw new Error(`${name}: ${fault}`)
   return rules[access as Access]
@@ -147,6 +161,14 @@ async function authenticateFor(
 ): Promise<void> {
   await authenticate(request)
   assertSufficient(verified(request), requirements, now)
+}
+
+async function authenticateService(request: FastifyRequest, { scope = '' }: Requirements): Promise<void> {
+  await request.authenticateService(scope)
+}
+
+async function assertServiceStillLive(request: FastifyRequest): Promise<void> {
+  request.assertServiceStillLive()
 }
 
 /** Checked again once the body has arrived, which a slow client can delay (TOCTOU). */

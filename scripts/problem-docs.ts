@@ -31,6 +31,14 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'A new password is easy to guess: a common one, a part of the address, the name of the service. Only where `PASSWORD_BLOCKLIST` is on.',
     client: 'Ask for another password. `errors` names the field.',
   },
+  invalid_scope: {
+    when: 'A token was asked for with a `scope` that is malformed, or that the entry of the client in `SERVICE_CLIENTS` does not have.',
+    client: 'Ask for scopes that the client has, or leave `scope` out for all of them.',
+  },
+  unsupported_grant_type: {
+    when: 'A token was asked for with another `grant_type` than `client_credentials`.',
+    client: `${mendTheRequest} Users log in at \`POST /api/auth/login\`.`,
+  },
   unauthorized: {
     when: 'The access token is missing, has expired, was revoked or is none. One answer for every reason.',
     client:
@@ -45,6 +53,11 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'A wrong password, or no such account: at login, and where the password is asked for again.',
     client:
       'Ask for the password again. The tokens, if there are any, are good: do not refresh, do not log out.',
+  },
+  invalid_client: {
+    when: 'A route for service clients without the credentials of one: an unknown id, a wrong secret, a malformed header, the token of a user, or one of a client or with a scope that `SERVICE_CLIENTS` no longer has. One answer for every reason.',
+    client:
+      'Fetch a new token once, then send the request once more. If it is refused again, an operator has to look at the id and the secret.',
   },
   invalid_grant: {
     when: 'The refresh token was never one, its session is over, or it was used before and comes too late: then the session ends.',

@@ -20,6 +20,7 @@ import validation from '../plugins/http/validation.ts'
 import idempotency from '../plugins/idempotency.ts'
 import accountLimits from '../plugins/limits/account.ts'
 import rateLimit from '../plugins/limits/address.ts'
+import serviceFailures from '../plugins/limits/failures.ts'
 import forwarding from '../plugins/limits/forwarding.ts'
 import requestLog from '../plugins/log/request-log.ts'
 import securityEvents from '../plugins/log/security-events.ts'
@@ -29,6 +30,7 @@ import passwords from '../plugins/passwords.ts'
 import pressure from '../plugins/pressure.ts'
 import errors from '../plugins/problems/errors.ts'
 import notFound from '../plugins/problems/not-found.ts'
+import serviceClients from '../plugins/service-clients.ts'
 import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
 import authRoutes from '../routes/api/auth/index.ts'
@@ -133,6 +135,8 @@ export async function buildApp(
   await app.register(cleanUp, { unverifiedDays: config.mail.unverifiedDays })
   await app.register(securityEvents)
   await app.register(accountLimits, { budgets, secret: config.secretKey })
+  await app.register(serviceFailures, { byAddress: addressLimits })
+  await app.register(serviceClients, { clients: config.serviceClients })
   await app.register(passwords, config.hashing)
   await app.register(blocklist, { enabled: config.passwordBlocklist, publicUrl: config.publicUrl })
   const style = { from: config.mail.from, appUrl: config.mail.appUrl, texts: english }
@@ -195,6 +199,8 @@ export async function buildApp(
     },
     clock,
     assertLive: (user) => app.revocations.assertLive(user),
+    credentials: app.serviceCredentials,
+    assertCurrent: (service) => app.serviceClients.assertCurrent(service),
   })
   await app.register(accessTokens, { policy, clock })
   await app.register(ownedWrites)

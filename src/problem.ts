@@ -13,12 +13,15 @@ const catalogue = {
   email_already_registered: { status: 400, detail: 'Email already registered' },
   invalid_token: { status: 400, detail: 'The token is not valid' },
   password_too_common: { status: 400, detail: 'The password is too easy to guess' },
+  invalid_scope: { status: 400, detail: 'The scope is not one that the client may ask for' },
+  unsupported_grant_type: { status: 400, detail: 'The grant type is not one that the service has' },
   unauthorized: { status: 401, detail: 'Could not validate credentials' },
   insufficient_user_authentication: {
     status: 401,
     detail: 'The request needs a more recent or a stronger authentication',
   },
   invalid_credentials: { status: 401, detail: 'Incorrect email or password' },
+  invalid_client: { status: 401, detail: 'The client could not be authenticated' },
   invalid_grant: { status: 401, detail: 'The refresh token is not valid' },
   email_not_verified: { status: 403, detail: 'The email address has not been verified' },
   host_not_allowed: {
@@ -77,6 +80,7 @@ interface ProblemOptions {
 /** Headers of every response with that code. */
 function headersOf(code: ProblemCode): Readonly<Record<string, string>> {
   // RFC 9110 section 15.5.2: a 401 has a challenge.
+  if (code === 'invalid_client') return { 'www-authenticate': 'Basic realm="latchkey"' }
   if (statusOf(code) === 401) return { 'www-authenticate': 'Bearer' }
   return code === 'service_unavailable' ? { 'retry-after': '1' } : {}
 }

@@ -48,7 +48,12 @@ export default fp<{ readonly basePath?: string }>(
               type: 'http',
               scheme: 'bearer',
               bearerFormat: 'JWT',
-              description: 'An access token from signup or login (RFC 6750, RFC 9068)',
+              description: 'An access token from signup, login or `POST /oauth/token` (RFC 6750, RFC 9068)',
+            },
+            client: {
+              type: 'http',
+              scheme: 'basic',
+              description: 'Id and secret of a service client, both form-urlencoded (RFC 6749 section 2.3.1)',
             },
           },
         },
@@ -83,12 +88,17 @@ interface GuardInContract {
 }
 
 const bearer = { bearer: [] }
+const client = { client: [] }
 
 const guards: Record<Access, GuardInContract> = {
   public: { security: [], problems: [] },
   optional: { security: [{}, bearer], problems: [] },
   user: { security: [bearer], problems: ['unauthorized', 'invalid_request'] },
   owner: { security: [bearer], problems: ['unauthorized', 'not_owner', 'invalid_request'] },
+  service: {
+    security: [client, bearer],
+    problems: ['invalid_client', 'insufficient_scope', 'invalid_request'],
+  },
 }
 
 function stepUp({ config: { maxAge, acr } = {} }: RouteOptions): ProblemCode[] {

@@ -10,9 +10,11 @@ import {
   type SmtpServer,
 } from '../mail/settings.ts'
 import { type HashCost, recommendedCost } from '../passwords/hashes.ts'
+import type { ServiceClient } from '../services/clients.ts'
 import type { JwksIssuer } from '../tokens/foreign-token.ts'
 import { secretWeakness } from '../tokens/secret.ts'
 import { ConfigError, parseEnvironment, type Variables } from './environment.ts'
+import { readServiceClients } from './service-clients.ts'
 import { readTrustedIssuers } from './trusted-issuers.ts'
 import { list, proxyFaults, urlFaults } from './urls.ts'
 
@@ -41,6 +43,7 @@ export interface Config {
   /** Age at which a signing key is rotated; 0 never rotates. */
   readonly keyRotationDays: number
   readonly audience: string
+  readonly serviceClients: readonly ServiceClient[]
   /** Trusted besides this service itself and those that share its secret. */
   readonly trustedIssuers: readonly JwksIssuer[]
   /** Longest lifetime, `iat` to `exp`, accepted of a foreign token. */
@@ -109,7 +112,9 @@ export function loadConfig(
   }
   const publicUrl = (variables.PUBLIC_URL ?? `http://127.0.0.1:${variables.PORT}`).replace(/\/+$/, '')
   const trusted = readTrustedIssuers(variables, publicUrl)
-  faults.push(...urlFaults(variables), ...proxyFaults(variables), ...mailFaults(variables), ...trusted.faults)
+  const services = readServiceClients(variables.SERVICE_CLIENTS)
+  faults.push(...urlFaults(variables), ...proxyFaults(variables), ...mailFaults(variables))
+  faults.push(...trusted.faults, ...services.faults)
   if (faults.length > 0) throw new ConfigError(faults.join('\n'))
 
   return deepFreeze({
@@ -133,6 +138,7 @@ export function loadConfig(
     algorithm: variables.ALGORITHM,
     keyRotationDays: variables.KEY_ROTATION_DAYS,
     audience: variables.AUDIENCE ?? publicUrl,
+    serviceClients: services.clients,
     trustedIssuers: trusted.issuers,
     foreignTokenSeconds: variables.TRUSTED_TOKEN_MAX_DAYS * 86_400,
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,

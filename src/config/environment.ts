@@ -36,6 +36,7 @@ export const Environment = Type.Object({
   ),
   KEY_ROTATION_DAYS: Type.Integer({ minimum: 0, maximum: 3650, default: 90 }),
   AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
+  SERVICE_CLIENTS: Type.Optional(Type.String()),
   BETTER_AUTH_URL: Type.Optional(Type.String()),
   BETTER_AUTH_SECRET: Type.Optional(Type.String()),
   TRUSTED_ISSUERS: Type.Optional(Type.String()),
@@ -58,6 +59,7 @@ export const Environment = Type.Object({
   RATE_LIMIT_REFRESH: BudgetOf('refresh'),
   RATE_LIMIT_FORGOT: BudgetOf('forgot'),
   RATE_LIMIT_VERIFY: BudgetOf('verify'),
+  RATE_LIMIT_SERVICE: BudgetOf('service'),
   RATE_LIMIT_EVERYTHING: BudgetOf('everything'),
   RATE_LIMIT_ACCOUNT: BudgetOf('account'),
   RATE_LIMIT_PAIR: BudgetOf('pair'),
@@ -100,7 +102,7 @@ export class ConfigError extends Error {
 }
 
 /** Lists and JSON, where a line break between entries is harmless. */
-const maySpanLines = ['TRUSTED_ISSUERS', 'CORS_ORIGINS', 'TRUST_PROXY']
+const maySpanLines = ['TRUSTED_ISSUERS', 'SERVICE_CLIENTS', 'CORS_ORIGINS', 'TRUST_PROXY']
 
 /**
  * Parses and validates the environment by the schema.

@@ -1,5 +1,6 @@
 import { Problem } from '../problem.ts'
 import type { Principal } from './owner.ts'
+import { scopePattern } from './service.ts'
 
 /** Authentication context classes of a Latchkey, weakest first: a password, a second factor besides (NIST SP 800-63B). */
 export const acrValues = ['aal1', 'aal2'] as const
@@ -17,7 +18,7 @@ export interface Requirements {
 
 /** Why `requirements` cannot be declared; undefined when they can. */
 export function requirementsFault({ scope, maxAge, acr }: Requirements): string | undefined {
-  if (scope !== undefined && !/^[a-z][a-z0-9:._-]{0,63}$/.test(scope)) return 'config.scope must be a scope'
+  if (scope !== undefined && !scopePattern.test(scope)) return 'config.scope must be a scope'
   if (maxAge !== undefined && !(Number.isInteger(maxAge) && maxAge >= 0))
     return 'config.maxAge must be a whole number of seconds'
   if (acr !== undefined && !acrValues.includes(acr)) return `config.acr must be ${acrValues.join(' or ')}`

@@ -136,11 +136,14 @@ t.test('a route whose declaration is missing or wrong stops the start', async (t
   for (const access of ['public', 'optional', 'user']) {
     const route = { method: 'DELETE', url: '/a/:user_id/b', access }
     await t.rejects(guarded(route), {
-      message: /^DELETE \/a\/:user_id\/b: a path with :user_id needs access "owner"/,
+      message: /^DELETE \/a\/:user_id\/b: a path with :user_id needs access "owner" or "service"$/,
     })
   }
   await t.rejects(guarded({ url: '/a/:folder-:user_id', access: 'user' }), {
     message: /needs access "owner"/,
+  })
+  await t.rejects(guarded({ url: '/a', access: 'service' }), {
+    message: 'GET /a: access "service" needs config.scope',
   })
   await t.resolves(guarded({ url: '/a', access: 'public' }))
   await t.resolves(guarded({ url: '/a/::user_id', access: 'user' }), 'a colon is not a parameter')

@@ -13,6 +13,7 @@ t.test('latchkey/auth loads what verifies a token, and nothing of the service be
     'dist/plugins/auth.js',
     'dist/plugins/guard.js',
     'dist/plugins/jwt.js',
+    'dist/plugins/services.js',
     'dist/src/clock.js',
     'dist/src/problem.js',
   ])
