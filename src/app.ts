@@ -190,7 +190,7 @@ export async function buildApp(
             }),
           ]),
     ],
-    trustedIssuers: config.trustedIssuers,
+    configuredIssuers: config.trustedIssuers,
     longestForeignLifetime: config.foreignTokenSeconds,
     signing: {
       algorithm: config.algorithm,

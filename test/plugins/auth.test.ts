@@ -193,6 +193,20 @@ t.test('the options decide which tokens are trusted', async (t) => {
     })
   }
 
+  const good = 'u7Wb2QxKp9RmZt4VnY6cLs8DfGh1JaEo'
+  const named = { issuer: 'https://id.example.com', audience: 'things' }
+  const faulty: [LatchkeyAuthOptions, RegExp][] = [
+    [{ betterAuthSecret: good }, /^betterAuthSecret needs betterAuthUrl$/],
+    [{ betterAuthUrl: named.issuer, betterAuthSecret: 'short' }, /^betterAuthSecret must be at least 32/],
+    [{ trustedIssuers: [{ ...named, secret: 'short' }] }, /^the secret of a trusted issuer must be at least/],
+    [
+      { trustedIssuers: [{ ...named, secret: good, jwksUrl: 'http://a.test/jwks' }] },
+      /^the jwksUrl of a trusted issuer must be left out beside a secret$/,
+    ],
+    [{ trustedIssuers: [{ ...named, issuer: 'id' }] }, /^the jwksUrl of a trusted issuer or secret must be/],
+  ]
+  for (const [options, message] of faulty) await t.rejects(trusting(options), { message })
+
   // The `iss` of a Latchkey is its PUBLIC_URL without the trailing slash.
   const { ask } = await trusting({ latchkeyUrl: `${latchkeyUrl}/`, audience: 'things', secret })
   t.same(problemOf(await ask('/me', mint())), unauthorized, 'another audience')
@@ -205,4 +219,36 @@ t.test('the options decide which tokens are trusted', async (t) => {
   const answer = await bySecret.ask('/me', sign({ alg: 'HS256' }, shared))
   t.match(answer.json(), { owner: 'someone', user: { issuer: 'shared-secret' } })
   t.same(problemOf(await bySecret.ask('/me', mint())), unauthorized, 'without latchkeyUrl')
+})
+
+t.test('issuers with a secret: their own users, and nothing by the key of another', async (t) => {
+  const [own, other] = ['u7Wb2QxKp9RmZt4VnY6cLs8DfGh1JaEo', 'k3Hd5TgRq8WnXv1YbZ7mPc9SfJu2LeAo']
+  const betterAuthUrl = 'http://app.example.com'
+  const { ask } = await foreignApp(t, () => {}, {
+    latchkeyUrl,
+    secret,
+    betterAuthUrl,
+    betterAuthSecret: other,
+    trustedIssuers: [{ issuer: 'machines', audience: 'things', secret: own }],
+  })
+  const { iat, exp } = goodClaims()
+  const claims = { iss: 'machines', aud: 'things', sub: 'm1', iat, exp }
+  const answer = await ask('/me', sign({ alg: 'HS256' }, claims, own))
+  t.match(answer.json(), { owner: 'machines m1', user: { sub: 'm1', issuer: 'machines' } })
+  const atFrontend = { ...claims, iss: betterAuthUrl, aud: betterAuthUrl }
+  t.match((await ask('/me', sign({ alg: 'HS256' }, atFrontend, other))).json(), {
+    owner: `${betterAuthUrl} m1`,
+  })
+  const crossed: Record<string, string> = {
+    'the secret of the service': sign({ alg: 'HS256' }, claims, secret),
+    'the secret of the frontend': sign({ alg: 'HS256' }, claims, other),
+    'of the other at the frontend': sign({ alg: 'HS256' }, atFrontend, own),
+    'as the service': sign({ alg: 'HS256', typ: 'at+jwt' }, goodClaims(), own),
+    'without iss': sign({ alg: 'HS256' }, { ...claims, iss: undefined }, own),
+    'another MAC': sign({ alg: 'HS512' }, claims, own, 'sha512'),
+    'another audience': sign({ alg: 'HS256' }, { ...claims, aud: 'x' }, own),
+  }
+  for (const [label, token] of Object.entries(crossed)) {
+    t.same(problemOf(await ask('/me', token)), unauthorized, label)
+  }
 })
