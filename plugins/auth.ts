@@ -8,6 +8,7 @@ import { type Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { JwksCache } from '../src/tokens/jwks-cache.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
+import type { SecondFactorRule } from '../src/tokens/requirements.ts'
 import { issuersOf, type Trust } from '../src/tokens/trust.ts'
 import guard from './guard.ts'
 import jwt, { type Signing } from './jwt.ts'
@@ -30,11 +31,20 @@ export interface LatchkeyAuthOptions extends Trust {
 interface IssuingOptions extends LatchkeyAuthOptions {
   readonly issuers?: readonly Issuer[]
   readonly signing?: Signing | undefined
+  /** REQUIRE_SECOND_FACTOR. */
+  readonly secondFactor?: SecondFactorRule
 }
 
 const auth = fp(
   async (app: FastifyInstance, options: IssuingOptions) => {
-    const { issuers: own = [], clock = systemClock, assertLive = () => {}, signing, ...trust } = options
+    const {
+      issuers: own = [],
+      clock = systemClock,
+      assertLive = () => {},
+      signing,
+      secondFactor,
+      ...trust
+    } = options
     const caches: JwksCache[] = []
     const keysAt = (url: string, algorithms: readonly string[]) => {
       const warn = (message: string, fields: object) => app.log.warn(fields, message)
@@ -44,7 +54,7 @@ const auth = fp(
     }
     const issuers = new Issuers([...own, ...issuersOf(trust, keysAt)])
     await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), signing })
-    await app.register(guard, { clock })
+    await app.register(guard, { clock, secondFactor })
     // Not awaited: a service starts while its issuers are down.
     app.addHook('onReady', async () => {
       for (const cache of caches) void cache.warmUp()

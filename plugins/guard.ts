@@ -4,7 +4,13 @@ import type { Clock } from '../src/clock.ts'
 import { Problem } from '../src/problem.ts'
 import { assertOwned, type OwnerId, ownerOf, type Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
-import { assertSufficient, type Requirements, requirementsFault } from '../src/tokens/requirements.ts'
+import {
+  assertEnrolled,
+  assertSufficient,
+  type Requirements,
+  requirementsFault,
+  type SecondFactorRule,
+} from '../src/tokens/requirements.ts'
 import { replyWithProblem } from './problems/reply.ts'
 
 /** Who may call a route. `optional` uses a valid token and ignores an invalid one. */
@@ -16,6 +22,8 @@ const guarded = Symbol('guarded')
 declare module 'fastify' {
   interface FastifyContextConfig extends Requirements {
     access?: Access
+    /** Serves an account that has yet to set up the second factor that the service requires. */
+    withoutSecondFactor?: boolean
     [guarded]?: true
   }
   interface FastifyInstance {
@@ -35,26 +43,39 @@ declare module 'fastify' {
 
 type Check = (request: FastifyRequest) => Promise<void>
 
+/** What a route asks of a token. */
+interface Demands {
+  readonly asked: SecondFactorRule
+  readonly requirements: Requirements
+  readonly now: number
+}
+
 interface Rule {
   /** A valid token that meets the route's requirements. */
   readonly requires?: true
-  readonly onRequest?: Check
+  readonly onRequest?: (request: FastifyRequest, demands: Demands) => Promise<void>
   readonly preHandler?: Check
 }
 
 const rules: Record<Access, Rule> = {
   public: {},
   optional: { onRequest: authenticateIfPossible, preHandler: forgetIfEnded },
-  user: { requires: true, preHandler: grantOwn },
-  owner: { requires: true, preHandler: grantOwned },
+  user: { requires: true, onRequest: authenticateFor, preHandler: grantOwn },
+  owner: { requires: true, onRequest: authenticateFor, preHandler: grantOwned },
+}
+
+interface GuardOptions {
+  readonly clock: Clock
+  /** Of whom this service asks a second factor. */
+  readonly secondFactor?: SecondFactorRule | undefined
 }
 
 /**
  * Makes `config.access` the guard of every route registered after this plugin. A route that does not declare it, or
  * whose path and declaration disagree about an owner, stops the start.
  */
-export default fp<{ clock: Clock }>(
-  async (app, { clock }) => {
+export default fp<GuardOptions>(
+  async (app, { clock, secondFactor = 'off' }) => {
     app.decorate('accessOfScope', null)
     if (!app.hasRequestDecorator('problem')) app.decorateRequest('problem', null)
     app.decorateRequest(granted, null)
@@ -81,10 +102,12 @@ export default fp<{ clock: Clock }>(
       const rule = ruleOf(route, access)
       route.config = { ...route.config, access: access as Access, [guarded]: true }
       const requirements = route.config
-      const onRequest = rule.requires
-        ? (request: FastifyRequest) => authenticateFor(request, requirements, clock())
-        : rule.onRequest
-      if (onRequest) route.onRequest = [...asList(route.onRequest), hookOf(onRequest)]
+      const asked = route.config.withoutSecondFactor ? 'off' : secondFactor
+      const { onRequest } = rule
+      if (onRequest) {
+        const check = (request: FastifyRequest) => onRequest(request, { asked, requirements, now: clock() })
+        route.onRequest = [...asList(route.onRequest), hookOf(check)]
+      }
       if (rule.preHandler) route.preHandler = [hookOf(rule.preHandler), ...asList(route.preHandler)]
     })
   },
@@ -105,6 +128,8 @@ function ruleOf(route: RouteOptions, access: unknown): Rule {
   const { scope, maxAge, acr } = requirements
   if (!rules[access as Access].requires && [scope, maxAge, acr].some((value) => value !== undefined))
     throw new Error(`${name}: config.scope, maxAge and acr need access "user" or "owner"`)
+  if (!rules[access as Access].requires && route.config?.withoutSecondFactor)
+    throw new Error(`${name}: config.withoutSecondFactor needs access "user" or "owner"`)
   const fault = requirementsFault(requirements)
   if (fault) throw new Error(`${name}: ${fault}`)
   return rules[access as Access]
@@ -139,13 +164,17 @@ async function authenticate(request: FastifyRequest): Promise<void> {
   }
 }
 
-/** @throws Problem unauthorized, invalid_request, insufficient_scope, insufficient_user_authentication */
+/**
+ * @throws Problem unauthorized, invalid_request, second_factor_enrolment_required, insufficient_scope,
+ * insufficient_user_authentication
+ */
 async function authenticateFor(
   request: FastifyRequest,
-  requirements: Requirements,
-  now: number,
+  { asked, requirements, now }: Demands,
 ): Promise<void> {
   await authenticate(request)
+  // First: without a factor, stepping up is impossible.
+  assertEnrolled(verified(request), asked)
   assertSufficient(verified(request), requirements, now)
 }
 
@@ -165,10 +194,13 @@ function refusalOf(error: unknown): Problem {
   return new Problem('unauthorized', { reason, cause: error, headers: { 'www-authenticate': challenge } })
 }
 
-async function authenticateIfPossible(request: FastifyRequest): Promise<void> {
-  await request.authenticateToken().catch(() => {
+async function authenticateIfPossible(request: FastifyRequest, { asked }: Demands): Promise<void> {
+  try {
+    await request.authenticateToken()
+    assertEnrolled(verified(request), asked)
+  } catch {
     request.user = null
-  })
+  }
 }
 
 async function forgetIfEnded(request: FastifyRequest): Promise<void> {

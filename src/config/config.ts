@@ -11,6 +11,7 @@ import {
 } from '../mail/settings.ts'
 import { type HashCost, recommendedCost } from '../passwords/hashes.ts'
 import type { JwksIssuer } from '../tokens/foreign-token.ts'
+import type { SecondFactorRule } from '../tokens/requirements.ts'
 import { secretWeakness } from '../tokens/secret.ts'
 import { ConfigError, parseEnvironment, type Variables } from './environment.ts'
 import { readTrustedIssuers } from './trusted-issuers.ts'
@@ -48,6 +49,7 @@ export interface Config {
   readonly accessTokenSeconds: number
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
   readonly revocationPollSeconds: number
+  readonly requireSecondFactor: SecondFactorRule
   readonly maxTasksPerUser: number
   readonly hashing: {
     readonly concurrency: number
@@ -138,6 +140,7 @@ export function loadConfig(
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },
     revocationPollSeconds: variables.REVOCATION_POLL_SECONDS,
+    requireSecondFactor: variables.REQUIRE_SECOND_FACTOR,
     maxTasksPerUser: variables.MAX_TASKS_PER_USER,
     hashing: {
       concurrency:
