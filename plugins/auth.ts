@@ -10,6 +10,7 @@ import { JwksCache } from '../src/tokens/jwks-cache.ts'
 import type { JwksLocation } from '../src/tokens/jwks-location.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
+import type { SecondFactorRule } from '../src/tokens/requirements.ts'
 import type { Service } from '../src/tokens/service.ts'
 import { foreignIssuers, issuersOf, type Trust } from '../src/tokens/trust.ts'
 import guard from './guard.ts'
@@ -40,12 +41,14 @@ interface IssuingOptions extends LatchkeyAuthOptions {
   readonly credentials?: ServiceCredentials
   /** Called with the client of a valid token; throws to refuse it. */
   readonly assertCurrent?: (service: Service) => void
+  /** REQUIRE_SECOND_FACTOR. */
+  readonly secondFactor?: SecondFactorRule
 }
 
 const auth = fp(
   async (app: FastifyInstance, options: IssuingOptions) => {
     const { issuers: own = [], clock = systemClock, assertLive = () => {}, signing, ...rest } = options
-    const { configuredIssuers = [], credentials, assertCurrent = () => {}, ...trust } = rest
+    const { configuredIssuers = [], credentials, assertCurrent = () => {}, secondFactor, ...trust } = rest
     const caches: JwksCache[] = []
     const keysAt = (location: JwksLocation, algorithms: readonly string[]) => {
       const warn = (message: string, fields: object) => app.log.warn(fields, message)
@@ -61,7 +64,7 @@ const auth = fp(
     ])
     await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), assertCurrent, signing })
     await app.register(services, { clock, credentials })
-    await app.register(guard, { clock })
+    await app.register(guard, { clock, secondFactor })
     // Not awaited: a service starts while its issuers are down.
     app.addHook('onReady', async () => {
       for (const cache of caches) void cache.warmUp()

@@ -3,6 +3,7 @@ import type { Budgets } from '../limits/budgets.ts'
 import type { HashCost } from '../passwords/hashes.ts'
 import type { ServiceClient } from '../services/clients.ts'
 import type { JwksIssuer } from '../tokens/foreign-token.ts'
+import type { SecondFactorRule } from '../tokens/requirements.ts'
 import type { MailConfig } from './mail-config.ts'
 
 /** The configuration of the process; frozen, made once by `loadConfig`. */
@@ -38,6 +39,7 @@ export interface Config {
   readonly accessTokenSeconds: number
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
   readonly revocationPollSeconds: number
+  readonly requireSecondFactor: SecondFactorRule
   readonly maxTasksPerUser: number
   readonly hashing: {
     readonly concurrency: number

@@ -46,6 +46,9 @@ export const Environment = Type.Object({
   SESSION_ABSOLUTE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 30 }),
   // Well below the staleness at which every token is refused: src/sessions/revocations.ts.
   REVOCATION_POLL_SECONDS: Type.Integer({ minimum: 1, maximum: 5, default: 2 }),
+  REQUIRE_SECOND_FACTOR: Type.Union([Type.Literal('off'), Type.Literal('enrolled'), Type.Literal('all')], {
+    default: 'enrolled',
+  }),
   // At most the count that src/db/migrations/0011_task_counts.ts can hold.
   MAX_TASKS_PER_USER: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 10_000 }),
   // Default: hashesAtOnce in config.ts.

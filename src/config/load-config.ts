@@ -60,6 +60,7 @@ export function loadConfig(
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },
     revocationPollSeconds: variables.REVOCATION_POLL_SECONDS,
+    requireSecondFactor: variables.REQUIRE_SECOND_FACTOR,
     maxTasksPerUser: variables.MAX_TASKS_PER_USER,
     hashing: {
       concurrency:

@@ -13,6 +13,13 @@ notOwner.detail = 'Not authorized to access this resource'
 const policy: Record<string, Access> = {
   'POST /api/auth/signup': 'public',
   'POST /api/auth/login': 'public',
+  'POST /api/auth/login/second-factor': 'public',
+  'POST /api/auth/reauthenticate': 'user',
+  'GET /api/auth/mfa': 'user',
+  'POST /api/auth/mfa/totp': 'user',
+  'POST /api/auth/mfa/totp/confirm': 'user',
+  'POST /api/auth/mfa/totp/delete': 'user',
+  'POST /api/auth/mfa/recovery-codes': 'user',
   'POST /api/auth/refresh': 'public',
   'POST /api/auth/logout': 'user',
   'GET /api/auth/sessions': 'user',
@@ -42,6 +49,11 @@ const policy: Record<string, Access> = {
 
 /** Valid bodies, so that only the guard can refuse. */
 const bodies: Record<string, object> = {
+  'POST /api/auth/reauthenticate': { password: 'password123' },
+  'POST /api/auth/mfa/totp': { password: 'password123' },
+  'POST /api/auth/mfa/totp/confirm': { code: '123456' },
+  'POST /api/auth/mfa/totp/delete': { code: '123456' },
+  'POST /api/auth/mfa/recovery-codes': { code: '123456' },
   'PUT /api/auth/password': { current_password: 'password123', new_password: 'password1234' },
   'PUT /api/auth/email': { new_email: 'x@example.com', password: 'password123' },
   'PATCH /api/auth/me': { name: 'x' },
