@@ -1,7 +1,7 @@
 import { type Config, loadConfig } from '../../src/config/config.ts'
 import { ConfigError } from '../../src/config/environment.ts'
 
-/** The least that production needs. */
+/** The variables that production requires. */
 export const production = {
   NODE_ENV: 'production',
   DATABASE_URL: 'postgres://latchkey@db/latchkey',
