@@ -1,12 +1,11 @@
 /**
- * Whether the time of an answer tells if an account exists: at login, also where the account's limit refuses it, at
- * signup that asks for verification, and at forgot. Needs PostgreSQL and a machine that does nothing else:
+ * Timing attack: whether response times reveal that an account exists, at login (also when its limit is reached), at
+ * signup with verification, and at forgot. Needs PostgreSQL and an otherwise idle machine:
  * `BENCH_DATABASE_URL=postgres://... npm run bench:timing -- [samples of each class, 5000] [connections, 1]`
  *
- * Each sample is a fresh address on one of the keep-alive connections, from the last byte written to the first byte
- * read, in an order that a seed has shuffled. An area under the curve of 0.5 is no difference. Two controls show that
- * the method works: a service that sleeps 2 ms for unknown accounts must be found out, and two halves of one class
- * must not be told apart.
+ * Each sample is a new address on a keep-alive connection, from the last byte written to the first byte read, in a
+ * seeded random order. An area under the curve of 0.5 is no difference. Two controls validate the method: 2 ms of
+ * delay for unknown accounts must be detected, and two halves of one class must not differ.
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -34,7 +33,6 @@ interface Sample {
   readonly body: object
 }
 
-/** The service in a process of its own would be idle like this one: it is the only thing that runs. */
 async function startService(env: Record<string, string>, delayUnknown = 0) {
   const { url } = await freshDatabase(bench, server)
   const config = loadConfig(
@@ -129,7 +127,7 @@ function report(label: string, a: readonly number[], b: readonly number[]): numb
   return area
 }
 
-/** An order in which both classes are mixed, and each address comes once. */
+/** Both classes in random order, each address once. */
 function mixed(body: (email: string) => object): { row: Sample[]; known: string[] } {
   const addresses = (kind: string) =>
     Array.from({ length: samples + warmUp / 2 }, (_, at) => `${kind}${at}@example.com`)
@@ -143,7 +141,7 @@ function mixed(body: (email: string) => object): { row: Sample[]; known: string[
 
 type Service = Awaited<ReturnType<typeof startService>>
 
-/** Accounts without the cost of a hash for each: all have the same password. */
+/** All accounts share one hash, to save time. */
 async function addAccounts({ app }: Service, emails: readonly string[]): Promise<void> {
   const hash = await app.passwords.hash(password)
   for (let at = 0; at < emails.length; at += 500) {
@@ -172,11 +170,11 @@ async function compare(
   return { area: report(label, times.known, times.unknown), ...times }
 }
 
-/** Accounts that are refused again and again; what is refused counts nothing. */
+/** Accounts whose limit is reached; refused logins are not counted. */
 const refusedAccounts = 40
 
 /**
- * A login that the account's limit refuses: no hash hides the time of what is looked up.
+ * Logins refused by the account's limit: no hash masks the time of the lookups.
  * @param prepare what the known accounts have besides a password
  */
 async function compareRefusals(
@@ -208,7 +206,7 @@ async function compareRefusals(
   report(label, times.known, times.unknown)
 }
 
-/** What a user leaves behind who has been there for long. */
+/** The rows of long-time users. */
 async function addHistory({ app }: Service): Promise<void> {
   const { db } = app
   await sql`insert into sessions (id, user_id, salt, ip, user_agent, idle_expires_at, expires_at)
