@@ -45,7 +45,7 @@ function fastSuite() {
 
 /** @returns its TAP output */
 function run(name, argv) {
-  const env = { TAP_TIMEOUT: '900', ...process.env }
+  const env = { TAP_TIMEOUT: '900', ...(full ? { TEST_SAMPLES: 'all' } : {}), ...process.env }
   const child = spawn(process.execPath, ['--enable-source-maps', ...argv], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
