@@ -37,7 +37,7 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   },
   unsupported_grant_type: {
     when: 'A token was asked for with another `grant_type` than `client_credentials`.',
-    client: 'Correct the request. Users log in at `POST /api/auth/login`.',
+    client: 'Fix the request. Users log in at `POST /api/auth/login`.',
   },
   unauthorized: {
     when: 'The access token is missing, invalid, expired or revoked. The response is the same for every reason.',

@@ -1,3 +1,4 @@
+import './no-async-hooks.ts'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap from 'tap'

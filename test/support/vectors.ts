@@ -20,6 +20,10 @@ export function jsonVectors() {
   }))
 }
 
+/** Every vector, or one of `every` in the fast suite; the full suite has them all. */
+export const sampled = <T>(vectors: readonly T[], every: number): readonly T[] =>
+  process.env['TEST_SAMPLES'] === 'all' ? vectors : vectors.filter((_, index) => index % every === 0)
+
 /** The Big List of Naughty Strings. */
 export function naughtyStrings(): string[] {
   return read<{ strings: string[] }>('naughty-strings.json').strings
