@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../src/problem.ts'
 import { assertOwned, type OwnerId, ownerOf, type Principal } from '../src/tokens/owner.ts'
@@ -31,7 +31,8 @@ declare module 'fastify' {
   }
 }
 
-type Check = (request: FastifyRequest) => Promise<void>
+/** Throws or rejects to refuse. Without a promise where it need not wait: it runs for each request. */
+type Check = (request: FastifyRequest) => Promise<void> | undefined
 
 interface Rule {
   readonly onRequest?: Check
@@ -67,9 +68,9 @@ export default fp(
     })
 
     // onRoute misses routes that were registered before this plugin had loaded.
-    app.addHook('onRequest', async ({ routeOptions: { config, method, url } }) => {
-      if (config.access === undefined || config[guarded]) return
-      throw new Error(`${method} ${url}: was registered before latchkeyAuth, or without await`)
+    app.addHook('onRequest', ({ routeOptions: { config, method, url } }, _reply, done) => {
+      if (config.access === undefined || config[guarded]) done()
+      else done(new Error(`${method} ${url}: was registered before latchkeyAuth, or without await`))
     })
 
     app.addHook('onRoute', function (route) {
@@ -102,14 +103,20 @@ function asList<T>(hooks: T | T[] | undefined): T[] {
 
 /** The check as a hook that sends the problem itself: the error handler of another service does not know problems. */
 function hookOf(check: Check) {
-  return async (request: FastifyRequest, reply: FastifyReply) => {
-    try {
-      await check(request)
-    } catch (error) {
-      if (error instanceof Problem) return replyWithProblem(error, request, reply)
-      throw error
+  return (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
+    const refuse = (error: Error) => {
+      if (error instanceof Problem) replyWithProblem(error, request, reply)
+      else done(error)
     }
-    return undefined
+    let checking: Promise<void> | undefined
+    try {
+      checking = check(request)
+    } catch (error) {
+      refuse(error as Error)
+      return
+    }
+    if (checking) checking.then(() => done(), refuse)
+    else done()
   }
 }
 
@@ -117,9 +124,11 @@ function hookOf(check: Check) {
  * Verifies the token, or answers 401 with the same body for every cause (RFC 6750 section 3).
  * @throws Problem unauthorized, invalid_request
  */
-async function authenticate(request: FastifyRequest): Promise<void> {
+function authenticate(request: FastifyRequest): Promise<void> | undefined {
   try {
-    await request.authenticateToken()
+    return request.authenticateToken()?.catch((error: unknown) => {
+      throw refusalOf(error)
+    })
   } catch (error) {
     throw refusalOf(error)
   }
@@ -141,13 +150,19 @@ function refusalOf(error: unknown): Problem {
   return new Problem('unauthorized', { reason, cause: error, headers: { 'www-authenticate': challenge } })
 }
 
-async function authenticateIfPossible(request: FastifyRequest): Promise<void> {
-  await request.authenticateToken().catch(() => {
+function authenticateIfPossible(request: FastifyRequest): Promise<void> | undefined {
+  const forget = () => {
     request.user = null
-  })
+  }
+  try {
+    return request.authenticateToken()?.catch(forget)
+  } catch {
+    forget()
+    return undefined
+  }
 }
 
-async function forgetIfEnded(request: FastifyRequest): Promise<void> {
+function forgetIfEnded(request: FastifyRequest): undefined {
   try {
     request.assertTokenStillLive()
   } catch {
@@ -155,12 +170,12 @@ async function forgetIfEnded(request: FastifyRequest): Promise<void> {
   }
 }
 
-async function grantOwn(request: FastifyRequest): Promise<void> {
+function grantOwn(request: FastifyRequest): undefined {
   assertStillLive(request)
   request[granted] = ownerOf(verified(request))
 }
 
-async function grantOwned(request: FastifyRequest): Promise<void> {
+function grantOwned(request: FastifyRequest): undefined {
   assertStillLive(request)
   const { user_id: userId } = request.params as { user_id: string }
   request[granted] = assertOwned(verified(request), userId)
