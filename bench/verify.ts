@@ -61,9 +61,9 @@ export async function measureVerification(): Promise<Figure[]> {
   const pairs = await appUnder('EdDSA', join(folder, 'pairs'))
   const cases = {
     'HS256, cold': await caseOf(shared, (request) => request.jwtVerify()),
-    'HS256, repeated': await caseOf(shared, (request) => request.authenticateToken()),
+    'HS256, repeated': await caseOf(shared, async (request) => request.authenticateToken()),
     'EdDSA, cold': await caseOf(pairs, (request) => request.jwtVerify()),
-    'EdDSA, repeated': await caseOf(pairs, (request) => request.authenticateToken()),
+    'EdDSA, repeated': await caseOf(pairs, async (request) => request.authenticateToken()),
   }
   const values = Object.fromEntries(Object.keys(cases).map((name) => [name, [] as number[]]))
   for (let round = -3; round < rounds; round++) {

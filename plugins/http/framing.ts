@@ -20,13 +20,7 @@ export default fp(
     app.server.prependListener('request', (request: IncomingMessage) => {
       request.url = originForm(request)
     })
-    app.addHook('onRequest', async ({ raw }) => {
-      const headers = { connection: 'close' }
-      const reason = ambiguityOf(raw)
-      if (reason) throw new Problem('invalid_request', { reason, headers })
-      if (expectsMore(raw)) throw new Problem('expectation_failed', { headers })
-      if ((raw.url ?? '').length > maxUrlLength) throw new Problem('uri_too_long')
-    })
+    app.addHook('onRequest', ({ raw }, _reply, done) => done(problemOf(raw)))
     // Instead of Node's own 417: the hook above answers with a problem.
     app.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
       app.server.emit('request', request, response)
@@ -39,6 +33,14 @@ export default fp(
   },
   { name: 'latchkey-framing', fastify: '5.x', dependencies: ['latchkey-security-headers'] },
 )
+
+function problemOf(message: IncomingMessage): Problem | undefined {
+  const headers = { connection: 'close' }
+  const reason = ambiguityOf(message)
+  if (reason) return new Problem('invalid_request', { reason, headers })
+  if (expectsMore(message)) return new Problem('expectation_failed', { headers })
+  return (message.url ?? '').length > maxUrlLength ? new Problem('uri_too_long') : undefined
+}
 
 function ambiguityOf({ httpVersion, rawHeaders, headers, url }: IncomingMessage): string | undefined {
   const hosts = headerValues(rawHeaders, 'host').length
@@ -56,6 +58,7 @@ function ambiguityOf({ httpVersion, rawHeaders, headers, url }: IncomingMessage)
  * refused, where its host differs from the Host header (parser differential).
  */
 function originForm({ url = '', headers }: IncomingMessage): string {
+  if (url.startsWith('/')) return url
   const [, scheme = '', authority = '', rest = ''] = /^(https?):\/\/([^/?#@]+)([/?].*)?$/i.exec(url) ?? []
   if (authority === '') return url
   if (headers.host !== undefined && hostOf(scheme, headers.host) !== hostOf(scheme, authority)) return url
