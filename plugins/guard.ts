@@ -7,8 +7,11 @@ import { TokenRefused } from '../src/tokens/refusal.ts'
 import { assertSufficient, type Requirements, requirementsFault } from '../src/tokens/requirements.ts'
 import { replyWithProblem } from './problems/reply.ts'
 
-/** Who may call a route. `optional` uses a valid token and ignores an invalid one. */
-export type Access = 'public' | 'optional' | 'user' | 'owner'
+/**
+ * Who may call a route. `optional` uses a valid token and ignores an invalid one; `gateway` answers a gateway's question,
+ * whose parameters say who passes.
+ */
+export type Access = 'public' | 'optional' | 'user' | 'owner' | 'gateway'
 
 const granted = Symbol('owner')
 const guarded = Symbol('guarded')
@@ -29,6 +32,8 @@ declare module 'fastify' {
     readonly caller: Principal
     /** The problem of the response, for the log line: `code`, and the `reason`, which is not sent. */
     problem: Problem | null
+    /** The guard of access `gateway`, in the service itself only. */
+    verifyForGateway?(): Promise<void>
     [granted]: OwnerId | null
   }
 }
@@ -47,6 +52,7 @@ const rules: Record<Access, Rule> = {
   optional: { onRequest: authenticateIfPossible, preHandler: forgetIfEnded },
   user: { requires: true, preHandler: grantOwn },
   owner: { requires: true, preHandler: grantOwned },
+  gateway: { onRequest: verifyForGateway },
 }
 
 /**
@@ -79,6 +85,8 @@ export default fp<{ clock: Clock }>(
     app.addHook('onRoute', function (route) {
       const access = route.config?.access ?? this.accessOfScope
       const rule = ruleOf(route, access)
+      if (access === 'gateway' && !this.hasRequestDecorator('verifyForGateway'))
+        throw new Error(`${route.url}: access "gateway" needs request.verifyForGateway`)
       route.config = { ...route.config, access: access as Access, [guarded]: true }
       const requirements = route.config
       const onRequest = rule.requires
@@ -158,11 +166,17 @@ function assertStillLive(request: FastifyRequest): void {
   }
 }
 
-function refusalOf(error: unknown): Problem {
+/** The answer to whatever refused a token: 401 for every cause that is no problem already. */
+export function refusalOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   const reason = error instanceof TokenRefused ? error.reason : 'signature'
   const challenge = reason === 'missing' ? 'Bearer' : 'Bearer error="invalid_token"'
   return new Problem('unauthorized', { reason, cause: error, headers: { 'www-authenticate': challenge } })
+}
+
+async function verifyForGateway(request: FastifyRequest): Promise<void> {
+  if (!request.verifyForGateway) throw new Error('there is no guard for gateways')
+  await request.verifyForGateway()
 }
 
 async function authenticateIfPossible(request: FastifyRequest): Promise<void> {

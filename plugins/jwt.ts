@@ -47,8 +47,9 @@ declare module 'fastify' {
   interface FastifyRequest {
     /**
      * Sets `request.user` from the token, or throws: `jwtVerify()` with a cache of verified signatures. For guards.
+     * @param beforeSignature called before the signature of a token that is not in the cache is checked; may throw
      */
-    authenticateToken(): Promise<void>
+    authenticateToken(beforeSignature?: () => Promise<void>): Promise<void>
     /**
      * Throws when the token of `request.user` has expired or been revoked while the body arrived (TOCTOU). For guards.
      */
@@ -126,12 +127,18 @@ export default fp<JwtOptions>(
       formatUser: (claims) => issuers.of({ claims }).principalOf(claims),
     })
 
-    app.decorateRequest('authenticateToken', async function (this: FastifyRequest) {
-      const token = verifiedTokens.get(bearerTokenOf(this))
-      const issuer = token && issuers.of(token)
-      if (token && issuer?.keys.stillVerifies(token)) this.user = admit({ token, issuer })
-      else await this.jwtVerify()
-    })
+    app.decorateRequest(
+      'authenticateToken',
+      async function (this: FastifyRequest, beforeSignature?: () => Promise<void>) {
+        const token = verifiedTokens.get(bearerTokenOf(this))
+        const issuer = token && issuers.of(token)
+        if (token && issuer?.keys.stillVerifies(token)) this.user = admit({ token, issuer })
+        else {
+          await beforeSignature?.()
+          await this.jwtVerify()
+        }
+      },
+    )
 
     app.decorateRequest('assertTokenStillLive', function (this: FastifyRequest) {
       if (!this.user) return

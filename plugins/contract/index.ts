@@ -89,6 +89,10 @@ const guards: Record<Access, GuardInContract> = {
   optional: { security: [{}, bearer], problems: [] },
   user: { security: [bearer], problems: ['unauthorized', 'invalid_request'] },
   owner: { security: [bearer], problems: ['unauthorized', 'not_owner', 'invalid_request'] },
+  gateway: {
+    security: [{}, bearer],
+    problems: ['unauthorized', 'insufficient_user_authentication', 'not_owner', 'insufficient_scope'],
+  },
 }
 
 function stepUp({ config: { maxAge, acr } = {} }: RouteOptions): ProblemCode[] {
@@ -96,6 +100,8 @@ function stepUp({ config: { maxAge, acr } = {} }: RouteOptions): ProblemCode[] {
 }
 
 function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {
+  // A gateway reads any other status as a fault.
+  if (config?.access === 'gateway') return ['service_unavailable']
   // Health checks have no rate limit.
   const refusal = config?.health ? 'invalid_request' : 'rate_limited'
   const codes: ProblemCode[] = [refusal, 'internal_error', 'service_unavailable']

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 import { headerValues } from '../../src/http/raw-headers.ts'
 import { Problem } from '../../src/problem.ts'
+import { isAsking } from '../gateway/asking.ts'
 import { endWith } from './framework.ts'
 
 /** The minimum that every recipient should support (RFC 9110 section 4.1). */
@@ -16,16 +17,29 @@ export default fp(
   async (app) => {
     // Node drops header lines after the 2,000th, so the rules below would not see them. Its limit on bytes still applies.
     app.server.maxHeadersCount = 0
+    /** Whose clients wait for a 100 before they send the body (RFC 9110 section 10.1.1). */
+    const waiting = new WeakSet<ServerResponse>()
     // Before the router reads it.
     app.server.prependListener('request', (request: IncomingMessage) => {
       request.url = originForm(request)
     })
-    app.addHook('onRequest', async ({ raw }) => {
+    app.addHook('onRequest', async (request, reply) => {
+      const { raw } = request
       const headers = { connection: 'close' }
       const reason = ambiguityOf(raw)
+      if (isAsking(request)) {
+        if (reason) throw new Problem('not_owner', { reason, headers })
+        return
+      }
       if (reason) throw new Problem('invalid_request', { reason, headers })
       if (expectsMore(raw)) throw new Problem('expectation_failed', { headers })
       if ((raw.url ?? '').length > maxUrlLength) throw new Problem('uri_too_long')
+      if (waiting.delete(reply.raw)) reply.raw.writeContinue()
+    })
+    // Instead of Node's own 100: the hook above sends it, but not to a gateway, whose body is not read.
+    app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      waiting.add(response)
+      app.server.emit('request', request, response)
     })
     // Instead of Node's own 417: the hook above answers with a problem.
     app.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {

@@ -32,7 +32,9 @@ export default fp<RateLimitOptions>(
     // Before the library's hook, which would give each route its own counters.
     app.addHook('onRoute', (route) => {
       const budget = budgetOf(route)
-      if (route.config?.health) route.config = { ...route.config, rateLimit: false }
+      // A gateway is one address for all its clients: plugins/gateway/verify.ts counts refusals instead.
+      if (route.config?.health || route.config?.access === 'gateway')
+        route.config = { ...route.config, rateLimit: false }
       if (!byAddress || budget === undefined) return
       const limiter = limiters.get(budget) ?? app.rateLimit(limiterOf(app.counters, budgets, budget))
       limiters.set(budget, limiter)

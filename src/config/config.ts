@@ -68,6 +68,8 @@ export interface Config {
   readonly keepAliveSeconds: number
   /** The value of Strict-Transport-Security; undefined: not sent. */
   readonly hsts: string | undefined
+  /** Whether gateways can ask at /gateway/verify. */
+  readonly gatewayVerify: boolean
   readonly corsOrigins: readonly string[]
   /** Milliseconds above which requests are answered 503; 0 turns that off. */
   readonly maxEventLoopDelay: number
@@ -153,6 +155,7 @@ export function loadConfig(
     trustProxy: variables.TRUST_PROXY ? list(variables.TRUST_PROXY) : false,
     keepAliveSeconds: variables.KEEP_ALIVE_SECONDS,
     hsts: variables.HSTS === 'off' ? undefined : variables.HSTS.replace(/^(?=\d)/, 'max-age='),
+    gatewayVerify: variables.GATEWAY_VERIFY === 'on',
     corsOrigins: list(variables.CORS_ORIGINS ?? ''),
     maxEventLoopDelay: variables.MAX_EVENT_LOOP_DELAY_MS,
     mail: mailConfig(variables, publicUrl),

@@ -15,6 +15,7 @@ export type RefusalReason =
   | 'issued_at'
   | 'lifetime'
   | 'revoked'
+  | 'limited'
   | 'signature'
 
 /** A token that was refused. The message is the reason and contains nothing of the token. */
