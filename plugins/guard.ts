@@ -15,9 +15,9 @@ import { replyWithProblem } from './problems/reply.ts'
 
 /**
  * Who may call a route. `optional` uses a valid token and ignores an invalid one; `service` is a service client with
- * `config.scope`.
+ * `config.scope`; `gateway` answers a gateway's question, whose parameters say who passes.
  */
-export type Access = 'public' | 'optional' | 'user' | 'owner' | 'service'
+export type Access = 'public' | 'optional' | 'user' | 'owner' | 'service' | 'gateway'
 
 const granted = Symbol('owner')
 const guarded = Symbol('guarded')
@@ -40,6 +40,8 @@ declare module 'fastify' {
     readonly caller: Principal
     /** The problem of the response, for the log line: `code`, and the `reason`, which is not sent. */
     problem: Problem | null
+    /** The guard of access `gateway`, in the service itself only. */
+    verifyForGateway?(): Promise<void>
     [granted]: OwnerId | null
   }
 }
@@ -69,6 +71,7 @@ const rules: Record<Access, Rule> = {
   user: { requirements: ofUser, onRequest: authenticateFor, preHandler: grantOwn },
   owner: { requirements: ofUser, onRequest: authenticateFor, preHandler: grantOwned },
   service: { requirements: ['scope'], onRequest: authenticateService, preHandler: assertServiceStillLive },
+  gateway: { requirements: [], onRequest: verifyForGateway },
 }
 
 interface GuardOptions {
@@ -107,6 +110,8 @@ export default fp<GuardOptions>(
     app.addHook('onRoute', function (route) {
       const access = route.config?.access ?? this.accessOfScope
       const rule = ruleOf(route, access)
+      if (access === 'gateway' && !this.hasRequestDecorator('verifyForGateway'))
+        throw new Error(`${route.url}: access "gateway" needs request.verifyForGateway`)
       route.config = { ...route.config, access: access as Access, [guarded]: true }
       const requirements = route.config
       const asked = route.config.withoutSecondFactor ? 'off' : secondFactor
@@ -222,11 +227,17 @@ function assertStillLive(request: FastifyRequest): void {
   }
 }
 
-function refusalOf(error: unknown): Problem {
+/** The answer to whatever refused a token: 401 for every cause that is no problem already. */
+export function refusalOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   const reason = error instanceof TokenRefused ? error.reason : 'signature'
   const challenge = reason === 'missing' ? 'Bearer' : 'Bearer error="invalid_token"'
   return new Problem('unauthorized', { reason, cause: error, headers: { 'www-authenticate': challenge } })
+}
+
+async function verifyForGateway(request: FastifyRequest): Promise<void> {
+  if (!request.verifyForGateway) throw new Error('there is no guard for gateways')
+  await request.verifyForGateway()
 }
 
 function authenticateIfPossible(request: FastifyRequest, { asked }: Demands): Promise<void> | undefined {

@@ -69,9 +69,10 @@ declare module 'fastify' {
     /**
      * Sets `request.user` from the token; throws or rejects for an invalid one: `jwtVerify()` with a cache of verified
      * signatures. For guards.
+     * @param beforeSignature called before the signature of a token that is not in the cache is checked; may reject
      * @returns undefined when the signature was in the cache
      */
-    authenticateToken(): Promise<void> | undefined
+    authenticateToken(beforeSignature?: () => Promise<void>): Promise<void> | undefined
     /**
      * Throws when the token of `request.user` has expired or been revoked while the body arrived (TOCTOU). For guards.
      */
@@ -149,13 +150,21 @@ export default fp<JwtOptions>(
       formatUser: (claims) => issuers.of({ claims }).principalOf(claims),
     })
 
-    app.decorateRequest('authenticateToken', function (this: FastifyRequest) {
-      const token = verifiedTokens.get(bearerTokenOf(this))
-      const issuer = token && issuers.of(token)
-      if (!token || !issuer?.keys.stillVerifies(token)) return this.jwtVerify<object>().then(() => {})
-      this.user = admit({ token, issuer })
-      return undefined
-    })
+    async function verifySignature(request: FastifyRequest, before?: () => Promise<void>): Promise<void> {
+      await before?.()
+      await request.jwtVerify()
+    }
+
+    app.decorateRequest(
+      'authenticateToken',
+      function (this: FastifyRequest, beforeSignature?: () => Promise<void>) {
+        const token = verifiedTokens.get(bearerTokenOf(this))
+        const issuer = token && issuers.of(token)
+        if (!token || !issuer?.keys.stillVerifies(token)) return verifySignature(this, beforeSignature)
+        this.user = admit({ token, issuer })
+        return undefined
+      },
+    )
 
     async function claimedIn(text: string): Promise<Claimed> {
       const known = verifiedTokens.get(text)

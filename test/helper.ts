@@ -247,7 +247,7 @@ export function registeredRoutes(app: FastifyInstance): { method: string; url: s
     .printRoutes({ commonPrefix: false })
     .split('\n')
     .flatMap((line) => {
-      const [, indent = '', segment = '', methods] = /^(.*?)[├└]── (\S+) \(([A-Z, ]+)\)$/.exec(line) ?? []
+      const [, indent = '', segment = '', methods] = /^(.*?)[├└]── (\S+) \(([A-Z, -]+)\)$/.exec(line) ?? []
       if (methods === undefined) return []
       path.splice(indent.length / 4, Number.POSITIVE_INFINITY, segment)
       return methods.split(', ').map((method) => ({ method, url: path.join('') }))
