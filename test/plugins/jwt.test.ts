@@ -66,9 +66,12 @@ t.test('an issued token has the claims of an access token, and no email address'
   const { token, id } = await signUp(app, 'alice')
   const [header, claims] = token.split('.').map((part) => Buffer.from(part, 'base64url').toString())
   t.same(JSON.parse(header ?? ''), { alg: 'HS256', typ: 'at+jwt' })
-  const { sid, jti, ...rest } = JSON.parse(claims ?? '')
+  const { sid, jti, auth_time: authTime, ...rest } = JSON.parse(claims ?? '')
   const iss = 'http://latchkey.test'
-  t.same(rest, { iss, aud: iss, sub: id, iat: 1_800_000_000, exp: 1_800_000_900 })
+  const times = { iat: 1_800_000_000, exp: 1_800_000_900 }
+  t.same(rest, { iss, aud: iss, sub: id, ...times, amr: ['pwd'], acr: 'aal1' })
+  // The login's time is the database's.
+  t.ok(Math.abs(authTime - Date.now() / 1000) < 60)
   t.match(sid, /^session_[0-9a-z]{26}$/)
   t.match(jti, /^[\w-]{22}$/)
 })
