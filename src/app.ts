@@ -38,12 +38,13 @@ import taskRoutes from '../routes/api/tasks/index.ts'
 import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import healthRoutes from '../routes/health/index.ts'
+import oauthRoutes from '../routes/oauth/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/config.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
-import { basePathOf, withoutBasePath } from './http/base-path.ts'
+import { basePathOf, withoutBasePath, withoutInsertedPath } from './http/base-path.ts'
 import { macKeys } from './idempotency/keyed-request.ts'
 import { describeError } from './log.ts'
 import { english } from './mail/texts.ts'
@@ -76,7 +77,7 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const basePath = basePathOf(config.publicUrl)
   function rewriteUrl(this: FastifyInstance, { url = '' }: IncomingMessage): string {
-    return withoutBasePath(basePath, url, (target) => this.hasPath(target))
+    return withoutBasePath(basePath, withoutInsertedPath(basePath, url), (target) => this.hasPath(target))
   }
   const app = Fastify({
     logger: {
@@ -211,7 +212,12 @@ export async function buildApp(
     basePath,
     maxTasks: config.maxTasksPerUser,
   })
-  await app.register(wellKnownRoutes, { prefix: '/.well-known' })
+  await app.register(oauthRoutes, { prefix: '/oauth' })
+  await app.register(wellKnownRoutes, {
+    prefix: '/.well-known',
+    publicUrl: config.publicUrl,
+    algorithm: config.algorithm,
+  })
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(docsRoutes, { basePath, page: config.docs })
   if (config.mode === 'development') {
