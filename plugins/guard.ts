@@ -4,7 +4,13 @@ import type { Clock } from '../src/clock.ts'
 import { Problem } from '../src/problem.ts'
 import { assertOwned, type OwnerId, ownerOf, type Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
-import { assertSufficient, type Requirements, requirementsFault } from '../src/tokens/requirements.ts'
+import {
+  assertEnrolled,
+  assertSufficient,
+  type Requirements,
+  requirementsFault,
+  type SecondFactorRule,
+} from '../src/tokens/requirements.ts'
 import { replyWithProblem } from './problems/reply.ts'
 
 /**
@@ -19,6 +25,8 @@ const guarded = Symbol('guarded')
 declare module 'fastify' {
   interface FastifyContextConfig extends Requirements {
     access?: Access
+    /** Serves an account that has yet to set up the second factor that the service requires. */
+    withoutSecondFactor?: boolean
     [guarded]?: true
   }
   interface FastifyInstance {
@@ -38,11 +46,17 @@ declare module 'fastify' {
 
 type Check = (request: FastifyRequest) => Promise<void>
 
+/** What a route asks of a token. */
+interface Demands {
+  readonly asked: SecondFactorRule
+  readonly requirements: Requirements
+  readonly now: number
+}
+
 interface Rule {
   /** What `config` may ask for. */
   readonly requirements: readonly (keyof Requirements)[]
-  /** @param now seconds since the epoch */
-  readonly onRequest?: (request: FastifyRequest, requirements: Requirements, now: number) => Promise<void>
+  readonly onRequest?: (request: FastifyRequest, demands: Demands) => Promise<void>
   readonly preHandler?: Check
 }
 
@@ -56,12 +70,18 @@ const rules: Record<Access, Rule> = {
   service: { requirements: ['scope'], onRequest: authenticateService, preHandler: assertServiceStillLive },
 }
 
+interface GuardOptions {
+  readonly clock: Clock
+  /** Of whom this service asks a second factor. */
+  readonly secondFactor?: SecondFactorRule | undefined
+}
+
 /**
  * Makes `config.access` the guard of every route registered after this plugin. A route that does not declare it, or
  * whose path and declaration disagree about an owner, stops the start.
  */
-export default fp<{ clock: Clock }>(
-  async (app, { clock }) => {
+export default fp<GuardOptions>(
+  async (app, { clock, secondFactor = 'off' }) => {
     app.decorate('accessOfScope', null)
     if (!app.hasRequestDecorator('problem')) app.decorateRequest('problem', null)
     app.decorateRequest(granted, null)
@@ -88,9 +108,10 @@ export default fp<{ clock: Clock }>(
       const rule = ruleOf(route, access)
       route.config = { ...route.config, access: access as Access, [guarded]: true }
       const requirements = route.config
+      const asked = route.config.withoutSecondFactor ? 'off' : secondFactor
       const { onRequest, preHandler } = rule
       if (onRequest) {
-        const check: Check = (request) => onRequest(request, requirements, clock())
+        const check: Check = (request) => onRequest(request, { asked, requirements, now: clock() })
         route.onRequest = [...asList(route.onRequest), hookOf(check)]
       }
       if (preHandler) route.preHandler = [hookOf(preHandler), ...asList(route.preHandler)]
@@ -119,6 +140,8 @@ function ruleOf(route: RouteOptions, access: unknown): Rule {
   }
   if (access === 'service' && requirements.scope === undefined)
     throw new Error(`${name}: access "service" needs config.scope`)
+  if (route.config?.withoutSecondFactor && allowed !== ofUser)
+    throw new Error(`${name}: config.withoutSecondFactor needs access "user" or "owner"`)
   const fault = requirementsFault(requirements)
   if (fault) throw new Error(`${name}: ${fault}`)
   return rules[access as Access]
@@ -153,18 +176,22 @@ async function authenticate(request: FastifyRequest): Promise<void> {
   }
 }
 
-/** @throws Problem unauthorized, invalid_request, insufficient_scope, insufficient_user_authentication */
+/**
+ * @throws Problem unauthorized, invalid_request, second_factor_enrolment_required, insufficient_scope,
+ * insufficient_user_authentication
+ */
 async function authenticateFor(
   request: FastifyRequest,
-  requirements: Requirements,
-  now: number,
+  { asked, requirements, now }: Demands,
 ): Promise<void> {
   await authenticate(request)
+  // First: without a factor, stepping up is impossible.
+  assertEnrolled(verified(request), asked)
   assertSufficient(verified(request), requirements, now)
 }
 
-async function authenticateService(request: FastifyRequest, { scope = '' }: Requirements): Promise<void> {
-  await request.authenticateService(scope)
+async function authenticateService(request: FastifyRequest, { requirements }: Demands): Promise<void> {
+  await request.authenticateService(requirements.scope ?? '')
 }
 
 async function assertServiceStillLive(request: FastifyRequest): Promise<void> {
@@ -187,10 +214,13 @@ function refusalOf(error: unknown): Problem {
   return new Problem('unauthorized', { reason, cause: error, headers: { 'www-authenticate': challenge } })
 }
 
-async function authenticateIfPossible(request: FastifyRequest): Promise<void> {
-  await request.authenticateToken().catch(() => {
+async function authenticateIfPossible(request: FastifyRequest, { asked }: Demands): Promise<void> {
+  try {
+    await request.authenticateToken()
+    assertEnrolled(verified(request), asked)
+  } catch {
     request.user = null
-  })
+  }
 }
 
 async function forgetIfEnded(request: FastifyRequest): Promise<void> {

@@ -30,6 +30,7 @@ import passwords from '../plugins/passwords.ts'
 import pressure from '../plugins/pressure.ts'
 import errors from '../plugins/problems/errors.ts'
 import notFound from '../plugins/problems/not-found.ts'
+import secondFactor from '../plugins/second-factor.ts'
 import serviceClients from '../plugins/service-clients.ts'
 import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
@@ -47,6 +48,7 @@ import type { Db } from './db/schema.ts'
 import { basePathOf, withoutBasePath, withoutInsertedPath } from './http/base-path.ts'
 import { macKeys } from './idempotency/keyed-request.ts'
 import { describeError } from './log.ts'
+import { serviceName } from './mail/compose.ts'
 import { english } from './mail/texts.ts'
 import { oneTimeKeys } from './one-time-tokens/token.ts'
 import { refreshKeys } from './sessions/refresh-token.ts'
@@ -160,10 +162,16 @@ export async function buildApp(
       foreignTokenSeconds: config.foreignTokenSeconds,
       sharedSecret: config.algorithm === 'HS256',
       refreshKeys: refreshKeys(config.secretKey, config.previousSecretKey),
+      secondFactor: config.requireSecondFactor,
     },
     clock,
     listen,
     pollSeconds: config.revocationPollSeconds,
+  })
+  await app.register(secondFactor, {
+    secret: config.secretKey,
+    previousSecret: config.previousSecretKey,
+    issuer: serviceName(style),
   })
   await app.register(signingKeys, {
     algorithm: config.algorithm,
@@ -191,7 +199,7 @@ export async function buildApp(
             }),
           ]),
     ],
-    trustedIssuers: config.trustedIssuers,
+    configuredIssuers: config.trustedIssuers,
     longestForeignLifetime: config.foreignTokenSeconds,
     signing: {
       algorithm: config.algorithm,
@@ -199,6 +207,7 @@ export async function buildApp(
       key: app.signingKeys ? async () => app.signingKeys?.signingKey().key ?? '' : config.secretKey,
     },
     clock,
+    secondFactor: config.requireSecondFactor,
     assertLive: (user) => app.revocations.assertLive(user),
     credentials: app.serviceCredentials,
     assertCurrent: (service) => app.serviceClients.assertCurrent(service),

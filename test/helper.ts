@@ -6,7 +6,8 @@ import { Kysely, PGliteDialect, sql } from 'kysely'
 import tap from 'tap'
 import { buildApp } from '../src/app.ts'
 import type { Clock } from '../src/clock.ts'
-import { type Config, loadConfig } from '../src/config/config.ts'
+import type { Config } from '../src/config/config.ts'
+import { loadConfig } from '../src/config/load-config.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { openPostgres } from '../src/db/postgres.ts'
 import type { Database, Db } from '../src/db/schema.ts'
@@ -86,6 +87,9 @@ const tables = [
   'security_events',
   'signing_keys',
   'one_time_tokens',
+  'totp_factors',
+  'recovery_codes',
+  'used_mfa_tokens',
   'mail_outbox',
   'idempotency_keys',
 ]

@@ -69,7 +69,12 @@ export default fp<{ readonly basePath?: string }>(
       // An invalid declaration stops the start in plugins/guard.ts.
       const guard = guards[route.config?.access ?? this.accessOfScope ?? 'public']
       route.schema = { ...route.schema, security: guard?.security }
-      documentProblems(route, [...derivedProblems(route), ...(guard?.problems ?? []), ...stepUp(route)])
+      documentProblems(route, [
+        ...derivedProblems(route),
+        ...(guard?.problems ?? []),
+        ...stepUp(route),
+        ...enrolment(route),
+      ])
     })
     // Cached: rendering takes tens of milliseconds, and the route is public.
     let yaml: string | undefined
@@ -105,6 +110,12 @@ const guards: Record<Access, GuardInContract> = {
 
 function stepUp({ config: { maxAge, acr } = {} }: RouteOptions): ProblemCode[] {
   return maxAge === undefined && acr === undefined ? [] : ['insufficient_user_authentication']
+}
+
+/** Only with REQUIRE_SECOND_FACTOR=all; the contract does not depend on the configuration. */
+function enrolment({ config }: RouteOptions): ProblemCode[] {
+  const asks = (config?.access === 'user' || config?.access === 'owner') && !config.withoutSecondFactor
+  return asks ? ['second_factor_enrolment_required'] : []
 }
 
 function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {

@@ -4,10 +4,30 @@ import type { DeliveredMail } from '../../src/mail/local-mailbox.ts'
 import { type AppOptions, migratedDatabase, testApp } from '../helper.ts'
 import type { Test } from './postgres.ts'
 
-/** What has been mailed to an address, newest first, once all that is due has been delivered. */
+/**
+ * What has been mailed to an address, once all that is due has been delivered. The mail that was caused last comes
+ * first, since mails of one batch are delivered in any order; of one name the mail delivered last, which has the link
+ * that replaced the others.
+ */
 export async function mailTo(app: FastifyInstance, address: string): Promise<DeliveredMail[]> {
   await app.mailWorker?.settled()
-  return app.mailbox?.mails.filter(({ to }) => to === address) ?? []
+  const mails = app.mailbox?.mails.filter(({ to }) => to === address) ?? []
+  if (mails.length < 2) return mails
+  const rows = await app.db
+    .selectFrom('mail_outbox')
+    .select(['id', 'mail'])
+    .where('recipient', '=', address)
+    .where('state', '=', 'sent')
+    .orderBy('id', 'desc')
+    .execute()
+  return mails
+    .map((mail) => {
+      const at = rows.findIndex((sent) => sent.mail === mail.name)
+      const [row] = at < 0 ? [] : rows.splice(at, 1)
+      return { mail, id: row?.id ?? 0 }
+    })
+    .sort((one, other) => other.id - one.id)
+    .map(({ mail }) => mail)
 }
 
 /** The token in the newest mail to an address, as a person would find it: in the link. */
