@@ -174,7 +174,11 @@ export default fp<JwtOptions>(
       const issuer = issuers.of(token)
       if (issuer.strict && token.looseClaims) throw new TokenRefused('malformed')
       const key = await issuer.keys.verifyingKey(token)
-      app.jwt.verify(text, { key })
+      try {
+        app.jwt.verify(text, { key })
+      } catch {
+        throw new TokenRefused('signature')
+      }
       return { token, issuer }
     }
 

@@ -42,13 +42,14 @@ import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import gatewayRoutes from '../routes/gateway/index.ts'
 import healthRoutes from '../routes/health/index.ts'
+import oauthRoutes from '../routes/oauth/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/config.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
 import { isQuestion, verifyPath } from './gateway/question.ts'
-import { basePathOf, withoutBasePath } from './http/base-path.ts'
+import { basePathOf, withoutBasePath, withoutInsertedPath } from './http/base-path.ts'
 import { macKeys } from './idempotency/keyed-request.ts'
 import { describeError } from './log.ts'
 import { serviceName } from './mail/compose.ts'
@@ -84,7 +85,8 @@ export async function buildApp(
   function rewriteUrl(this: FastifyInstance, request: IncomingMessage): string {
     const { url = '' } = request
     const isPath = (target: string) => this.hasPath(isQuestion(target) ? verifyPath : target)
-    const target = basePath === '' ? url : withoutBasePath(basePath, url, isPath)
+    const target =
+      basePath === '' ? url : withoutBasePath(basePath, withoutInsertedPath(basePath, url), isPath)
     return config.gatewayVerify ? withoutQuestion(request, target) : target
   }
   const app = Fastify({
@@ -227,7 +229,12 @@ export async function buildApp(
     basePath,
     maxTasks: config.maxTasksPerUser,
   })
-  await app.register(wellKnownRoutes, { prefix: '/.well-known' })
+  await app.register(oauthRoutes, { prefix: '/oauth' })
+  await app.register(wellKnownRoutes, {
+    prefix: '/.well-known',
+    publicUrl: config.publicUrl,
+    algorithm: config.algorithm,
+  })
   if (config.gatewayVerify) {
     await app.register(gateway, { issuer: config.publicUrl, byAddress: addressLimits, clock })
     await app.register(gatewayRoutes)

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import type { Db } from '../src/db/schema.ts'
 import { migratedDatabase, password, registeredRoutes, signUp, type TestUser, testApp } from './helper.ts'
 import { tokenTo } from './support/mailbox.ts'
+import { basic, form, serviceClients } from './support/service-client.ts'
 
 /** Bounds of one request on any route; generous, since machines differ. */
 const bounds = {
@@ -240,7 +241,31 @@ const entries: Record<string, Entry> = {
       status: 200,
     }),
   },
+  'POST /oauth/token': {
+    statements: 0,
+    ask: () => ({
+      ...form('/oauth/token', { grant_type: 'client_credentials' }, { authorization: basic('gateway') }),
+      status: 200,
+    }),
+  },
+  'POST /oauth/introspect': {
+    statements: 0,
+    ask: ({ alice }) => ({
+      ...form('/oauth/introspect', { token: alice.token }, { authorization: basic('gateway') }),
+      status: 200,
+    }),
+  },
+  'POST /oauth/revoke': {
+    repetitions: 2,
+    statements: 6,
+    ask: async (setup) => ({
+      ...form('/oauth/revoke', { token: (await login(setup)).refresh_token }),
+      status: 200,
+    }),
+  },
   'GET /.well-known/jwks.json': open('/.well-known/jwks.json'),
+  'GET /.well-known/openid-configuration': open('/.well-known/openid-configuration'),
+  'GET /.well-known/oauth-authorization-server': open('/.well-known/oauth-authorization-server'),
   'GET /health/live': open('/health/live'),
   'GET /health/ready': { statements: 1, ask: () => ({ url: '/health/ready', status: 200 }) },
   'GET /openapi.json': open('/openapi.json'),
@@ -269,6 +294,16 @@ const refusals: Record<string, [method: string, entry: Entry]> = {
   'no such method': ['DELETE', open('/health/live', 405)],
   'an empty id': ['DELETE', open('/api/x/tasks/', 404)],
   'no token': ['GET', open('/api/x/tasks', 401)],
+  'an unknown service client': [
+    'POST',
+    {
+      statements: 0,
+      ask: () => ({
+        ...form('/oauth/introspect', { token: 'x' }, { authorization: basic('stranger') }),
+        status: 401,
+      }),
+    },
+  ],
   "another user's tasks": [
     'GET',
     { statements: 0, ask: ({ alice }) => ({ url: '/api/x/tasks', token: alice.token, status: 403 }) },
@@ -367,7 +402,12 @@ async function fill(db: Db, { id }: TestUser): Promise<number[]> {
 
 t.test('a request on any registered route stays within its bounds', { timeout: 240_000 }, async (t) => {
   const { db, count } = await countingDatabase(t)
-  const env = { NODE_ENV: 'development', CORS_ORIGINS: 'https://app.example.com', LOG_LEVEL: 'info' }
+  const env = {
+    NODE_ENV: 'development',
+    CORS_ORIGINS: 'https://app.example.com',
+    LOG_LEVEL: 'info',
+    ...serviceClients({ gateway: ['introspect'] }),
+  }
   let lastLine = ''
   const app = await testApp(t, { db, env, log: (line) => (lastLine = line) })
   const [alice, carol] = [await signUp(app, 'alice'), await signUp(app, 'carol')]

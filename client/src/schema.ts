@@ -454,6 +454,66 @@ export interface paths {
         patch: operations["patchTask"];
         trace?: never;
     };
+    "/oauth/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Exchange the credentials of a service client for an access token
+         * @description RFC 6749 section 4.4. The client authenticates by HTTP Basic, or by `client_id` and `client_secret` in the form. There is no refresh token: the same request gives the next access token.
+         */
+        post: operations["issueToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/oauth/introspect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a token is worth now
+         * @description RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers. It costs no query. A refresh token is not active. 503 while the service does not know which sessions ended.
+         */
+        post: operations["introspectToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/oauth/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End what a token opens
+         * @description RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its session; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout does. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the answer is the same.
+         */
+        post: operations["revokeToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/.well-known/jwks.json": {
         parameters: {
             query?: never;
@@ -466,6 +526,46 @@ export interface paths {
          * @description The next key is here before it signs, an old one until its last token has expired. Cache the answer as it says, and read it again when a token names a `kid` that it lacks. Empty when tokens are signed with a shared secret (`ALGORITHM=HS256`).
          */
         get: operations["getJwks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/openid-configuration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the endpoints of machines are (OpenID Connect Discovery 1.0)
+         * @description The URLs come from `PUBLIC_URL` alone. Where that has a path, the document is also at this path with that one behind it (RFC 8414 section 3.1), on the gateway's root.
+         */
+        get: operations["getOpenidConfiguration"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.well-known/oauth-authorization-server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the endpoints of machines are (RFC 8414)
+         * @description The URLs come from `PUBLIC_URL` alone. Where that has a path, the document is also at this path with that one behind it (RFC 8414 section 3.1), on the gateway's root.
+         */
+        get: operations["getAuthorizationServerMetadata"];
         put?: never;
         post?: never;
         delete?: never;
@@ -607,6 +707,27 @@ export interface components {
             mfa_token?: string;
             /** @description On `second_factor_required`: the kinds of code that are accepted */
             methods?: ("totp" | "recovery_code")[];
+        };
+        /** @description An error of /oauth, RFC 6749 section 5.2 */
+        OAuthError: {
+            /**
+             * @description What happened, for an OAuth library
+             * @enum {string}
+             */
+            error: "invalid_request" | "invalid_client" | "invalid_scope" | "unsupported_grant_type" | "insufficient_scope" | "temporarily_unavailable" | "server_error";
+            /** @description What happened, for a person */
+            error_description: string;
+            /**
+             * @description What happened, for a program
+             * @enum {string}
+             */
+            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
+            /** @description The same as `error_description` */
+            detail: string;
+            /** @description The HTTP status */
+            status: number;
+            /** @description Names this request in the log of the service */
+            request_id: string;
         };
         /** @description An account, as its owner sees it */
         User: {
@@ -924,6 +1045,108 @@ export interface components {
             /** @example false */
             completed?: boolean;
         };
+        TokenRequest: {
+            /**
+             * @description Only `client_credentials`
+             * @example client_credentials
+             */
+            grant_type: string;
+            /**
+             * @description Separated by a space; without it, all scopes of the client
+             * @example introspect revocations:read
+             */
+            scope?: string;
+            /**
+             * @description Where the client does not authenticate by HTTP Basic
+             * @example gateway
+             */
+            client_id?: string;
+            /**
+             * Format: password
+             * @description With `client_id`
+             */
+            client_secret?: string;
+        };
+        /** @description An access token of a service client, RFC 6749 section 5.1 */
+        Token: {
+            /** @description A JWT (RFC 9068) whose `sub` is `client_` and the id */
+            access_token: string;
+            /** @enum {string} */
+            token_type: "Bearer";
+            /**
+             * @description Seconds
+             * @example 900
+             */
+            expires_in: number;
+            /**
+             * @description What the token may do, separated by a space; empty for a client without scopes
+             * @example introspect revocations:read
+             */
+            scope: string;
+        };
+        IntrospectionRequest: {
+            /** @description Of any kind; what is no token is answered, not refused */
+            token: string;
+            /**
+             * @description Not needed: the kind of a token shows from its form
+             * @example access_token
+             */
+            token_type_hint?: string;
+        };
+        /** @description What a token is worth, RFC 7662 section 2.2 */
+        Introspection: {
+            /** @description Whether the service would accept the token now. False: there is nothing else */
+            active: boolean;
+            /** @description The user, or `client_` and the id of a service client */
+            sub?: string;
+            /** @description The session, of a token that was issued here to a user */
+            sid?: string;
+            /** @description Who issued the token */
+            iss?: string;
+            /** @description For whom it was issued */
+            aud?: string | string[];
+            /**
+             * @description When it ends, in seconds since the epoch
+             * @example 1769860800
+             */
+            exp?: number;
+            /**
+             * @description When it was issued, in seconds since the epoch
+             * @example 1769860800
+             */
+            iat?: number;
+            /** @description Names the token */
+            jti?: string;
+            /** @description The client that it was issued to, if the token says so */
+            client_id?: string;
+            /** @description Separated by a space. Absent from a token of a session, which has every scope */
+            scope?: string;
+            /** @enum {string} */
+            token_type?: "Bearer";
+            /**
+             * @description When the user last authenticated, in seconds since the epoch
+             * @example 1769860800
+             */
+            auth_time?: number;
+            /** @description How strongly: `aal1`, `aal2` */
+            acr?: string;
+            /**
+             * @description How: `pwd`, `otp`
+             * @example [
+             *       "pwd"
+             *     ]
+             */
+            amr?: string[];
+        };
+        RevocationRequest: {
+            /** @description Of any kind; what is no token is answered, not refused */
+            token: string;
+            /**
+             * @description Not needed: the kind of a token shows from its form
+             * @example access_token
+             */
+            token_type_hint?: string;
+        };
         /** @description A public key, RFC 7517 */
         Jwk: {
             /**
@@ -957,6 +1180,50 @@ export interface components {
         /** @description Public keys, RFC 7517 section 5 */
         Jwks: {
             keys: components["schemas"]["Jwk"][];
+        };
+        /** @description What OAuth libraries look for, RFC 8414 section 2 */
+        Metadata: {
+            /**
+             * Format: uri
+             * @description `PUBLIC_URL`, and the `iss` of every token issued here
+             */
+            issuer: string;
+            /**
+             * Format: uri
+             * @description The keys; it has none where tokens are signed with a shared secret
+             */
+            jwks_uri: string;
+            /**
+             * Format: uri
+             * @description RFC 6749
+             */
+            token_endpoint: string;
+            /**
+             * Format: uri
+             * @description RFC 7662
+             */
+            introspection_endpoint: string;
+            /**
+             * Format: uri
+             * @description RFC 7009
+             */
+            revocation_endpoint: string;
+            /** @description `client_credentials`: users log in at `/api/auth/login` */
+            grant_types_supported: string[];
+            /** @description None: there is no authorization endpoint */
+            response_types_supported: string[];
+            /** @description `public`: every service sees the same `sub` */
+            subject_types_supported: string[];
+            /** @description Of service clients; a client may have others for its calls to other services */
+            scopes_supported: string[];
+            /** @description How a service client authenticates */
+            token_endpoint_auth_methods_supported: string[];
+            /** @description The access token of a client is taken too */
+            introspection_endpoint_auth_methods_supported: string[];
+            /** @description `none`: the token is the proof */
+            revocation_endpoint_auth_methods_supported: string[];
+            /** @description The algorithm of access tokens; there are no ID tokens */
+            id_token_signing_alg_values_supported: string[];
         };
     };
     responses: never;
@@ -4635,6 +4902,386 @@ export interface operations {
             };
         };
     };
+    issueToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["TokenRequest"];
+            };
+        };
+        responses: {
+            /** @description The token */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
+                };
+            };
+            /** @description `invalid_scope`: The scope is not one that the client may ask for; `unsupported_grant_type`: The grant type is not one that the service has; `invalid_request`: The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_scope" | "unsupported_grant_type" | "invalid_request";
+                        /** @enum {string} */
+                        code?: "invalid_scope" | "unsupported_grant_type" | "invalid_request";
+                    };
+                };
+            };
+            /** @description `invalid_client`: The client could not be authenticated */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 7617 section 2 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_client";
+                        /** @enum {string} */
+                        code?: "invalid_client";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_request";
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/x-www-form-urlencoded in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_request";
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "temporarily_unavailable";
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "server_error";
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "temporarily_unavailable";
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    introspectToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["IntrospectionRequest"];
+            };
+        };
+        responses: {
+            /** @description Whether the token is active, and what it says */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Introspection"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_request";
+                        /** @enum {string} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `invalid_client`: The client could not be authenticated */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 7617 section 2 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_client";
+                        /** @enum {string} */
+                        code?: "invalid_client";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "insufficient_scope";
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_request";
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/x-www-form-urlencoded in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_request";
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "temporarily_unavailable";
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "server_error";
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "temporarily_unavailable";
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["RevocationRequest"];
+            };
+        };
+        responses: {
+            /** @description The token opens nothing any more */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `invalid_request`: The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_request";
+                        /** @enum {string} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_request";
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/x-www-form-urlencoded in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "invalid_request";
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "temporarily_unavailable";
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "server_error";
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OAuthError"] & {
+                        /** @enum {string} */
+                        error?: "temporarily_unavailable";
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
     getJwks: {
         parameters: {
             query?: never;
@@ -4653,6 +5300,130 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Jwks"];
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    getOpenidConfiguration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metadata */
+            200: {
+                headers: {
+                    /** @description How long it may be kept */
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Metadata"];
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    getAuthorizationServerMetadata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metadata */
+            200: {
+                headers: {
+                    /** @description How long it may be kept */
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Metadata"];
                 };
             };
             /** @description `rate_limited`: Too many requests */

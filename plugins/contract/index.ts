@@ -8,7 +8,7 @@ import type { OpenAPIV3_1 } from 'openapi-types'
 import type { ProblemCode } from '../../src/problem.ts'
 import type { Access } from '../guard.ts'
 import { documentProblems } from './problem-answers.ts'
-import { ProblemSchema } from './schemas.ts'
+import { OAuthErrorSchema, ProblemSchema } from './schemas.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -27,6 +27,7 @@ const { version } = require(packageFile()) as { version: string }
 export default fp<{ readonly basePath?: string }>(
   async (app, { basePath }) => {
     app.addSchema(ProblemSchema)
+    app.addSchema(OAuthErrorSchema)
     await app.register(swagger, {
       openapi: {
         openapi: '3.1.0',
@@ -40,6 +41,7 @@ export default fp<{ readonly basePath?: string }>(
         tags: [
           { name: 'auth', description: 'Accounts, sessions and tokens' },
           { name: 'tasks', description: 'The per-user resource' },
+          { name: 'oauth', description: 'Service clients, in the words of OAuth 2.0' },
           { name: 'operations', description: 'Health and contract' },
         ],
         components: {
@@ -131,7 +133,9 @@ function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[
   // Fastify parses a body whether the route declares one or not.
   const readsBody = ![method].flat().some((name) => name === 'GET' || name === 'HEAD')
   if (readsBody) codes.unshift('payload_too_large', 'unsupported_media_type')
-  if (schema?.body || schema?.params || schema?.querystring) codes.unshift('validation_failed')
+  // A form that does not match is an invalid_request (RFC 6749 section 5.2).
+  const strict = schema?.body && !schema.consumes
+  if (strict || schema?.params || schema?.querystring) codes.unshift('validation_failed')
   if (readsBody || schema?.params || schema?.querystring) codes.unshift('invalid_request')
   return codes
 }

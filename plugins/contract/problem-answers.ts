@@ -1,5 +1,7 @@
 import type { RouteOptions } from 'fastify'
-import { detailOf, Problem, type ProblemCode, statusOf, toProblemBody } from '../../src/problem.ts'
+import { Problem, type ProblemCode, statusOf } from '../../src/problem.ts'
+import { oauthErrorOf } from '../problems/oauth.ts'
+import { type ProblemFormat, problemJson } from '../problems/reply.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -14,11 +16,13 @@ const exampleRequestId = '5f0c1f0e-6c0a-4b8e-9d51-3a8c0e0f7f51'
 export function documentProblems(route: RouteOptions, codes: readonly ProblemCode[]): void {
   const all = [...new Set([...(route.config?.problems ?? []), ...codes])]
   route.config = { ...route.config, problems: all } as NonNullable<RouteOptions['config']>
+  const { problemFormat = problemJson } = route.config
   const statuses = [...new Set(all.map(statusOf))].sort((a, b) => a - b)
   const answers = Object.fromEntries(
     statuses.map((status) => [
       status,
       problemAnswer(
+        problemFormat,
         status,
         all.filter((code) => statusOf(code) === status),
       ),
@@ -29,28 +33,37 @@ export function documentProblems(route: RouteOptions, codes: readonly ProblemCod
 }
 
 /** The response of one status, narrowed to the codes of this operation. */
-function problemAnswer(status: number, codes: readonly ProblemCode[]) {
+function problemAnswer({ mediaType, bodyOf }: ProblemFormat, status: number, codes: readonly ProblemCode[]) {
   const [code = 'internal_error'] = codes
+  const exampleOf = (code: ProblemCode) => bodyOf(new Problem(code), exampleRequestId)
+  const headers = headersOf(status, codes)
   return {
-    description: codes.map((code) => `\`${code}\`: ${detailOf(code)}`).join('; '),
-    ...(headersOf(status) ? { headers: headersOf(status) } : {}),
+    description: codes.map((code) => `\`${code}\`: ${exampleOf(code).detail}`).join('; '),
+    ...(headers ? { headers } : {}),
     content: {
-      'application/problem+json': {
-        schema: {
-          allOf: [
-            { $ref: 'Problem#' },
-            { type: 'object', properties: { code: { type: 'string', enum: codes } } },
-          ],
-        },
-        examples: { [code]: { value: toProblemBody(new Problem(code), exampleRequestId) } },
+      [mediaType]: {
+        schema: mediaType === problemJson.mediaType ? problemSchema(codes) : oauthSchema(codes),
+        examples: { [code]: { value: exampleOf(code) } },
       },
     },
   }
 }
 
-function headersOf(status: number) {
+function problemSchema(codes: readonly ProblemCode[]) {
+  const properties = { code: { type: 'string', enum: codes } }
+  return { allOf: [{ $ref: 'Problem#' }, { type: 'object', properties }] }
+}
+
+function oauthSchema(codes: readonly ProblemCode[]) {
+  const errors = [...new Set(codes.map((code) => oauthErrorOf({ code, status: statusOf(code) })))]
+  const properties = { error: { type: 'string', enum: errors }, code: { type: 'string', enum: codes } }
+  return { allOf: [{ $ref: 'OAuthError#' }, { type: 'object', properties }] }
+}
+
+function headersOf(status: number, codes: readonly ProblemCode[]) {
   if (status === 401) {
-    return { 'WWW-Authenticate': { type: 'string', description: 'The challenge, RFC 6750 section 3' } }
+    const standard = codes.includes('invalid_client') ? 'RFC 7617 section 2' : 'RFC 6750 section 3'
+    return { 'WWW-Authenticate': { type: 'string', description: `The challenge, ${standard}` } }
   }
   if (status === 409 || status === 429 || status === 503) {
     return { 'Retry-After': { type: 'integer', description: 'Seconds to wait before trying again' } }

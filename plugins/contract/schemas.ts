@@ -1,6 +1,7 @@
 import { type SchemaOptions, type Static, type TSchema, Type } from '@sinclair/typebox'
 import { problemCodes } from '../../src/problem.ts'
 import { codeKinds } from '../../src/second-factor/codes.ts'
+import { oauthErrors } from '../problems/oauth.ts'
 
 /** A typed reference to a schema added with `app.addSchema`. */
 export function Ref<T extends TSchema>(schema: T) {
@@ -74,4 +75,24 @@ export const ProblemSchema = Type.Object(
       },
     ],
   },
+)
+
+export const OAuthErrorSchema = Type.Object(
+  {
+    error: Type.Unsafe<string>({
+      type: 'string',
+      enum: [...oauthErrors],
+      description: 'What happened, for an OAuth library',
+    }),
+    error_description: Type.String({ description: 'What happened, for a person' }),
+    code: Type.Unsafe<string>({
+      type: 'string',
+      enum: problemCodes,
+      description: 'What happened, for a program',
+    }),
+    detail: Type.String({ description: 'The same as `error_description`' }),
+    status: Type.Integer({ description: 'The HTTP status' }),
+    request_id: Type.String({ description: 'Names this request in the log of the service' }),
+  },
+  { $id: 'OAuthError', description: 'An error of /oauth, RFC 6749 section 5.2' },
 )

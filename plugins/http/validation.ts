@@ -4,13 +4,21 @@ import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { storable, storableUnchanged } from '../../src/db/storable.ts'
-import { isJsonInUtf8 } from '../../src/http/json-media-type.ts'
+import { FormRefused, formType, parseForm } from '../../src/http/form.ts'
+import { isInUtf8 } from '../../src/http/media-type.ts'
 import { parseStrictJson } from '../../src/http/strict-json.ts'
 import { Problem } from '../../src/problem.ts'
 
+const json = 'application/json'
+
+/** What the route reads: JSON, or the form that its `schema.consumes` declares. */
+function bodyTypeOf({ routeOptions: { schema } }: FastifyRequest): string {
+  return schema?.consumes?.includes(formType) ? formType : json
+}
+
 /**
- * Validates requests. Bodies are strict JSON, nothing coerced, nothing stripped. Path and query parameters are converted
- * to the declared type.
+ * Validates requests. Bodies are strict JSON, or strict forms, nothing coerced, nothing stripped. Path and query
+ * parameters are converted to the declared type.
  */
 export default fp(
   async (app) => {
@@ -47,22 +55,31 @@ export default fp(
     })
 
     // Without content, any type is accepted (RFC 9110 section 8.3), so the parsers below decide.
-    app.addHook('onRequest', ({ headers }, _reply, done) => {
+    app.addHook('onRequest', (request, _reply, done) => {
+      const { headers } = request
       const type = headers['content-type']
       if (type !== undefined) {
-        if (isJsonInUtf8(type)) headers['content-type'] = 'application/json'
+        const wanted = bodyTypeOf(request)
+        if (isInUtf8(type, wanted)) headers['content-type'] = wanted
         else delete headers['content-type']
       }
       done()
     })
 
     app.removeAllContentTypeParsers()
-    app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    app.addContentTypeParser(formType, { parseAs: 'buffer' }, (request, body, done) => {
+      if (isEncoded(request)) return done(new Problem('unsupported_media_type'))
+      try {
+        done(null, parseForm(body as Buffer))
+      } catch (error) {
+        if (!(error instanceof FormRefused)) return done(error as Error)
+        done(new Problem('invalid_request', { reason: error.message }))
+      }
+    })
+    app.addContentTypeParser(json, { parseAs: 'buffer' }, (request, body, done) => {
       // Validation refuses it where a body is required.
       if (body.length === 0) return done(null, undefined)
-      // `identity` means no coding (RFC 9110 section 8.4).
-      if ((request.headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity')
-        return done(new Problem('unsupported_media_type'))
+      if (isEncoded(request)) return done(new Problem('unsupported_media_type'))
       try {
         done(null, parseStrictJson(body as Buffer))
       } catch (error) {
@@ -78,6 +95,11 @@ export default fp(
   },
   { name: 'latchkey-validation', fastify: '5.x' },
 )
+
+/** `identity` means no coding (RFC 9110 section 8.4). */
+function isEncoded({ headers }: FastifyRequest): boolean {
+  return (headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity'
+}
 
 /** Compiles a pattern; a stricter one than the contract's where not all regex engines support that. */
 const patternInForce = Object.assign(

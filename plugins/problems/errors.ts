@@ -46,7 +46,7 @@ function toProblem(error: unknown): Problem {
 
 const maxFieldErrors = 20
 
-function fieldErrors(validation: readonly FastifySchemaValidationError[]): FieldError[] {
+export function fieldErrors(validation: readonly FastifySchemaValidationError[]): FieldError[] {
   return validation.slice(0, maxFieldErrors).map(({ keyword, instancePath, message, params }) => {
     const parts = instancePath.split('/').slice(1)
     if (keyword === 'required') parts.push(String(params['missingProperty']))

@@ -26,4 +26,26 @@ export const JwksSchema = Type.Object(
   { $id: 'Jwks', description: 'Public keys, RFC 7517 section 5' },
 )
 
-export const schemas = [JwkSchema, JwksSchema]
+const Url = (description: string) => Type.String({ format: 'uri', description })
+const Texts = (description: string) => Type.Array(Type.String(), { description })
+
+export const MetadataSchema = Type.Object(
+  {
+    issuer: Url('`PUBLIC_URL`, and the `iss` of every token issued here'),
+    jwks_uri: Url('The keys; it has none where tokens are signed with a shared secret'),
+    token_endpoint: Url('RFC 6749'),
+    introspection_endpoint: Url('RFC 7662'),
+    revocation_endpoint: Url('RFC 7009'),
+    grant_types_supported: Texts('`client_credentials`: users log in at `/api/auth/login`'),
+    response_types_supported: Texts('None: there is no authorization endpoint'),
+    subject_types_supported: Texts('`public`: every service sees the same `sub`'),
+    scopes_supported: Texts('Of service clients; a client may have others for its calls to other services'),
+    token_endpoint_auth_methods_supported: Texts('How a service client authenticates'),
+    introspection_endpoint_auth_methods_supported: Texts('The access token of a client is taken too'),
+    revocation_endpoint_auth_methods_supported: Texts('`none`: the token is the proof'),
+    id_token_signing_alg_values_supported: Texts('The algorithm of access tokens; there are no ID tokens'),
+  },
+  { $id: 'Metadata', description: 'What OAuth libraries look for, RFC 8414 section 2' },
+)
+
+export const schemas = [JwkSchema, JwksSchema, MetadataSchema]

@@ -3,6 +3,16 @@ export function basePathOf(publicUrl: string): string {
   return new URL(publicUrl).pathname.replace(/\/$/, '')
 }
 
+/** Documents whose URL has the path of an issuer behind its own (RFC 8414 section 3.1). */
+const metadataPaths = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']
+
+/** Removes the path of PUBLIC_URL from behind that of a metadata document; any other target is returned unchanged. */
+export function withoutInsertedPath(basePath: string, target: string): string {
+  const [, path = '', query = ''] = /^([^?#]*)(.*)$/s.exec(target) ?? []
+  const document = metadataPaths.find((each) => path === each + basePath)
+  return document === undefined ? target : document + query
+}
+
 /**
  * Removes the prefix that a gateway has kept: once, by exact comparison, and only up to the end of a segment, so that no
  * other spelling of it leads around the guard.

@@ -41,7 +41,12 @@ const policy: Record<string, Access> = {
   'DELETE /api/:user_id/tasks/:task_id': 'owner',
   // By any method.
   'GET /gateway/verify': 'gateway',
+  'POST /oauth/token': 'public',
+  'POST /oauth/introspect': 'service',
+  'POST /oauth/revoke': 'public',
   'GET /.well-known/jwks.json': 'public',
+  'GET /.well-known/openid-configuration': 'public',
+  'GET /.well-known/oauth-authorization-server': 'public',
   'GET /health/live': 'public',
   'GET /health/ready': 'public',
   'GET /openapi.json': 'public',
@@ -90,9 +95,14 @@ t.test('every registered route refuses anonymous callers and other users (F01)',
     const request = { method: method as 'GET', url: own, ...(body ? { payload: body } : {}) }
     const anonymous = await app.inject(request)
     t.equal(anonymous.statusCode, 401, label)
-    t.equal(anonymous.headers['www-authenticate'], 'Bearer', label)
-    if (method !== 'HEAD') t.same(problemOf(anonymous), unauthorized, label)
+    const challenge = access === 'service' ? 'Basic realm="latchkey"' : 'Bearer'
+    t.equal(anonymous.headers['www-authenticate'], challenge, label)
+    if (method !== 'HEAD' && access !== 'service') t.same(problemOf(anonymous), unauthorized, label)
 
+    if (access === 'service') {
+      const user = await alice.call(method, own, body)
+      t.same([user.statusCode, user.json().code], [401, 'invalid_client'], label)
+    }
     if (access !== 'owner') continue
     for (const stranger of [
       alice.id,
@@ -118,16 +128,18 @@ t.test('the contract has every route and its access', async (t) => {
       const name = `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`
       const access = policy[name]
       t.ok(seen.has(name), `${name} is served`)
-      const security = { public: [], gateway: [{}, { bearer: [] }] } as Record<string, object[]>
-      t.same(operation['security'], security[access ?? ''] ?? [{ bearer: [] }], name)
+      const security = {
+        public: [],
+        gateway: [{}, { bearer: [] }],
+        service: [{ client: [] }, { bearer: [] }],
+      }[access as string]
+      t.same(operation['security'], security ?? [{ bearer: [] }], name)
       const responses = operation['responses'] as Record<string, object>
       const statuses = Object.keys(responses)
       t.equal(statuses.includes('401') && access !== 'public', access !== 'public', name)
-      t.equal(
-        JSON.stringify(responses['403'] ?? {}).includes('not_owner'),
-        access === 'owner' || access === 'gateway',
-        name,
-      )
+      const refusals = JSON.stringify(responses['403'] ?? {})
+      t.equal(refusals.includes('not_owner'), access === 'owner' || access === 'gateway', name)
+      t.equal(refusals.includes('insufficient_scope'), access === 'service' || access === 'gateway', name)
     }
   }
 })

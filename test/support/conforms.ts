@@ -70,11 +70,12 @@ function violationOfProblem(sent: Sent): string | undefined {
 }
 
 /** Refused before routing (plugins/http/framing.ts, allowed-hosts.ts). */
-function isRefusedAsMessage({ status, headers, url, body }: Sent): boolean {
+function isRefusedAsMessage({ status, headers, url, body, path }: Sent): boolean {
   if (status === 403) return body.includes('"host_not_allowed"')
   return (
     status === 417 ||
-    (status === 400 && headers['connection'] === 'close') ||
+    // Under /oauth, errors have a form of their own, which the operation documents.
+    (status === 400 && headers['connection'] === 'close' && !path?.startsWith('/oauth/')) ||
     (status === 414 && url.length > 8_000)
   )
 }

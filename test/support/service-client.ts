@@ -22,3 +22,15 @@ export function basic(id: string, secret = clientSecret): string {
   const encode = (text: string) => encodeURIComponent(text).replaceAll('%20', '+')
   return `Basic ${Buffer.from(`${encode(id)}:${encode(secret)}`).toString('base64')}`
 }
+
+type Parameters = Readonly<Record<string, string>> | string
+
+/** A POST of a form: parameters, or its text. */
+export function form(url: string, parameters: Parameters, headers: Readonly<Record<string, string>> = {}) {
+  return {
+    method: 'POST' as const,
+    url,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    payload: typeof parameters === 'string' ? parameters : new URLSearchParams(parameters).toString(),
+  }
+}

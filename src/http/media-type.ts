@@ -3,18 +3,19 @@ const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 /** One parameter with the `;` before it (RFC 9110 section 5.6.6). */
 const parameter = new RegExp(`[ \\t]*;[ \\t]*(${token})=(?:(${token})|"((?:[^"\\\\]|\\\\.)*)")`, 'y')
 
-const mediaType = /^application\/json(?![^ \t;])/i
 /** Some clients send a trailing `;`. */
 const end = /(?:[ \t]*;[ \t]*)?$/y
 
 /**
- * Whether a Content-Type is JSON in UTF-8. JSON has no parameters (RFC 8259 section 11), so unknown ones are ignored; but
- * some servers decode by `charset`, so one other than UTF-8 is refused.
+ * Whether a Content-Type is the media type in UTF-8. Neither JSON (RFC 8259 section 11) nor a form has parameters, so
+ * unknown ones are ignored; but some servers decode by `charset`, so one other than UTF-8 is refused.
+ * @param mediaType in lower case, without parameters
  */
-export function isJsonInUtf8(contentType: string): boolean {
-  if (!mediaType.test(contentType)) return false
+export function isInUtf8(contentType: string, mediaType: string): boolean {
+  if (contentType.slice(0, mediaType.length).toLowerCase() !== mediaType) return false
+  if (!/^(?:[ \t;]|$)/.test(contentType.slice(mediaType.length))) return false
   const seen = new Set<string>()
-  let at = 'application/json'.length
+  let at = mediaType.length
   for (let found = parameterAt(contentType, at); found; found = parameterAt(contentType, at)) {
     const [text, name = '', value = found[3] ?? ''] = found
     const key = name.toLowerCase()
