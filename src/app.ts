@@ -37,6 +37,7 @@ import authRoutes from '../routes/api/auth/index.ts'
 import taskRoutes from '../routes/api/tasks/index.ts'
 import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
+import revocationRoutes from '../routes/gateway/revocations/index.ts'
 import healthRoutes from '../routes/health/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -211,6 +212,7 @@ export async function buildApp(
     basePath,
     maxTasks: config.maxTasksPerUser,
   })
+  await app.register(revocationRoutes, { prefix: '/gateway/revocations', basePath })
   await app.register(wellKnownRoutes, { prefix: '/.well-known' })
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(docsRoutes, { basePath, page: config.docs })

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import type { Db } from '../src/db/schema.ts'
 import { migratedDatabase, password, registeredRoutes, signUp, type TestUser, testApp } from './helper.ts'
 import { tokenTo } from './support/mailbox.ts'
+import { basic, serviceClients } from './support/service-client.ts'
 
 /** What one request may cost, on any route; generous, since machines differ. */
 const bounds = {
@@ -231,6 +232,14 @@ const entries: Record<string, Entry> = {
       status: 204,
     }),
   },
+  'GET /gateway/revocations': {
+    statements: 1,
+    ask: () => ({
+      url: '/gateway/revocations',
+      headers: { authorization: basic('notes') },
+      status: 200,
+    }),
+  },
   'GET /.well-known/jwks.json': open('/.well-known/jwks.json'),
   'GET /health/live': open('/health/live'),
   'GET /health/ready': { statements: 1, ask: () => ({ url: '/health/ready', status: 200 }) },
@@ -357,7 +366,12 @@ async function fill(db: Db, { id }: TestUser): Promise<number[]> {
 
 t.test('a request on any registered route stays within its bounds', { timeout: 240_000 }, async (t) => {
   const { db, count } = await countingDatabase(t)
-  const env = { NODE_ENV: 'development', CORS_ORIGINS: 'https://app.example.com', LOG_LEVEL: 'info' }
+  const env = {
+    NODE_ENV: 'development',
+    CORS_ORIGINS: 'https://app.example.com',
+    LOG_LEVEL: 'info',
+    ...serviceClients({ notes: ['revocations:read'] }),
+  }
   let lastLine = ''
   const app = await testApp(t, { db, env, log: (line) => (lastLine = line) })
   const [alice, carol] = [await signUp(app, 'alice'), await signUp(app, 'carol')]

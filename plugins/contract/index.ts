@@ -40,6 +40,7 @@ export default fp<{ readonly basePath?: string }>(
         tags: [
           { name: 'auth', description: 'Accounts, sessions and tokens' },
           { name: 'tasks', description: 'The per-user resource' },
+          { name: 'gateway', description: 'For gateways and neighbouring services' },
           { name: 'operations', description: 'Health and contract' },
         ],
         components: {

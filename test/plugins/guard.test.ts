@@ -32,6 +32,7 @@ const policy: Record<string, Access> = {
   'PUT /api/:user_id/tasks/:task_id': 'owner',
   'PATCH /api/:user_id/tasks/:task_id': 'owner',
   'DELETE /api/:user_id/tasks/:task_id': 'owner',
+  'GET /gateway/revocations': 'service',
   'GET /.well-known/jwks.json': 'public',
   'GET /health/live': 'public',
   'GET /health/ready': 'public',
@@ -76,9 +77,14 @@ t.test('every route that is registered refuses a stranger and another user (F01)
     const request = { method: method as 'GET', url: own, ...(body ? { payload: body } : {}) }
     const anonymous = await app.inject(request)
     t.equal(anonymous.statusCode, 401, label)
-    t.equal(anonymous.headers['www-authenticate'], 'Bearer', label)
-    if (method !== 'HEAD') t.same(problemOf(anonymous), unauthorized, label)
+    const challenge = access === 'service' ? 'Basic realm="latchkey"' : 'Bearer'
+    t.equal(anonymous.headers['www-authenticate'], challenge, label)
+    if (method !== 'HEAD' && access !== 'service') t.same(problemOf(anonymous), unauthorized, label)
 
+    if (access === 'service' && method !== 'HEAD') {
+      const user = await alice.call(method, own, body)
+      t.same([user.statusCode, user.json().code], [401, 'invalid_client'], label)
+    }
     if (access !== 'owner') continue
     for (const stranger of [
       alice.id,
@@ -104,11 +110,14 @@ t.test('the document has the routes and the guard of each', async (t) => {
       const name = `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`
       const access = policy[name]
       t.ok(seen.has(name), `${name} is served`)
-      t.same(operation['security'], access === 'public' ? [] : [{ bearer: [] }], name)
+      const security = { public: [], service: [{ client: [] }, { bearer: [] }] }[access as string]
+      t.same(operation['security'], security ?? [{ bearer: [] }], name)
       const responses = operation['responses'] as Record<string, object>
       const statuses = Object.keys(responses)
       t.equal(statuses.includes('401') && access !== 'public', access !== 'public', name)
-      t.equal(JSON.stringify(responses['403'] ?? {}).includes('not_owner'), access === 'owner', name)
+      const refusals = JSON.stringify(responses['403'] ?? {})
+      t.equal(refusals.includes('not_owner'), access === 'owner', name)
+      t.equal(refusals.includes('insufficient_scope'), access === 'service', name)
     }
   }
 })
