@@ -26,7 +26,7 @@ interface ReaderOptions extends RevocationFeedOptions {
 const waitSeconds = 4
 
 /** Beyond the wait, for a whole answer. */
-const timeoutMs = 3_000
+const timeoutMs = 4_000
 
 /** An answer has 2,000 entries, of at most 1 KiB in practice. */
 const maxBytes = 8 * 1024 * 1024
