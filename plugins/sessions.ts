@@ -2,7 +2,9 @@ import fp from 'fastify-plugin'
 import type { Clock } from '../src/clock.ts'
 import type { Listen } from '../src/db/listen.ts'
 import type { SessionPolicy } from '../src/sessions/policy.ts'
+import { PublishedRevocations } from '../src/sessions/published-revocations.ts'
 import { RevocationFeed } from '../src/sessions/revocation-feed.ts'
+import { RevocationLog } from '../src/sessions/revocation-log.ts'
 import { Revocations } from '../src/sessions/revocations.ts'
 
 declare module 'fastify' {
@@ -10,6 +12,8 @@ declare module 'fastify' {
     readonly sessionPolicy: SessionPolicy
     /** Every verified token is checked against them. */
     readonly revocations: Revocations
+    /** The same, for services that verify tokens themselves. */
+    readonly publishedRevocations: PublishedRevocations
   }
 }
 
@@ -20,7 +24,7 @@ interface SessionOptions {
   readonly pollSeconds: number
 }
 
-/** `app.revocations`, kept current by a feed, and `app.sessionPolicy`. */
+/** `app.revocations`, kept current by a feed, `app.publishedRevocations` and `app.sessionPolicy`. */
 export default fp<SessionOptions>(
   async (app, { policy, clock, listen, pollSeconds }) => {
     const revocations = new Revocations(clock)
@@ -29,8 +33,14 @@ export default fp<SessionOptions>(
 
     const onError = (err: unknown) => app.log.warn({ err }, 'revocations could not be read; trying again')
     const feed = new RevocationFeed({ db: app.db, revocations, listen, pollSeconds, onError })
+    const log = new RevocationLog()
+    revocations.observe((revocation) => log.append(revocation))
+    const position = () => feed.position
+    app.decorate('publishedRevocations', new PublishedRevocations({ db: app.db, revocations, log, position }))
+    // Readers that wait would hold up the drain.
+    app.drainSignal.addEventListener('abort', () => log.release())
     app.onceDatabaseIsThere(() => feed.start())
     app.addHook('onClose', () => feed.stop())
   },
-  { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-database'] },
+  { name: 'latchkey-sessions', fastify: '5.x', dependencies: ['latchkey-database', 'latchkey-connections'] },
 )

@@ -41,6 +41,7 @@ import taskRoutes from '../routes/api/tasks/index.ts'
 import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import gatewayRoutes from '../routes/gateway/index.ts'
+import revocationRoutes from '../routes/gateway/revocations/index.ts'
 import healthRoutes from '../routes/health/index.ts'
 import oauthRoutes from '../routes/oauth/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
@@ -239,6 +240,7 @@ export async function buildApp(
     await app.register(gateway, { issuer: config.publicUrl, byAddress: addressLimits, clock })
     await app.register(gatewayRoutes)
   }
+  await app.register(revocationRoutes, { prefix: '/gateway/revocations', basePath })
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(docsRoutes, { basePath, page: config.docs })
   if (config.mode === 'development') {

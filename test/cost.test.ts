@@ -263,6 +263,14 @@ const entries: Record<string, Entry> = {
       status: 200,
     }),
   },
+  'GET /gateway/revocations': {
+    statements: 1,
+    ask: () => ({
+      url: '/gateway/revocations',
+      headers: { authorization: basic('gateway') },
+      status: 200,
+    }),
+  },
   'GET /.well-known/jwks.json': open('/.well-known/jwks.json'),
   'GET /.well-known/openid-configuration': open('/.well-known/openid-configuration'),
   'GET /.well-known/oauth-authorization-server': open('/.well-known/oauth-authorization-server'),
@@ -406,7 +414,7 @@ t.test('a request on any registered route stays within its bounds', { timeout: 2
     NODE_ENV: 'development',
     CORS_ORIGINS: 'https://app.example.com',
     LOG_LEVEL: 'info',
-    ...serviceClients({ gateway: ['introspect'] }),
+    ...serviceClients({ gateway: ['introspect', 'revocations:read'] }),
   }
   let lastLine = ''
   const app = await testApp(t, { db, env, log: (line) => (lastLine = line) })

@@ -594,6 +594,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/gateway/revocations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what has been revoked
+         * @description For a service that verifies tokens itself. Without `after` it is everything that can still refuse a token, in pages: while there is a `next` link, ask for the rest at once. Then repeat with the last `cursor` and a `wait`, and a logout arrives within a second. A cursor that is invalid, or of a database that was replaced, is 400 `invalid_request`: start over. 503: the instance does not know; refuse tokens once nothing was heard for 10 seconds.
+         */
+        get: operations["readRevocations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -1224,6 +1244,41 @@ export interface components {
             revocation_endpoint_auth_methods_supported: string[];
             /** @description The algorithm of access tokens; there are no ID tokens */
             id_token_signing_alg_values_supported: string[];
+        };
+        RevokedSession: {
+            /**
+             * @description Refuses the tokens with this `sid`
+             * @example session_01kb3v5rs1e2wbhx4hrsz3zj5f
+             */
+            session_id: string;
+            /**
+             * @description When every token that it refuses has expired, in seconds since the epoch: forget it then
+             * @example 1790000975
+             */
+            ends_at: number;
+        };
+        RevokedUser: {
+            /**
+             * @description The user: `sub`, and for a token of a trusted issuer, `iss`, a space and `sub`. Refuses the tokens without `sid`
+             * @example https://app.example.com xK8eN6zoDPirF4SBwQrYXI70k3Cq3Rxs
+             */
+            user_key: string;
+            /**
+             * @description Those whose `iat` is not later, in seconds since the epoch
+             * @example 1790000000.999
+             */
+            issued_until: number;
+            /**
+             * @description When every token that it refuses has expired, in seconds since the epoch: forget it then
+             * @example 1790000975
+             */
+            ends_at: number;
+        };
+        RevocationFeed: {
+            /** @description For `after` of the next request */
+            cursor: string;
+            /** @description Some may come more than once, none is left out. Ignore an entry of an unknown form. */
+            revocations: (components["schemas"]["RevokedSession"] | components["schemas"]["RevokedUser"])[];
         };
     };
     responses: never;
@@ -5560,6 +5615,116 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         code?: "not_owner" | "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    readRevocations: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The `cursor` of the answer before, of whichever instance; without it, everything
+                 * @example WyI4MTI6ODEyOiIsbnVsbCxbInk5c0RfZjFBIiwzXV0
+                 */
+                after?: string;
+                /** @description Seconds to wait for something new after a cursor; then the answer has no revocations */
+                wait?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is new */
+            200: {
+                headers: {
+                    /** @description The next page, `rel="next"` (RFC 8288), if there is one now */
+                    Link?: string;
+                    /** @description `no-store` */
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevocationFeed"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `invalid_client`: The client could not be authenticated */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 7617 section 2 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_client";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
                     };
                 };
             };

@@ -42,6 +42,7 @@ export default fp<{ readonly basePath?: string }>(
           { name: 'auth', description: 'Accounts, sessions and tokens' },
           { name: 'tasks', description: 'The per-user resource' },
           { name: 'oauth', description: 'Service clients, in the words of OAuth 2.0' },
+          { name: 'gateway', description: 'For gateways and neighbouring services' },
           { name: 'operations', description: 'Health and contract' },
         ],
         components: {

@@ -7,6 +7,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Whether the process is shutting down; then /health/ready fails. */
     readonly draining: boolean
+    /** Aborts when the drain begins, for requests that wait. */
+    readonly drainSignal: AbortSignal
     /** Resolves when no more requests arrive and all are answered, or after a few seconds; call before `close`. */
     drain(): Promise<void>
   }
@@ -43,6 +45,7 @@ interface Owed {
 export default fp(
   async (app) => {
     let draining = false
+    const drain = new AbortController()
     let lastRequest = 0
     /** Holds requests back while the server stops listening, and how many are held. */
     let gate: Promise<void> | undefined
@@ -94,8 +97,10 @@ export default fp(
 
     const announceEnd = () => {
       draining = true
+      drain.abort()
       for (const { response } of allOwed()) response.shouldKeepAlive = false
     }
+    app.decorate('drainSignal', drain.signal)
     app.decorate('draining', { getter: () => draining })
     app.decorate('drain', async () => {
       announceEnd()

@@ -37,6 +37,7 @@ export class RevocationFeed {
   /** Progress of reading everything, which resumes there after a failed page. */
   #all: Position = {}
   #mustReadAll = true
+  #hasReadAll = false
   /** Another read was requested since the last one began. */
   #wanted = false
   #reading: Promise<void> | undefined
@@ -45,6 +46,11 @@ export class RevocationFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options
+  }
+
+  /** pg_snapshot whose rows have all been applied; undefined until everything has been read, or is to be read again. */
+  get position(): string | undefined {
+    return this.#hasReadAll ? this.#read?.since : undefined
   }
 
   /** Resolves after the first load, whether it succeeded or will be retried. */
@@ -92,6 +98,7 @@ export class RevocationFeed {
   #readAllAgain(): void {
     this.#all = {}
     this.#mustReadAll = true
+    this.#hasReadAll = false
   }
 
   /** One read at a time; requests in the meantime share the next one. */
@@ -112,6 +119,7 @@ export class RevocationFeed {
         this.#failing = false
       } catch (error) {
         this.#mustReadAll = true
+        this.#hasReadAll = false
         // Once per outage: polling goes on.
         if (!this.#failing && !this.#stopped) this.#options.onError(error)
         this.#failing = true
@@ -161,6 +169,7 @@ export class RevocationFeed {
       this.#all = all.page ? all : {}
     } while (all.page)
     this.#read = all
+    this.#hasReadAll = true
     await this.#readNewest()
   }
 }

@@ -35,6 +35,7 @@ export class Revocations {
   readonly #clock: Clock
   readonly #monotonic: () => number
   #heardAt = Number.NEGATIVE_INFINITY
+  #observer: (revocation: Revocation) => void = () => {}
   /** Latest end among the dropped entries. */
   #forgottenUntil = Number.NEGATIVE_INFINITY
 
@@ -51,6 +52,11 @@ export class Revocations {
   /** Whether memory matched the database within the last {@link staleAfterMs}. */
   get current(): boolean {
     return this.#monotonic() - this.#heardAt <= staleAfterMs
+  }
+
+  /** Calls the observer with each revocation that changes what is known. */
+  observe(observer: (revocation: Revocation) => void): void {
+    this.#observer = observer
   }
 
   apply(revocations: Iterable<Revocation>): void {
@@ -128,12 +134,16 @@ export class Revocations {
   /** Rows arrive more than once and in any order: the latest times count. */
   #revokeSession({ session, endsAt }: SessionRevocation): void {
     const known = this.#sessions.get(session)
-    if (known === undefined || known < endsAt) this.#sessions.set(session, endsAt)
+    if (known !== undefined && known >= endsAt) return
+    this.#sessions.set(session, endsAt)
+    this.#observer({ session, endsAt })
   }
 
   #revokeUser({ user, at, endsAt }: UserRevocation): void {
     const known = this.#users.get(user)
     if (known && known.at >= at && known.endsAt >= endsAt) return
-    this.#users.set(user, { at: Math.max(at, known?.at ?? at), endsAt: Math.max(endsAt, known?.endsAt ?? 0) })
+    const latest = { at: Math.max(at, known?.at ?? at), endsAt: Math.max(endsAt, known?.endsAt ?? 0) }
+    this.#users.set(user, latest)
+    this.#observer({ user, ...latest })
   }
 }

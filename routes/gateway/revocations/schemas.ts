@@ -1,0 +1,83 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { Ref } from '../../../plugins/contract/schemas.ts'
+import type { Revocation } from '../../../src/sessions/revocations.ts'
+
+/** Seconds for which a reader may be held. */
+const maxWaitSeconds = 30
+
+export const FeedQuery = Type.Object(
+  {
+    after: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 7_500,
+        pattern: '^[A-Za-z0-9_-]+$',
+        description: 'The `cursor` of the answer before, of whichever instance; without it, everything',
+        examples: ['WyI4MTI6ODEyOiIsbnVsbCxbInk5c0RfZjFBIiwzXV0'],
+      }),
+    ),
+    wait: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: maxWaitSeconds,
+        default: 0,
+        description: 'Seconds to wait for something new after a cursor; then the answer has no revocations',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+const EndsAt = Type.Integer({
+  description: 'When every token that it refuses has expired, in seconds since the epoch: forget it then',
+  examples: [1790000975],
+})
+
+export const RevokedSessionSchema = Type.Object(
+  {
+    session_id: Type.String({
+      description: 'Refuses the tokens with this `sid`',
+      examples: ['session_01kb3v5rs1e2wbhx4hrsz3zj5f'],
+    }),
+    ends_at: EndsAt,
+  },
+  { $id: 'RevokedSession', additionalProperties: false },
+)
+
+export const RevokedUserSchema = Type.Object(
+  {
+    user_key: Type.String({
+      description:
+        'The user: `sub`, and for a token of a trusted issuer, `iss`, a space and `sub`. Refuses the tokens ' +
+        'without `sid`',
+      examples: ['https://app.example.com xK8eN6zoDPirF4SBwQrYXI70k3Cq3Rxs'],
+    }),
+    issued_until: Type.Number({
+      description: 'Those whose `iat` is not later, in seconds since the epoch',
+      examples: [1790000000.999],
+    }),
+    ends_at: EndsAt,
+  },
+  { $id: 'RevokedUser', additionalProperties: false },
+)
+
+export const RevocationFeedSchema = Type.Object(
+  {
+    cursor: Type.String({ description: 'For `after` of the next request' }),
+    revocations: Type.Array(
+      Type.Unsafe<Entry>({ anyOf: [Ref(RevokedSessionSchema), Ref(RevokedUserSchema)] }),
+      { description: 'Some may come more than once, none is left out. Ignore an entry of an unknown form.' },
+    ),
+  },
+  { $id: 'RevocationFeed', additionalProperties: false },
+)
+
+type Entry = Static<typeof RevokedSessionSchema> | Static<typeof RevokedUserSchema>
+
+/** A revocation as readers see it. */
+export function entryOf(revocation: Revocation): Entry {
+  if ('session' in revocation) return { session_id: revocation.session, ends_at: revocation.endsAt }
+  return { user_key: revocation.user, issued_until: revocation.at, ends_at: revocation.endsAt }
+}
+
+export const schemas = [RevokedSessionSchema, RevokedUserSchema, RevocationFeedSchema]
