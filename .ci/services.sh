@@ -6,7 +6,10 @@ started=()
 PATH=$PATH:/usr/sbin
 
 # Programs that tests start themselves, each with the Debian package that has it.
-programs=(redis-server:redis-server pgbouncer:pgbouncer openssl:openssl chromium:chromium)
+programs=(
+  redis-server:redis-server pgbouncer:pgbouncer openssl:openssl chromium:chromium
+  nginx:nginx-light haproxy:haproxy caddy:caddy apache2:apache2
+)
 
 apt_install() {
   ((EUID == 0)) && command -v apt-get >/dev/null || return 1
@@ -29,6 +32,8 @@ require_programs() {
     [[ $entry == chromium:* && -x ${CHROMIUM:-} ]] && continue
     require "${entry%%:*}" "${entry##*:}" || status=1
   done
+  # For Apache's mod_lua; a library, so no command has its name.
+  [[ -e /usr/share/lua/5.3/socket.lua ]] || apt_install lua-socket || status=1
   postgres_binaries >/dev/null || apt_install postgresql || status=1
   return $status
 }

@@ -100,6 +100,26 @@ const limits: Part = async (bench, _plan, measure) => {
   await measure('service with limits to service without', 'list', sides, 32)
 }
 
+/** A question at the gateway to what it stands for: a request of the service's own. */
+const gateway: Part = async (bench, _plan, measure) => {
+  for (const algorithm of ['HS256', 'EdDSA'] as const) {
+    const { service, workloads } = await startTestbed(bench, { algorithm })
+    const to = async (
+      what: 'verify' | 'verify, refused token' | 'verify, no token',
+      other: 'me' | 'refused token',
+    ) => {
+      const sides: [Side, Side] = [
+        { servers: [service], workload: workloads[what] },
+        { servers: [service], workload: workloads[other] },
+      ]
+      await measure(`${algorithm}, a gateway's question to \`${other}\``, what, sides, 32)
+    }
+    await to('verify', 'me')
+    await to('verify, refused token', 'refused token')
+    await to('verify, no token', 'refused token')
+  }
+}
+
 const tripRequests = 500
 
 const roundTrips: Part = async (bench, _plan, _measure, { figures }) => {
@@ -149,6 +169,7 @@ export const parts: Record<string, Part> = {
   processes: twoProcesses,
   million: grown({ tasks: 1_000_000, users: 1_000 }),
   limits,
+  gateway,
   'round-trips': roundTrips,
   starts,
 }

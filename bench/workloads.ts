@@ -16,6 +16,10 @@ export function workloadsOf({ reader, refreshTokens, emails }: Seeded, token: st
     read: same(200, 'GET', `${path}/${taskId}`, { token }),
     create: same(201, 'POST', path, { token, body: { title: 'Buy milk', description: 'Two litres' } }),
     me: same(200, 'GET', '/api/auth/me', { token }),
+    /** What a gateway asks before each request, with the headers that it adds. */
+    verify: same(200, 'GET', `/gateway/verify?user_id=${reader}`, { token }),
+    'verify, refused token': same(401, 'GET', `/gateway/verify?user_id=${reader}`, { token: wrong }),
+    'verify, no token': same(401, 'GET', `/gateway/verify?user_id=${reader}`),
     'refused token': same(401, 'GET', `${path}?limit=20`, { token: wrong }),
     login: eachWith(200, (connection) =>
       requestText('POST', '/api/auth/login', {

@@ -112,7 +112,11 @@ export class Problem extends Error {
   readonly reason: string | undefined
 
   constructor(code: ProblemCode, options: ProblemOptions = {}) {
+    // Without a stack, which is never logged and takes longer than the rest of a refusal.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(detailOf(code), options.cause === undefined ? undefined : { cause: options.cause })
+    Error.stackTraceLimit = stackTraceLimit
     this.name = 'Problem'
     this.code = code
     this.status = statusOf(code)

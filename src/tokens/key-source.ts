@@ -10,6 +10,11 @@ export interface KeySource {
    * @throws Problem service_unavailable when no keys could be fetched
    */
   verifyingKey(token: UnverifiedToken): string | Promise<string>
+  /**
+   * Whether a signature is wrong, where that is cheap to see; false when it has to be verified. A refusal by it saves
+   * the verification, a token that passes it still needs one.
+   */
+  refutes?(token: UnverifiedToken): boolean
   /** Whether the key that verified this token before is still valid, so that its signature need not be checked again. */
   stillVerifies(token: UnverifiedToken): boolean
 }

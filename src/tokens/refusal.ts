@@ -23,11 +23,15 @@ export type RefusalReason =
 
 /** A token that was refused. The message is the reason and contains nothing of the token. */
 export class TokenRefused extends Error {
-  override name = 'TokenRefused'
   readonly reason: RefusalReason
 
   constructor(reason: RefusalReason) {
+    // Without a stack, as a Problem.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(reason)
+    Error.stackTraceLimit = stackTraceLimit
+    this.name = 'TokenRefused'
     this.reason = reason
   }
 }

@@ -19,6 +19,10 @@ export class SharedKeys implements KeySource {
     return this.#previous !== undefined && !signs(this.#current, token) ? this.#previous : this.#current
   }
 
+  refutes(token: UnverifiedToken): boolean {
+    return !signs(this.#current, token) && !(this.#previous !== undefined && signs(this.#previous, token))
+  }
+
   /** Secrets change only with a restart. */
   stillVerifies(): boolean {
     return true
