@@ -87,6 +87,9 @@ const tables = [
   'security_events',
   'signing_keys',
   'one_time_tokens',
+  'totp_factors',
+  'recovery_codes',
+  'used_mfa_tokens',
   'mail_outbox',
   'idempotency_keys',
 ]

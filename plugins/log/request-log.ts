@@ -41,6 +41,7 @@ export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): v
         ...(answered || refusal ? {} : { aborted: true }),
         ...(traceId ? { trace_id: traceId } : {}),
         ...(request.user ? { user_id: request.user.userId } : {}),
+        ...(request.service ? { client_id: request.service.id } : {}),
         ...(problem ? { code: problem.code, reason: problem.reason } : {}),
       },
       'request',

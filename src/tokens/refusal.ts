@@ -16,6 +16,9 @@ export type RefusalReason =
   | 'lifetime'
   | 'revoked'
   | 'signature'
+  | 'credentials'
+  | 'user_token'
+  | 'service_token'
 
 /** A token that was refused. The message is the reason and contains nothing of the token. */
 export class TokenRefused extends Error {
