@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import { Kysely, PGliteDialect, sql } from 'kysely'
+import { Kysely, type KyselyPlugin, PGliteDialect, sql } from 'kysely'
 import tap from 'tap'
 import { buildApp } from '../src/app.ts'
 import type { Clock } from '../src/clock.ts'
@@ -59,6 +59,8 @@ function destroyedBy(db: Db, destroy: () => Promise<void>): Db {
   return new Proxy(db, {
     get(target, name) {
       if (name === 'destroy') return destroy
+      if (name === 'withPlugin')
+        return (plugin: KyselyPlugin) => destroyedBy(target.withPlugin(plugin), destroy)
       const value = Reflect.get(target, name)
       return typeof value === 'function' ? value.bind(target) : value
     },
@@ -68,7 +70,7 @@ function destroyedBy(db: Db, destroy: () => Promise<void>): Db {
 /** An empty database: PGlite, or one on the server of TEST_DATABASE_URL. */
 export async function testDatabase(t: Test): Promise<Db> {
   const server = process.env['TEST_DATABASE_URL']
-  return server ? databaseOn(server, t) : embeddedDatabase()
+  return server ? databaseOn(server, t) : embeddedDatabase(t)
 }
 
 /** Idle databases for the next test of the file: loading one takes longer than a test. */
@@ -107,15 +109,18 @@ const deleted = [
   'set session_replication_role = default',
 ].join(';')
 
-async function embeddedDatabase(): Promise<Db> {
+async function embeddedDatabase(t: Test): Promise<Db> {
   const used = idle.pop()
   await used?.exec(deleted)
   const pglite =
     used ?? (await PGlite.create({ loadDataDir: new Blob([readFileSync(snapshotFile)]), parsers }))
-  const db = new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) })
-  return destroyedBy(db, async () => {
-    if (!idle.includes(pglite)) idle.push(pglite)
+  let open = true
+  const db = destroyedBy(new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) }), async () => {
+    if (open) idle.push(pglite)
+    open = false
   })
+  t.teardown(() => db.destroy())
+  return db
 }
 
 /** URLs of idle databases on the server; dropped when the process ends. */

@@ -9,10 +9,20 @@ type Controller = Parameters<FastifyInstance['setSchemaController']>[0]
 type Compile = (route: unknown) => unknown
 type Build = (externalSchemas: unknown, options?: unknown) => Compile
 
+/** A short name for each set of schemas that routes refer to: it is longer than any schema of a route. */
+const scopes = new Map<string, number>()
+
+function scopeOf(externalSchemas: unknown): number {
+  const text = JSON.stringify(externalSchemas)
+  const scope = scopes.get(text) ?? scopes.size
+  scopes.set(text, scope)
+  return scope
+}
+
 function cached(build: Build | undefined, compiled: Map<string, unknown>): Build | undefined {
   if (!build) return undefined
   return (externalSchemas, options) => {
-    const scope = JSON.stringify(externalSchemas)
+    const scope = scopeOf(externalSchemas)
     let compile: Compile | undefined
     return (route) => {
       const { httpPart, httpStatus, schema } = route as Record<string, unknown>
