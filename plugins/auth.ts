@@ -13,6 +13,7 @@ import { JwksCache } from '../src/tokens/jwks-cache.ts'
 import type { JwksLocation } from '../src/tokens/jwks-location.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
+import type { SecondFactorRule } from '../src/tokens/requirements.ts'
 import type { Service } from '../src/tokens/service.ts'
 import { foreignIssuers, issuersOf, type Trust } from '../src/tokens/trust.ts'
 import guard from './guard.ts'
@@ -49,6 +50,8 @@ interface IssuingOptions extends LatchkeyAuthOptions {
   readonly credentials?: ServiceCredentials
   /** Called with the client of a valid token; throws to refuse it. */
   readonly assertCurrent?: (service: Service) => void
+  /** REQUIRE_SECOND_FACTOR. */
+  readonly secondFactor?: SecondFactorRule
 }
 
 const auth = fp(
@@ -59,6 +62,7 @@ const auth = fp(
       configuredIssuers = [],
       credentials,
       assertCurrent = () => {},
+      secondFactor,
       ...trust
     } = rest
     const caches: JwksCache[] = []
@@ -80,7 +84,7 @@ const auth = fp(
     ]
     await app.register(jwt, { issuers, clock, assertLive: refusing(checks), assertCurrent, signing })
     await app.register(services, { clock, credentials })
-    await app.register(guard, { clock })
+    await app.register(guard, { clock, secondFactor })
     // Not awaited: a service starts while its issuers are down.
     app.addHook('onReady', async () => {
       for (const cache of caches) void cache.warmUp()

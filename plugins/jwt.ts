@@ -67,9 +67,12 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     /**
-     * Sets `request.user` from the token, or throws: `jwtVerify()` with a cache of verified signatures. For guards.
+     * Sets `request.user` from the token; throws or rejects for an invalid one: `jwtVerify()` with a cache of verified
+     * signatures. For guards.
+     * @param beforeSignature called before the signature of a token that is not in the cache is checked; may reject
+     * @returns undefined when the signature was in the cache
      */
-    authenticateToken(): Promise<void>
+    authenticateToken(beforeSignature?: () => Promise<void>): Promise<void> | undefined
     /**
      * Throws when the token of `request.user` has expired or been revoked while the body arrived (TOCTOU). For guards.
      */
@@ -147,12 +150,21 @@ export default fp<JwtOptions>(
       formatUser: (claims) => issuers.of({ claims }).principalOf(claims),
     })
 
-    app.decorateRequest('authenticateToken', async function (this: FastifyRequest) {
-      const token = verifiedTokens.get(bearerTokenOf(this))
-      const issuer = token && issuers.of(token)
-      if (token && issuer?.keys.stillVerifies(token)) this.user = admit({ token, issuer })
-      else await this.jwtVerify()
-    })
+    async function verifySignature(request: FastifyRequest, before?: () => Promise<void>): Promise<void> {
+      await before?.()
+      await request.jwtVerify()
+    }
+
+    app.decorateRequest(
+      'authenticateToken',
+      function (this: FastifyRequest, beforeSignature?: () => Promise<void>) {
+        const token = verifiedTokens.get(bearerTokenOf(this))
+        const issuer = token && issuers.of(token)
+        if (!token || !issuer?.keys.stillVerifies(token)) return verifySignature(this, beforeSignature)
+        this.user = admit({ token, issuer })
+        return undefined
+      },
+    )
 
     async function claimedIn(text: string): Promise<Claimed> {
       const known = verifiedTokens.get(text)

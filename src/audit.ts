@@ -14,6 +14,11 @@ export type SecurityEventName =
   | 'password_reset'
   | 'email_verified'
   | 'email_changed'
+  | 'factor_added'
+  | 'factor_removed'
+  | 'second_factor_failed'
+  | 'recovery_code_used'
+  | 'recovery_codes_replaced'
   | 'account_deleted'
   | 'rate_limit_reached'
 

@@ -1,13 +1,13 @@
-/** What every client must come to, in its own way. */
+/** The result expected of every client. */
 export interface Outcome {
   readonly name: string
   readonly title: string
-  /** Of a call for another user's tasks. */
+  /** Response to a request for another user's tasks. */
   readonly refused: { readonly status: number; readonly code: string }
 }
 
 export interface Wanted {
-  /** Where the service is. */
+  /** URL of the service. */
   readonly url: string
   readonly email: string
 }
@@ -15,7 +15,6 @@ export interface Wanted {
 export const password = 'correct horse battery'
 export const stranger = 'different_user'
 
-/** Says which call did not answer what it should. */
 export function unexpected(call: string, answer: unknown): Error {
   return new Error(`${call}: ${JSON.stringify(answer)}`)
 }

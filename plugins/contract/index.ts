@@ -68,7 +68,12 @@ export default fp<{ readonly basePath?: string }>(
       // An invalid declaration stops the start in plugins/guard.ts.
       const guard = guards[route.config?.access ?? this.accessOfScope ?? 'public']
       route.schema = { ...route.schema, security: guard?.security }
-      documentProblems(route, [...derivedProblems(route), ...(guard?.problems ?? []), ...stepUp(route)])
+      documentProblems(route, [
+        ...derivedProblems(route),
+        ...(guard?.problems ?? []),
+        ...stepUp(route),
+        ...enrolment(route),
+      ])
     })
     // Cached: rendering takes tens of milliseconds, and the route is public.
     let yaml: string | undefined
@@ -100,13 +105,25 @@ const guards: Record<Access, GuardInContract> = {
     security: [client, bearer],
     problems: ['invalid_client', 'insufficient_scope', 'invalid_request'],
   },
+  gateway: {
+    security: [{}, bearer],
+    problems: ['unauthorized', 'insufficient_user_authentication', 'not_owner', 'insufficient_scope'],
+  },
 }
 
 function stepUp({ config: { maxAge, acr } = {} }: RouteOptions): ProblemCode[] {
   return maxAge === undefined && acr === undefined ? [] : ['insufficient_user_authentication']
 }
 
+/** Only with REQUIRE_SECOND_FACTOR=all; the contract does not depend on the configuration. */
+function enrolment({ config }: RouteOptions): ProblemCode[] {
+  const asks = (config?.access === 'user' || config?.access === 'owner') && !config.withoutSecondFactor
+  return asks ? ['second_factor_enrolment_required'] : []
+}
+
 function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {
+  // A gateway reads any other status as a fault.
+  if (config?.access === 'gateway') return ['service_unavailable']
   // Health checks have no rate limit.
   const refusal = config?.health ? 'invalid_request' : 'rate_limited'
   const codes: ProblemCode[] = [refusal, 'internal_error', 'service_unavailable']

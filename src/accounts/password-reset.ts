@@ -6,7 +6,8 @@ import { commit } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import { mayBePreHijacked } from '../users/claims.ts'
 import { noteReset } from '../users/password-resets.ts'
-import { lockAccount, setOwnedPasswordHash, setOwnedVerifiedEmail } from '../users/repository.ts'
+import { setOwnedPasswordHash, setOwnedVerifiedEmail } from '../users/repository.ts'
+import { lockAccount } from '../users/without-owner.ts'
 import type { AccountDeps } from './deps.ts'
 import { undoChange } from './email-change-undo.ts'
 import { endAccess } from './end-access.ts'
@@ -38,7 +39,7 @@ export async function resetPassword(
     const isUndo = used.purpose === 'email_change_undo'
     if (isUndo) await undoChange(trx, deps, { account, used, ip }, effects)
     else if (account.email !== used.email) throw new Problem('invalid_token')
-    else if (mayBePreHijacked(account)) await removeFormerParty(trx, owner)
+    else if (mayBePreHijacked(account)) await removeFormerParty(trx, { owner, ip }, effects)
     await setOwnedPasswordHash(trx, owner, passwordHash)
     await setOwnedVerifiedEmail(trx, owner, used.email)
     await deleteAllTokens(trx, owner, used.email)

@@ -11,18 +11,13 @@ import { commit, type Effects } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
 import { contestUnverifiedAccount, deleteClaim } from '../users/claims.ts'
-import {
-  findCredentials,
-  insertWaitingUser,
-  type LockedAccount,
-  lockAccount,
-  resetOwnedName,
-  setOwnedPasswordHash,
-  setOwnedVerifiedEmail,
-} from '../users/repository.ts'
+import { insertWaitingUser } from '../users/creation.ts'
+import { resetOwnedName, setOwnedPasswordHash, setOwnedVerifiedEmail } from '../users/repository.ts'
+import { findCredentials, type LockedAccount, lockAccount } from '../users/without-owner.ts'
 import type { AccountDeps } from './deps.ts'
 import { endAccess } from './end-access.ts'
 import { assertMailAvailable, assertRoom } from './mail-requests.ts'
+import { removeFactorIn } from './second-factor-removal.ts'
 import type { SignUp } from './sign-up.ts'
 
 /**
@@ -133,9 +128,10 @@ async function confirmEmail(
   if (!account.contested && !account.waiting) return
   await deleteClaim(trx, owner)
   if (!account.contested) return
-  // Two parties signed up, and only the mailbox can decide: no password works until it is reset by mail, and every
-  // session ends. An account in use keeps its content, since the mailbox has just confirmed it.
+  // Two parties signed up, and only the mailbox can decide: no password and no second factor works until
+  // it is reset by mail, and every session ends. An account in use keeps its content, since the mailbox has just confirmed it.
   await setOwnedPasswordHash(trx, owner, null)
+  await removeFactorIn(trx, { owner, ip }, effects)
   if (account.waiting) await resetOwnedName(trx, owner)
   await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
 }

@@ -46,6 +46,9 @@ export const Environment = Type.Object({
   SESSION_ABSOLUTE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 30 }),
   // Well below the staleness at which every token is refused: src/sessions/revocations.ts.
   REVOCATION_POLL_SECONDS: Type.Integer({ minimum: 1, maximum: 5, default: 2 }),
+  REQUIRE_SECOND_FACTOR: Type.Union([Type.Literal('off'), Type.Literal('enrolled'), Type.Literal('all')], {
+    default: 'enrolled',
+  }),
   // At most the count that src/db/migrations/0011_task_counts.ts can hold.
   MAX_TASKS_PER_USER: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 10_000 }),
   // Default: hashesAtOnce in config.ts.
@@ -72,6 +75,7 @@ export const Environment = Type.Object({
     default: 'max-age=31536000',
     takes: 'off, or max-age=<seconds>, with ; includeSubDomains and ; preload behind it if wanted',
   }),
+  GATEWAY_VERIFY: Type.Union([OnOff], { default: 'on' }),
   CORS_ORIGINS: Type.Optional(Type.String()),
   MAX_EVENT_LOOP_DELAY_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
   APP_URL: Type.Optional(Type.String()),

@@ -11,6 +11,11 @@ export type NoticeKind =
   | 'email_change_requested'
   | 'email_changed'
   | 'refresh_token_reused'
+  | 'factor_added'
+  | 'factor_removed'
+  | 'second_factor_failed'
+  | 'recovery_code_used'
+  | 'recovery_codes_replaced'
 
 export type MailKind = RequestKind | NoticeKind
 

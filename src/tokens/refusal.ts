@@ -15,6 +15,7 @@ export type RefusalReason =
   | 'issued_at'
   | 'lifetime'
   | 'revoked'
+  | 'limited'
   | 'signature'
   | 'credentials'
   | 'user_token'

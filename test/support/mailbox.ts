@@ -4,13 +4,33 @@ import type { DeliveredMail } from '../../src/mail/local-mailbox.ts'
 import { type AppOptions, migratedDatabase, testApp } from '../helper.ts'
 import type { Test } from './postgres.ts'
 
-/** What has been mailed to an address, newest first, once all that is due has been delivered. */
+/**
+ * What has been mailed to an address, once all that is due has been delivered. The mail that was caused last comes
+ * first, since mails of one batch are delivered in any order; of one name the mail delivered last, which has the link
+ * that replaced the others.
+ */
 export async function mailTo(app: FastifyInstance, address: string): Promise<DeliveredMail[]> {
   await app.mailWorker?.settled()
-  return app.mailbox?.mails.filter(({ to }) => to === address) ?? []
+  const mails = app.mailbox?.mails.filter(({ to }) => to === address) ?? []
+  if (mails.length < 2) return mails
+  const rows = await app.db
+    .selectFrom('mail_outbox')
+    .select(['id', 'mail'])
+    .where('recipient', '=', address)
+    .where('state', '=', 'sent')
+    .orderBy('id', 'desc')
+    .execute()
+  return mails
+    .map((mail) => {
+      const at = rows.findIndex((sent) => sent.mail === mail.name)
+      const [row] = at < 0 ? [] : rows.splice(at, 1)
+      return { mail, id: row?.id ?? 0 }
+    })
+    .sort((one, other) => other.id - one.id)
+    .map(({ mail }) => mail)
 }
 
-/** The token in the newest mail to an address, as a person would find it: in the link. */
+/** The token in the link of the newest mail to an address. */
 export async function tokenTo(app: FastifyInstance, address: string): Promise<string> {
   const [mail] = await mailTo(app, address)
   const token = /#token=([\w-]+)/.exec(mail?.text ?? '')?.[1]
@@ -18,7 +38,7 @@ export async function tokenTo(app: FastifyInstance, address: string): Promise<st
   return token
 }
 
-/** Lets an hour pass for what counts mails: its times are the database's. */
+/** Ages the outbox by more than an hour, so that quotas are free again. */
 export async function forgetMails(app: FastifyInstance): Promise<void> {
   await app.mailWorker?.settled()
   await sql`update mail_outbox set created_at = created_at - interval '61 minutes'`.execute(app.db)
@@ -27,18 +47,17 @@ export async function forgetMails(app: FastifyInstance): Promise<void> {
 export const post = (app: FastifyInstance, path: string, payload: object) =>
   app.inject({ method: 'POST', url: `/api/auth/${path}`, payload })
 
-/** An answer without what must differ between any two: ids and the date. */
+/** A response without its ids and date. */
 export function comparable({ statusCode, headers, body }: LightMyRequestResponse) {
   const { 'x-request-id': id, date: _, ...others } = headers
   return { statusCode, headers: others, body: body.replaceAll(String(id), 'id') }
 }
 
-/** What the service does beside answering, at times of its own: reading revocations, keeping events. */
+/** Statements that run in the background. */
 const beside = /"(revocations|security_events)"/
 
 /**
- * An app whose statements are written down, as far as two that differ in their values only are the same; but for
- * those that no answer waits for.
+ * An app that records the shape of each statement, without values and without those of the background.
  */
 export async function recordingApp(t: Test, options: AppOptions = {}) {
   const statements: string[] = []
@@ -49,7 +68,7 @@ export async function recordingApp(t: Test, options: AppOptions = {}) {
       return node
     },
     async transformResult({ result, queryId }) {
-      // Without a shape, src/db/compiled.ts has put it together for another app.
+      // Without a shape: cached by src/db/compiled.ts for another app.
       const shape = shapes.get(queryId) ?? 'compiled before'
       if (!beside.test(shape)) statements.push(shape)
       return result

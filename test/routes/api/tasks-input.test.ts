@@ -1,14 +1,14 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { problemOf, twoUsers } from '../../helper.ts'
-import { naughtyStrings } from '../../support/vectors.ts'
+import { naughtyStrings, sampled } from '../../support/vectors.ts'
 
 const invalid = { status: 400, code: 'validation_failed' }
 const notOwner = { status: 403, code: 'not_owner' }
 
-/** A text is returned as it was sent; or refused, where it is empty, too long, holds NUL or starts with a byte order mark. */
+/** A text is returned unchanged, or refused: empty, too long, with NUL, or with a byte order mark at its start. */
 function assertKept(t: Test, answer: LightMyRequestResponse, field: string, text: string, max: number): void {
-  // The text itself in the name of an assertion breaks the reader of the test's output.
+  // The text itself in the name of an assertion breaks TAP parsers.
   const name = `${field} ${Buffer.from(text).toString('base64')}`
   const empty = field !== 'description' && text === ''
   if (empty || [...text].length > max || text.includes('\0') || text.startsWith('\ufeff')) {
@@ -18,10 +18,10 @@ function assertKept(t: Test, answer: LightMyRequestResponse, field: string, text
   }
 }
 
-t.test('a naughty string is stored and returned as it was, or refused', async (t) => {
+t.test('a naughty string is stored and returned unchanged, or refused', async (t) => {
   const { alice } = await twoUsers(t)
-  const strings = naughtyStrings()
-  t.equal(strings.length, 515)
+  t.equal(naughtyStrings().length, 515)
+  const strings = sampled(naughtyStrings(), 8)
   const stored: unknown[] = []
   for (const text of strings) {
     assertKept(t, await alice.call('PATCH', '/api/auth/me', { name: text }), 'name', text, 100)
@@ -33,12 +33,12 @@ t.test('a naughty string is stored and returned as it was, or refused', async (t
       stored.push(text)
     }
   }
-  t.ok(stored.length > 500)
+  t.ok(stored.length > 0.9 * strings.length)
 })
 
-t.test('a naughty string in a header, a path or a query fails no server', async (t) => {
+t.test('a naughty string in a header, a path or a query causes no 5xx', async (t) => {
   const { alice } = await twoUsers(t)
-  for (const text of naughtyStrings()) {
+  for (const text of sampled(naughtyStrings(), 8)) {
     const name = Buffer.from(text).toString('base64')
     const segment = encodeURIComponent(text)
     const statuses = [
@@ -99,7 +99,7 @@ t.test('NUL is refused in every text, path and query', async (t) => {
   t.match(problemOf(await app.inject('/health/live%00')), { status: 404, code: 'not_found' })
 })
 
-t.test('a cursor, a limit or a filter is what the contract says, or refused (I01)', async (t) => {
+t.test('a cursor, limit or filter that the contract does not allow is refused (I01)', async (t) => {
   const { alice, bob } = await twoUsers(t)
   const ids: number[] = []
   for (const title of ["'", '"; drop table tasks;--', '$1', '\\', '%', '_']) {
@@ -149,7 +149,7 @@ t.test('a cursor, a limit or a filter is what the contract says, or refused (I01
   )
 })
 
-t.test('an id that no task can have is refused before the database is asked (I03)', async (t) => {
+t.test('an id that no task can have is refused without a query (I03)', async (t) => {
   const { alice } = await twoUsers(t)
   await alice.call('POST', alice.tasks, { title: 'first' })
   const ids = [
@@ -175,7 +175,7 @@ t.test('an id that no task can have is refused before the database is asked (I03
   t.match(problemOf(largest), { status: 404, code: 'task_not_found' })
 })
 
-t.test('another spelling of an owner is another owner (F03)', async (t) => {
+t.test('another spelling of a user id is another user (F03)', async (t) => {
   const { alice, bob } = await twoUsers(t)
   await bob.call('POST', bob.tasks, { title: "bob's" })
   const others = [

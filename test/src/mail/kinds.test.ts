@@ -1,42 +1,51 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import type { MailName, NoticeKind } from '../../../src/mail/kinds.ts'
 import { english } from '../../../src/mail/texts.ts'
 import { keptOpen, migratedDatabase, password, testApp } from '../../helper.ts'
-import { forgetMails, post, tokenTo } from '../../support/mailbox.ts'
+import { enrol } from '../../support/authenticator.ts'
+import { forgetMails, mailTo, post, tokenTo } from '../../support/mailbox.ts'
 
-/** What no mail may carry: it is in every text that a party chooses here. */
-const words = 'strangerswords'
+/** Part of every text that a user chooses here; no mail may contain it. */
+const userText = 'strangerswords'
 const victim = 'victim@example.com'
 const chosen = 'another battery staple'
 
-/** Someone with a session, made by an app that opens one at signup. */
+/** A user with a session, made by an app that opens one at signup. */
 interface Party {
   readonly email: string
-  call(method: 'PUT' | 'PATCH', url: string, payload: object): Promise<number>
+  call(method: string, url: string, payload?: unknown): Promise<LightMyRequestResponse>
   readonly refreshToken: string
 }
 
-/** What a cause has to work with: the service in its two modes on one database, and what the mailboxes have proved. */
+/** Someone with a second factor. */
+interface Enrolled extends Party {
+  readonly code: () => string
+  readonly wrongCode: () => string
+  readonly recoveryCodes: readonly string[]
+}
+
+/** Both modes of the service on one database, and the addresses that have been verified. */
 interface Stage {
   readonly open: FastifyInstance
   readonly strict: FastifyInstance
-  readonly proven: Set<string>
+  readonly verifiedEmails: Set<string>
   party(email: string): Promise<Party>
   verified(email: string): Promise<Party>
-  /** Uses the newest link that was mailed to an address. */
+  enrolled(email: string): Promise<Enrolled>
+  /** Uses the newest link mailed to an address. */
   use(app: FastifyInstance, email: string): Promise<void>
 }
 
 type Cause = (stage: Stage) => Promise<void>
 
 const strictSignup = (strict: FastifyInstance, email: string, password: string) =>
-  post(strict, 'signup', { email, password, name: words })
+  post(strict, 'signup', { email, password, name: userText })
 
 /**
- * Every way to cause each mail, with the request or the notice behind it. A new mail does not compile before it is
- * listed here, nor does a new kind below; a new call fails the last test.
+ * Every way to cause each mail. A new mail or notice kind does not compile until it is listed here, and a new call
+ * fails the last test.
  */
 const causes: Record<MailName, Record<string, Cause>> = {
   verify_email: {
@@ -53,7 +62,7 @@ const causes: Record<MailName, Record<string, Cause>> = {
       await party(victim)
       await post(open, 'email/resend', { email: victim })
     },
-    'change to an address that nobody has proved': async ({ party }) => {
+    'change to an unverified address': async ({ party }) => {
       await party(victim)
       const eve = await party('eve@example.com')
       await eve.call('PUT', '/api/auth/email', { new_email: victim, password })
@@ -154,10 +163,51 @@ const causes: Record<MailName, Record<string, Cause>> = {
       await post(open, 'refresh', { refresh_token })
     },
   },
+  factor_added: {
+    enrolment: async ({ enrolled }) => void (await enrolled(victim)),
+  },
+  factor_removed: {
+    removal: async ({ enrolled }) => {
+      const owner = await enrolled(victim)
+      await owner.call('POST', '/api/auth/mfa/totp/delete', { code: owner.code() })
+    },
+    'reset, never verified': async ({ open, party, use }) => {
+      await enrol(await party(victim))
+      await post(open, 'password/forgot', { email: victim })
+      await use(open, victim)
+    },
+    'a second signup, then the mailbox': async ({ open, strict, verifiedEmails, party }) => {
+      await enrol(await party(victim))
+      await post(open, 'email/resend', { email: victim })
+      const link = await tokenTo(open, victim)
+      await strictSignup(strict, victim, chosen)
+      await post(open, 'email/verify', { token: link })
+      verifiedEmails.add(victim)
+    },
+  },
+  second_factor_failed: {
+    'wrong code': async ({ enrolled }) => {
+      const owner = await enrolled(victim)
+      await owner.call('POST', '/api/auth/mfa/totp/delete', { code: owner.wrongCode() })
+    },
+  },
+  recovery_code_used: {
+    login: async ({ open, enrolled }) => {
+      const { recoveryCodes } = await enrolled(victim)
+      const { mfa_token } = (await post(open, 'login', { email: victim, password })).json()
+      await post(open, 'login/second-factor', { mfa_token, code: recoveryCodes[0] })
+    },
+  },
+  recovery_codes_replaced: {
+    'new codes': async ({ enrolled }) => {
+      const owner = await enrolled(victim)
+      await owner.call('POST', '/api/auth/mfa/recovery-codes', { code: owner.code() })
+    },
+  },
 }
 
-/** What asks the reader of an address to prove it, and so may go to one that nobody has proved. */
-const asks: ReadonlySet<MailName> = new Set([
+/** Mails that verify an address, and so may go to an unverified one. */
+const verifying: ReadonlySet<MailName> = new Set([
   'verify_email',
   'choose_password',
   'reset_password',
@@ -169,43 +219,59 @@ async function stage(t: Test): Promise<Stage> {
   t.teardown(() => db.destroy())
   const open = await testApp(t, { db: keptOpen(db) })
   const strict = await testApp(t, { db: keptOpen(db), env: { REQUIRE_EMAIL_VERIFICATION: 'true' } })
-  // What one app leaves, the other's worker could take.
+  // Two workers on one outbox would race.
   await strict.mailWorker?.stop(5_000)
   Object.assign(strict, { mailWorker: open.mailWorker, mailbox: open.mailbox })
   Object.assign(strict.mail, { wake: open.mail.wake })
-  const proven = new Set<string>()
-  const headers = { 'user-agent': words }
+  const verifiedEmails = new Set<string>()
+  const headers = { 'user-agent': userText }
   const party = async (email: string): Promise<Party> => {
-    const payload = { email, password, name: words }
+    const payload = { email, password, name: userText }
     const made = (await open.inject({ method: 'POST', url: '/api/auth/signup', payload, headers })).json()
     const authorization = `Bearer ${made.token}`
     return {
       email,
       refreshToken: made.refresh_token,
-      call: async (method, url, payload) =>
-        (await open.inject({ method, url, payload, headers: { ...headers, authorization } })).statusCode,
+      call: (method, url, payload) =>
+        open.inject({
+          method: method as 'PUT',
+          url,
+          payload: payload as object,
+          headers: { ...headers, authorization },
+        }),
     }
   }
   const use = async (app: FastifyInstance, email: string) => {
     const token = await tokenTo(app, email)
-    const [{ link = '' } = {}] = app.mailbox?.mails.filter(({ to }) => to === email) ?? []
+    const [{ link = '' } = {}] = await mailTo(app, email)
     const answer = link?.includes('/reset-password')
       ? await post(app, 'password/reset', { token, new_password: chosen })
       : await post(app, 'email/verify', { token })
     if (answer.statusCode !== 204) throw new Error(answer.body)
-    proven.add(email)
+    verifiedEmails.add(email)
   }
   const verified = async (email: string) => {
     const made = await party(email)
     await use(open, email)
     return made
   }
-  return { open, strict, proven, party, verified, use }
+  const enrolled = async (email: string) => {
+    const made = await verified(email)
+    const { authenticator, recoveryCodes } = await enrol(made)
+    // The present code is used up; the next is good already.
+    return {
+      ...made,
+      recoveryCodes,
+      code: () => authenticator.code(1),
+      wrongCode: () => authenticator.wrongCode(),
+    }
+  }
+  return { open, strict, verifiedEmails, party, verified, enrolled, use }
 }
 
 for (const [name, ways] of Object.entries(causes) as [MailName, Record<string, Cause>][]) {
   for (const [way, cause] of Object.entries(ways)) {
-    t.test(`${name} by ${way} goes where it may, with no word of a stranger`, async (t) => {
+    t.test(`${name} by ${way} goes to its recipient only, without text of another user`, async (t) => {
       const on = await stage(t)
       await cause(on)
       await on.open.mailWorker?.settled()
@@ -215,8 +281,8 @@ for (const [name, ways] of Object.entries(causes) as [MailName, Record<string, C
         mails.map((mail) => mail.name).join(),
       )
       for (const mail of mails) {
-        t.ok(on.proven.has(mail.to) || asks.has(mail.name), `${mail.name} to ${mail.to}`)
-        t.notMatch([mail.subject, mail.text, mail.html].join('\n'), words, mail.name)
+        t.ok(on.verifiedEmails.has(mail.to) || verifying.has(mail.name), `${mail.name} to ${mail.to}`)
+        t.notMatch([mail.subject, mail.text, mail.html].join('\n'), userText, mail.name)
       }
     })
   }
@@ -244,7 +310,7 @@ t.test('no notice goes to an unverified address', async (t) => {
   )
 })
 
-t.test('every mail is listed here, and so is every place that asks for one', async (t) => {
+t.test('every mail, and every call that sends one, is listed here', async (t) => {
   t.same(Object.keys(causes).sort(), Object.keys(english.mails).sort())
   const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
@@ -255,9 +321,14 @@ t.test('every mail is listed here, and so is every place that asks for one', asy
     'email_change_requested',
     'email_changed',
     'email_changed',
+    'factor_added',
+    'factor_removed',
     'password_changed',
     'password_reset',
+    'recovery_code_used',
+    'recovery_codes_replaced',
     'refresh_token_reused',
+    'second_factor_failed',
   ]
   t.same(noticed.sort(), expected)
   t.equal([...sources.matchAll(/\bnotices\.push\(/g)].length, noticed.length)
