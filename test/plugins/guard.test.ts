@@ -104,6 +104,7 @@ t.test('every registered route refuses anonymous callers and other users (F01)',
       const user = await alice.call(method, own, body)
       t.same([user.statusCode, user.json().code], [401, 'invalid_client'], label)
     }
+
     if (access !== 'owner') continue
     for (const stranger of [
       alice.id,
