@@ -229,7 +229,12 @@ export async function buildApp(
   })
   await app.register(wellKnownRoutes, { prefix: '/.well-known' })
   if (config.gatewayVerify) {
-    await app.register(gateway, { issuer: config.publicUrl, byAddress: addressLimits, clock })
+    await app.register(gateway, {
+      issuer: config.publicUrl,
+      byAddress: addressLimits,
+      secondFactor: config.requireSecondFactor,
+      clock,
+    })
     await app.register(gatewayRoutes)
   }
   await app.register(healthRoutes, { prefix: '/health' })

@@ -4780,7 +4780,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4788,7 +4788,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "insufficient_scope";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
