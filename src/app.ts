@@ -237,7 +237,12 @@ export async function buildApp(
     algorithm: config.algorithm,
   })
   if (config.gatewayVerify) {
-    await app.register(gateway, { issuer: config.publicUrl, byAddress: addressLimits, clock })
+    await app.register(gateway, {
+      issuer: config.publicUrl,
+      byAddress: addressLimits,
+      secondFactor: config.requireSecondFactor,
+      clock,
+    })
     await app.register(gatewayRoutes)
   }
   await app.register(revocationRoutes, { prefix: '/gateway/revocations', basePath })

@@ -109,7 +109,13 @@ const guards: Record<Access, GuardInContract> = {
   },
   gateway: {
     security: [{}, bearer],
-    problems: ['unauthorized', 'insufficient_user_authentication', 'not_owner', 'insufficient_scope'],
+    problems: [
+      'unauthorized',
+      'insufficient_user_authentication',
+      'not_owner',
+      'insufficient_scope',
+      'second_factor_enrolment_required',
+    ],
   },
 }
 

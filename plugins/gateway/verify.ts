@@ -11,6 +11,7 @@ import { clientKey } from '../../src/limits/address.ts'
 import type { Counter } from '../../src/limits/counters.ts'
 import { Problem } from '../../src/problem.ts'
 import { TokenRefused } from '../../src/tokens/refusal.ts'
+import type { SecondFactorRule } from '../../src/tokens/requirements.ts'
 import { refusalOf } from '../guard.ts'
 import { clientAddress } from '../limits/client-address.ts'
 import { targetOf } from './asking.ts'
@@ -27,12 +28,13 @@ interface GatewayOptions {
   readonly issuer: string
   /** False where the gateway limits requests by address. */
   readonly byAddress: boolean
+  readonly secondFactor: SecondFactorRule
   readonly clock: Clock
 }
 
 /** `request.verifyForGateway()`, the guard of access `gateway`: sets `request.identity`, or refuses. */
 export default fp<GatewayOptions>(
-  async (app, { issuer, byAddress, clock }) => {
+  async (app, { issuer, byAddress, secondFactor, clock }) => {
     app.decorateRequest('identity', null)
     app.decorateRequest('verifyForGateway', async function (this: FastifyRequest) {
       const question = questionOf(targetOf(this))
@@ -69,7 +71,7 @@ export default fp<GatewayOptions>(
         request.user = null
         return nobody
       }
-      assertMayPass(request.caller, parameters, owner, clock())
+      assertMayPass(request.caller, parameters, owner, { secondFactor, now: clock() })
       return identityOf(request.caller, issuer)
     }
 

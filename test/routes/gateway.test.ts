@@ -3,6 +3,7 @@ import t from 'tap'
 import { identityHeaders } from '../../src/gateway/identity.ts'
 import { problemOf, secret, signUp, testApp, twoUsers, unauthorized } from '../helper.ts'
 import { mint, sign } from '../support/mint.ts'
+import { serviceClients } from '../support/service-client.ts'
 
 const verify = '/gateway/verify'
 const methods = METHODS.filter((method) => method !== 'CONNECT')
@@ -382,6 +383,31 @@ t.test('refusals count against the address of the client behind the gateway', as
   const other = await app.inject({ url: '/openapi.json', headers: { 'x-forwarded-for': '192.0.2.1' } })
   t.equal(other.statusCode, 429, 'the budget is that of everything')
 })
+
+t.test(
+  "a service client's token is nobody's, and an account without a required second factor has to make one",
+  async (t) => {
+    const env = { ...serviceClients({ tool: ['introspect'] }), REQUIRE_SECOND_FACTOR: 'all' }
+    const { app, alice } = await twoUsers(t, { env })
+    const now = Math.floor(Date.now() / 1000)
+    const claims = {
+      sub: 'client_tool',
+      client_id: 'client_tool',
+      scope: 'introspect',
+      sid: undefined,
+      iat: now,
+    }
+    const headers = { authorization: `Bearer ${mint({}, claims)}` }
+    t.same(problemOf(await app.inject({ url: verify, headers })), unauthorized)
+    const optional = await app.inject({ url: `${verify}?access=optional`, headers })
+    t.equal(optional.statusCode, 200)
+    t.same(identityIn(optional.headers), nobody)
+
+    const refused = await alice.call('GET', verify)
+    t.equal(refused.statusCode, 403)
+    t.equal(refused.json().code, 'second_factor_enrolment_required')
+  },
+)
 
 t.test('GATEWAY_VERIFY=off removes it', async (t) => {
   const app = await testApp(t, { env: { GATEWAY_VERIFY: 'off' } })
