@@ -286,7 +286,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End one of the user's sessions */
+        /**
+         * End one of the user's sessions
+         * @description Takes a login of the last hour (RFC 9470): authenticate again, if it is older.
+         */
         delete: operations["endSession"];
         options?: never;
         head?: never;
@@ -2836,7 +2839,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `unauthorized`: Could not validate credentials */
+            /** @description `unauthorized`: Could not validate credentials; `insufficient_user_authentication`: The request needs a more recent or a stronger authentication */
             401: {
                 headers: {
                     /** @description The challenge, RFC 6750 section 3 */
@@ -2846,7 +2849,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "unauthorized";
+                        code?: "unauthorized" | "insufficient_user_authentication";
                     };
                 };
             };

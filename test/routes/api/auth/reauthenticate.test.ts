@@ -19,6 +19,9 @@ t.test('a session authenticates again, for what asks for a recent or a strong lo
     await app.db.updateTable('sessions').set({ authenticated_at: '2020-01-01T00:00:00Z' }).execute()
     const old = withToken(alice, await post(app, 'refresh', { refresh_token: alice.refreshToken }))
     t.equal(await statusOf(old, '/recent'), 401)
+    const { sid } = claimsOf(bob.token)
+    const end = (user: typeof alice) => user.call('DELETE', `/api/auth/sessions/${sid}`)
+    t.match(problemOf(await end(old)), { code: 'insufficient_user_authentication' }, 'to end a session, too')
     t.match(problemOf(await old.call('POST', '/api/auth/reauthenticate', { password: 'wrong' })), {
       status: 401,
       code: 'invalid_credentials',
@@ -29,6 +32,7 @@ t.test('a session authenticates again, for what asks for a recent or a strong lo
     const again = withToken(alice, answer)
     t.match(claimsOf(again.token), { sid: claimsOf(alice.token).sid, acr: 'aal1', amr: ['pwd'] })
     t.equal(await statusOf(again, '/recent'), 200)
+    t.equal(problemOf(await end(again)).code, 'session_not_found', 'it is not one of hers')
     t.equal(await statusOf(again, '/strong'), 401)
     const { auth_time } = claimsOf(again.token)
     const refreshed = withToken(alice, await post(app, 'refresh', { refresh_token: again.refreshToken }))
