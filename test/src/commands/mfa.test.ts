@@ -26,8 +26,8 @@ t.test('the operator removes the factor of a user who has lost it', async (t) =>
   const [mail] = await mailTo(app, alice.email)
   t.match(mail, { name: 'factor_removed', text: /From: the operator of the service\./ })
   t.match(await eventsOf(app, alice), [
-    'email_verified',
     'factor_added',
+    'email_verified',
     'factor_removed',
     'session_ended',
     'login',
