@@ -47,6 +47,7 @@ import oauthRoutes from '../routes/oauth/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/config.ts'
+import { sessionPolicyOf } from './config/session-policy.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
 import { isQuestion, verifyPath } from './gateway/question.ts'
@@ -56,7 +57,6 @@ import { describeError } from './log.ts'
 import { serviceName } from './mail/compose.ts'
 import { english } from './mail/texts.ts'
 import { oneTimeKeys } from './one-time-tokens/token.ts'
-import { refreshKeys } from './sessions/refresh-token.ts'
 import { latchkeyIssuer } from './tokens/access-token.ts'
 import { sharedSecretTokens } from './tokens/foreign-token.ts'
 import { SharedKeys } from './tokens/shared-keys.ts'
@@ -165,14 +165,7 @@ export async function buildApp(
     },
   })
   await app.register(sessions, {
-    policy: {
-      ...config.sessions,
-      accessTokenSeconds: config.accessTokenSeconds,
-      foreignTokenSeconds: config.foreignTokenSeconds,
-      sharedSecret: config.algorithm === 'HS256',
-      refreshKeys: refreshKeys(config.secretKey, config.previousSecretKey),
-      secondFactor: config.requireSecondFactor,
-    },
+    policy: sessionPolicyOf(config),
     clock,
     listen,
     pollSeconds: config.revocationPollSeconds,

@@ -8,6 +8,7 @@ import { runNewClient } from './commands/clients.ts'
 import { dataDirFault, explain, listenFault } from './commands/faults.ts'
 import { importOptions, runImport } from './commands/import.ts'
 import { runKeys } from './commands/keys.ts'
+import { mfaOptions, runMfaReset } from './commands/mfa.ts'
 import { runMigrations } from './commands/migrate.ts'
 import { prepareSchema } from './commands/prepare-schema.ts'
 import type { Config } from './config/config.ts'
@@ -31,7 +32,7 @@ const commands: Record<string, Command> = {
 }
 
 const usage =
-  'usage: serve | migrate | keys list | keys rotate [--now] | clients new <id> [scope ...] | import <file> [--report <file>]'
+  'usage: serve | migrate | keys list | keys rotate [--now] | clients new <id> [scope ...] | import <file> [--report <file>] | mfa reset <user>'
 
 /** Milliseconds after which the banner is printed although the start is still pending. */
 const bannerDelay = 5_000
@@ -80,6 +81,10 @@ function commandOf([first, ...rest]: string[]): Command | undefined {
   if (first === 'import') {
     const options = importOptions(rest)
     return options && ((config) => runImport(config, options))
+  }
+  if (first === 'mfa') {
+    const options = mfaOptions(rest)
+    return options && ((config) => runMfaReset(config, options))
   }
   const name = [first, ...rest].join(' ') || 'serve'
   return Object.hasOwn(commands, name) ? commands[name] : undefined

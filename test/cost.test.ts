@@ -4,7 +4,8 @@ import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import type { Db } from '../src/db/schema.ts'
 import { migratedDatabase, password, registeredRoutes, signUp, type TestUser, testApp } from './helper.ts'
-import { tokenTo } from './support/mailbox.ts'
+import { enrol, setUp } from './support/authenticator.ts'
+import { post, tokenTo } from './support/mailbox.ts'
 import { basic, form, serviceClients } from './support/service-client.ts'
 
 /** Bounds of one request on any route; generous, since machines differ. */
@@ -57,6 +58,11 @@ async function newUser({ app }: Setup): Promise<TestUser> {
   return signUp(app, 'dave')
 }
 
+async function newEnrolled(setup: Setup) {
+  const user = await newUser(setup)
+  return { ...user, ...(await enrol(user)) }
+}
+
 async function login({ app, carol }: Setup) {
   const answer = await app.inject({
     method: 'POST',
@@ -85,6 +91,64 @@ const entries: Record<string, Entry> = {
       payload: { email: carol.email, password },
       status: 200,
     }),
+  },
+  'POST /api/auth/login/second-factor': {
+    repetitions: 2,
+    statements: 18,
+    ask: async (setup) => {
+      const { email, recoveryCodes } = await newEnrolled(setup)
+      const { mfa_token } = (await post(setup.app, 'login', { email, password })).json()
+      const payload = { mfa_token, code: recoveryCodes[0] }
+      return { url: '/api/auth/login/second-factor', payload, status: 200 }
+    },
+  },
+  'POST /api/auth/reauthenticate': {
+    repetitions: 2,
+    statements: 16,
+    ask: async (setup) => {
+      const { token, recoveryCodes } = await newEnrolled(setup)
+      const payload = { password, code: recoveryCodes[0] }
+      return { url: '/api/auth/reauthenticate', payload, token, status: 200 }
+    },
+  },
+  'GET /api/auth/mfa': {
+    statements: 1,
+    ask: ({ alice }) => ({ url: '/api/auth/mfa', token: alice.token, status: 200 }),
+  },
+  'POST /api/auth/mfa/totp': {
+    repetitions: 2,
+    statements: 7,
+    ask: async (setup) => {
+      const { token } = await newUser(setup)
+      return { url: '/api/auth/mfa/totp', payload: { password }, token, status: 200 }
+    },
+  },
+  'POST /api/auth/mfa/totp/confirm': {
+    repetitions: 2,
+    statements: 16,
+    ask: async (setup) => {
+      const user = await newUser(setup)
+      const payload = { code: (await setUp(user)).code() }
+      return { url: '/api/auth/mfa/totp/confirm', payload, token: user.token, status: 200 }
+    },
+  },
+  'POST /api/auth/mfa/totp/delete': {
+    repetitions: 2,
+    statements: 20,
+    ask: async (setup) => {
+      const { token, recoveryCodes } = await newEnrolled(setup)
+      const payload = { code: recoveryCodes[0] }
+      return { url: '/api/auth/mfa/totp/delete', payload, token, status: 204 }
+    },
+  },
+  'POST /api/auth/mfa/recovery-codes': {
+    repetitions: 2,
+    statements: 16,
+    ask: async (setup) => {
+      const { token, recoveryCodes } = await newEnrolled(setup)
+      const payload = { code: recoveryCodes[0] }
+      return { url: '/api/auth/mfa/recovery-codes', payload, token, status: 200 }
+    },
   },
   'POST /api/auth/refresh': {
     repetitions: 2,
@@ -374,6 +438,9 @@ const tables = [
   'idempotency_keys',
   'signing_keys',
   'task_counts',
+  'totp_factors',
+  'recovery_codes',
+  'used_mfa_tokens',
 ]
 
 async function settled(app: FastifyInstance): Promise<void> {

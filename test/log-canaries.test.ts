@@ -3,13 +3,22 @@ import { sql } from 'kysely'
 import t from 'tap'
 import { budgets } from '../src/limits/budgets.ts'
 import { migratedDatabase, secret, testApp } from './helper.ts'
+import { Authenticator } from './support/authenticator.ts'
 import { mailServer } from './support/smtp.ts'
 
 /** A unique text. */
 const canary = (name: string) => `${name} ${randomBytes(12).toString('hex')}`
 
 /** Tables in which writes are made to fail. */
-const tables = ['users', 'sessions', 'tasks', 'security_events', 'one_time_tokens', 'mail_outbox'] as const
+const tables = [
+  'users',
+  'sessions',
+  'tasks',
+  'security_events',
+  'one_time_tokens',
+  'mail_outbox',
+  'totp_factors',
+] as const
 
 t.test('no secret is in the log at level trace or in an error response, whatever fails (I04)', async (t) => {
   const lines: string[] = []
@@ -58,7 +67,11 @@ t.test('no secret is in the log at level trace or in an error response, whatever
     })
     if (answer.statusCode >= 400) refusals.push(answer.body)
     const given = answer.body.startsWith('{') ? answer.json() : {}
-    for (const name of ['token', 'refresh_token']) if (given[name]) secrets.add(given[name])
+    for (const name of ['token', 'refresh_token', 'mfa_token', 'secret', 'otpauth_uri'])
+      if (given[name]) secrets.add(given[name])
+    for (const code of given.recovery_codes ?? []) secrets.add(code)
+    // The client gets it to go on with.
+    if (given.mfa_token) refusals.pop()
     return { status: answer.statusCode, given }
   }
   const fresh = (name: string) => {
@@ -117,6 +130,18 @@ t.test('no secret is in the log at level trace or in an error response, whatever
     const chosen = fresh('chosen')
     await step('POST', '/api/auth/password/reset', { token: reset, new_password: chosen })
     await step('POST', '/api/auth/password/reset', { token: reset, new_password: chosen })
+    const { token: factorToken = token } = await step('POST', '/api/auth/login', { email, password: chosen })
+    const { secret: seed = '' } = await step('POST', '/api/auth/mfa/totp', { password: chosen }, factorToken)
+    const present = new Authenticator(seed).code()
+    const confirm = '/api/auth/mfa/totp/confirm'
+    await step('POST', confirm, { code: fresh('code') }, factorToken)
+    const { recovery_codes: codes = [] } = await step('POST', confirm, { code: present }, factorToken)
+    const [one = fresh('code'), another = fresh('code')] = codes
+    const { mfa_token = fresh('token') } = await step('POST', '/api/auth/login', { email, password: chosen })
+    await step('POST', '/api/auth/login/second-factor', { mfa_token, code: fresh('code') })
+    await step('POST', '/api/auth/login/second-factor', { mfa_token, code: one })
+    await step('POST', '/api/auth/reauthenticate', { password: chosen, code: fresh('code') }, factorToken)
+    await step('POST', '/api/auth/mfa/totp/delete', { code: another }, factorToken)
     await step('POST', '/api/auth/logout', { scope: 'all' }, token)
     const last = await step('POST', '/api/auth/login', { email, password: chosen })
     await step('PUT', '/api/auth/email', { new_email: `new.${email}`, password: chosen }, last.token ?? token)

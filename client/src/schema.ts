@@ -286,7 +286,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End one of the user's sessions */
+        /**
+         * End one of the user's sessions
+         * @description Takes a login of the last hour (RFC 9470): authenticate again, if it is older.
+         */
         delete: operations["endSession"];
         options?: never;
         head?: never;
@@ -3158,7 +3161,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `unauthorized`: Could not validate credentials */
+            /** @description `unauthorized`: Could not validate credentials; `insufficient_user_authentication`: The request needs a more recent or a stronger authentication */
             401: {
                 headers: {
                     /** @description The challenge, RFC 6750 section 3 */
@@ -3168,7 +3171,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "unauthorized";
+                        code?: "unauthorized" | "insufficient_user_authentication";
                     };
                 };
             };
@@ -5606,7 +5609,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5614,7 +5617,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "insufficient_scope";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };

@@ -1,4 +1,5 @@
 import type { EventBuffer } from '../audit.ts'
+import type { Mail } from '../mail/mail.ts'
 import type { Blocklist } from '../passwords/blocklist.ts'
 import type { Passwords } from '../passwords/pool.ts'
 import type { SecondFactorPolicy } from '../second-factor/policy.ts'
@@ -7,6 +8,7 @@ import type { AccountLimits } from './guess-limits.ts'
 
 /** What accounts need of their surroundings; a Fastify instance with the plugins on it is one. */
 export interface AccountDeps extends SessionDeps {
+  readonly mail: Mail
   readonly passwords: Passwords
   /** Whether a login requires a verified address. */
   readonly verificationRequired: boolean

@@ -9,7 +9,7 @@ import type { OwnerId } from '../tokens/owner.ts'
 export async function endAccess(
   trx: Trx,
   deps: SessionDeps,
-  ending: { owner: OwnerId; which: WhichSessions; ip: string },
+  ending: { owner: OwnerId; which: WhichSessions; ip: string | undefined },
   effects: Effects,
 ): Promise<void> {
   await endOwnedSessionsIn(trx, deps.sessionPolicy, ending, effects)

@@ -1,12 +1,19 @@
 import type { Trx } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
 import { deleteOwnedFactor } from '../second-factor/repository.ts'
-import { type CommitDeps, commit, type Effects } from '../sessions/commit.ts'
+import { commit, type Effects } from '../sessions/commit.ts'
 import type { SessionDeps } from '../sessions/policy.ts'
 import { forgetOwnedSecondFactor } from '../sessions/repository.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { lockUser } from '../users/without-owner.ts'
 import { endAccess } from './end-access.ts'
+
+interface Removal {
+  readonly owner: OwnerId
+  readonly sid?: string | undefined
+  /** Undefined for the operator, who has no address here. */
+  readonly ip: string | undefined
+}
 
 /**
  * Removes an account's second factor, as part of a larger change.
@@ -14,13 +21,13 @@ import { endAccess } from './end-access.ts'
  */
 export async function removeFactorIn(
   trx: Trx,
-  { owner, sid, ip }: { readonly owner: OwnerId; readonly sid?: string | undefined; readonly ip: string },
+  { owner, sid, ip }: Removal,
   effects: Effects,
 ): Promise<boolean> {
   if (!(await deleteOwnedFactor(trx, owner))) return false
   await forgetOwnedSecondFactor(trx, owner)
   effects.events.push({ event: 'factor_removed', userId: owner, sessionId: sid, ip })
-  effects.notices.push({ kind: 'factor_removed', userId: owner, ip })
+  effects.notices.push({ kind: 'factor_removed', userId: owner, ip: ip ?? 'the operator of the service' })
   return true
 }
 
@@ -29,14 +36,11 @@ export async function removeFactorIn(
  * be on the lost device.
  * @throws Problem user_not_found, second_factor_not_enrolled
  */
-export async function resetSecondFactor(
-  deps: SessionDeps & CommitDeps,
-  owner: OwnerId,
-  ip: string,
-): Promise<void> {
+export async function resetSecondFactor(deps: SessionDeps, owner: OwnerId): Promise<void> {
+  const removal = { owner, ip: undefined }
   await commit(deps, async (trx, effects) => {
     if ((await lockUser(trx, owner)) === undefined) throw new Problem('user_not_found')
-    if (!(await removeFactorIn(trx, { owner, ip }, effects))) throw new Problem('second_factor_not_enrolled')
-    await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
+    if (!(await removeFactorIn(trx, removal, effects))) throw new Problem('second_factor_not_enrolled')
+    await endAccess(trx, deps, { ...removal, which: 'all' }, effects)
   })
 }

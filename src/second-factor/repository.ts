@@ -121,9 +121,9 @@ export async function useRecoveryCode(trx: Trx, userId: string, mac: Uint8Array)
 
 /** Deletes the owner's factor, or its setup, with all that belongs to it. @returns whether a factor was confirmed */
 export async function deleteOwnedFactor(trx: Trx, owner: OwnerId): Promise<boolean> {
-  await trx.deleteFrom('recovery_codes').where('user_id', '=', owner).execute()
-  await trx.deleteFrom('used_mfa_tokens').where('user_id', '=', owner).execute()
   const row = await trx
+    .with('codes', (qb) => qb.deleteFrom('recovery_codes').where('user_id', '=', owner))
+    .with('tokens', (qb) => qb.deleteFrom('used_mfa_tokens').where('user_id', '=', owner))
     .deleteFrom('totp_factors')
     .where('user_id', '=', owner)
     .returning('confirmed_at')

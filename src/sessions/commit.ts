@@ -10,7 +10,7 @@ export interface CommitDeps {
   readonly db: Db
   readonly revocations: Revocations
   readonly log: SecurityLog
-  readonly mail: Mail
+  readonly mail: Pick<Mail, 'available' | 'wake'>
 }
 
 /** Side effects of a transaction: stored with it, applied and logged after its commit. */

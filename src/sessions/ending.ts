@@ -57,7 +57,7 @@ export async function logOut(
 export async function endOwnedSessionsIn(
   trx: Trx,
   policy: SessionPolicy,
-  { owner, which, ip }: { owner: OwnerId; which: WhichSessions; ip: string },
+  { owner, which, ip }: { owner: OwnerId; which: WhichSessions; ip: string | undefined },
   effects: Effects,
 ): Promise<void> {
   const ended = await endOwnedSessions(trx, accessTokenLife(policy), owner, which)
@@ -87,7 +87,7 @@ export async function revokeForeignTokensIn(
 export function noteEnded(
   { revoked, events }: Effects,
   ended: readonly Revocation[],
-  { userId, ip }: { userId: string; ip: string },
+  { userId, ip }: { userId: string; ip: string | undefined },
 ): void {
   for (const revocation of ended) {
     revoked.push(revocation)

@@ -56,6 +56,20 @@ export async function lockUser(trx: Trx, userId: string): Promise<string | null 
   return row?.password_hash
 }
 
+/** The id of an account created here, for its operator. */
+export async function findAccountId(
+  db: Db,
+  by: { readonly id: string } | { readonly email: CanonicalEmail },
+): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('users')
+    .select('id')
+    .where((eb) => eb.and(by))
+    .where('issuer', 'is', null)
+    .executeTakeFirst()
+  return row?.id
+}
+
 /** An account created here, locked until the transaction ends. */
 export interface LockedAccount
   extends Pick<Selectable<UsersTable>, 'id' | 'email' | 'name' | 'email_verified' | 'password_hash'> {

@@ -147,13 +147,18 @@ t.test('the contract has every route and its access', async (t) => {
 })
 
 /** A service with the guard and one route. */
-async function guarded(route: { method?: string; url: string; access?: unknown }) {
+async function guarded(route: {
+  method?: string
+  url: string
+  access?: unknown
+  withoutSecondFactor?: boolean
+}) {
   const app = Fastify()
   await app.register(latchkeyAuth, { secret })
   app.route({
     method: route.method ?? 'GET',
     url: route.url,
-    config: { access: route.access as Access },
+    config: { access: route.access as Access, withoutSecondFactor: route.withoutSecondFactor ?? false },
     handler: async () => 'ok',
   })
   await app.ready()
@@ -179,6 +184,9 @@ t.test('a route with a missing or invalid declaration stops the start', async (t
     message: 'GET /a: access "service" needs config.scope',
   })
   await t.rejects(guarded({ url: '/a', access: 'gateway' }), { message: /needs request\.verifyForGateway/ })
+  await t.rejects(guarded({ url: '/a', access: 'public', withoutSecondFactor: true }), {
+    message: /^GET \/a: config\.withoutSecondFactor needs access/,
+  })
   await t.resolves(guarded({ url: '/a', access: 'public' }))
   await t.resolves(guarded({ url: '/a/::user_id', access: 'user' }), 'a colon is not a parameter')
   await t.resolves(guarded({ url: '/a/:user_ids', access: 'user' }), 'another parameter is not an owner')

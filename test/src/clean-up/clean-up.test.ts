@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import t from 'tap'
 import { cleanUp } from '../../../src/clean-up/clean-up.ts'
-import { migratedDatabase, twoUsers } from '../../helper.ts'
+import { migratedDatabase, signUp, twoUsers } from '../../helper.ts'
+import { setUp } from '../../support/authenticator.ts'
 
 t.test('expired rows are deleted, others kept', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
@@ -43,6 +44,35 @@ t.test('devices are forgotten after 30 days, resets after 100', async (t) => {
     t.same(await app.db.selectFrom(table).select('user_id').execute(), [{ user_id: alice.id }], table)
   }
 })
+
+t.test(
+  'setups of a second factor are deleted after a day, used mfa tokens an hour after their end',
+  async (t) => {
+    const { app, alice, bob } = await twoUsers(t)
+    for (const [user, hours, confirmed] of [
+      [alice, 25, true],
+      [bob, 25, false],
+    ] as const) {
+      await sql`insert into totp_factors (user_id, secret, sealed_by, created_at, confirmed_at)
+      values (${user.id}, '', '', now() - make_interval(hours => ${hours}), ${confirmed ? new Date().toISOString() : null})`.execute(
+        app.db,
+      )
+      await sql`insert into used_mfa_tokens (token_hash, user_id, expires_at)
+      values (${Buffer.from(user.id)}, ${user.id}, now() - make_interval(mins => ${confirmed ? 59 : 61}))`.execute(
+        app.db,
+      )
+    }
+    const carol = await signUp(app, 'carol')
+    await setUp(carol)
+    await cleanUp(app.db)
+    const left = async (table: 'totp_factors' | 'used_mfa_tokens') =>
+      (await app.db.selectFrom(table).select('user_id').orderBy('user_id').execute()).map(
+        ({ user_id }) => user_id,
+      )
+    t.same(await left('totp_factors'), [alice.id, carol.id].sort())
+    t.same(await left('used_mfa_tokens'), [alice.id])
+  },
+)
 
 t.test('of a user with many security events, the newest of each kind are kept', async (t) => {
   const { app, alice, bob } = await twoUsers(t)

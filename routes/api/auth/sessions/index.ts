@@ -33,11 +33,12 @@ export default async function sessionRoutes(app: RouteScope): Promise<void> {
   app.delete(
     '/:session_id',
     {
-      config: { access: 'user', problems: ['session_not_found'] },
+      config: { access: 'user', maxAge: 3600, problems: ['session_not_found'] },
       schema: {
         operationId: 'endSession',
         tags,
         summary: "End one of the user's sessions",
+        description: 'Takes a login of the last hour (RFC 9470): authenticate again, if it is older.',
         params: SessionParams,
         response: { 204: { ...Type.Null(), description: 'The session has ended' } },
       },

@@ -1,25 +1,13 @@
-import t, { type Test } from 'tap'
-import { type AppOptions, eventsOf, password, problemOf, type TestUser, twoUsers } from '../../../helper.ts'
+import t from 'tap'
+import { eventsOf, password, problemOf } from '../../../helper.ts'
 import { Authenticator, claimsOf, setUp } from '../../../support/authenticator.ts'
 import { post } from '../../../support/mailbox.ts'
-
-/** Two users, and the time by which codes and tokens are verified. */
-async function stage(t: Test, options: AppOptions = {}) {
-  const time = { now: Math.floor(Date.now() / 1000) }
-  const clock = () => time.now
-  const { app, alice, bob } = await twoUsers(t, { ...options, clock })
-  const logIn = (user: TestUser, extra = {}) => post(app, 'login', { email: user.email, password, ...extra })
-  const secondFactor = (mfa_token: string, code: string) =>
-    post(app, 'login/second-factor', { mfa_token, code })
-  /** The mfa token of a login. */
-  const challenged = async (user: TestUser) => (await logIn(user)).json().mfa_token as string
-  return { app, alice, bob, time, clock, logIn, secondFactor, challenged }
-}
+import { secondFactorStage } from '../../../support/second-factor-stage.ts'
 
 const required = { status: 403, code: 'second_factor_required' }
 
 t.test('a setup counts for nothing until a code confirms it; then a login takes a code', async (t) => {
-  const { app, alice, bob, time, clock, logIn, secondFactor } = await stage(t)
+  const { app, alice, bob, time, clock, logIn, secondFactor } = await secondFactorStage(t)
   const none = { totp: { enabled: false, confirmed_at: null }, recovery_codes_left: 0 }
   t.same((await alice.call('GET', '/api/auth/mfa')).json(), none)
 
