@@ -10,7 +10,7 @@ import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
 import { issuersOf, type Trust } from '../src/tokens/trust.ts'
 import guard from './guard.ts'
-import jwt, { type Signing } from './jwt.ts'
+import jwt, { type ApiKeyVerifier, type Signing } from './jwt.ts'
 
 export type { JwksIssuer } from '../src/tokens/foreign-token.ts'
 export type { OwnerId, Principal, Profile } from '../src/tokens/owner.ts'
@@ -30,11 +30,19 @@ export interface LatchkeyAuthOptions extends Trust {
 interface IssuingOptions extends LatchkeyAuthOptions {
   readonly issuers?: readonly Issuer[]
   readonly signing?: Signing | undefined
+  readonly apiKeys?: ApiKeyVerifier | undefined
 }
 
 const auth = fp(
   async (app: FastifyInstance, options: IssuingOptions) => {
-    const { issuers: own = [], clock = systemClock, assertLive = () => {}, signing, ...trust } = options
+    const {
+      issuers: own = [],
+      clock = systemClock,
+      assertLive = () => {},
+      signing,
+      apiKeys,
+      ...trust
+    } = options
     const caches: JwksCache[] = []
     const keysAt = (url: string, algorithms: readonly string[]) => {
       const warn = (message: string, fields: object) => app.log.warn(fields, message)
@@ -43,7 +51,7 @@ const auth = fp(
       return cache
     }
     const issuers = new Issuers([...own, ...issuersOf(trust, keysAt)])
-    await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), signing })
+    await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), signing, apiKeys })
     await app.register(guard, { clock })
     // Not awaited: a service starts while its issuers are down.
     app.addHook('onReady', async () => {

@@ -21,6 +21,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Default `access` of the routes of this scope, for third-party plugins, which cannot declare it. */
     accessOfScope: Access | null
+    /** Scopes that routes for users declare: those that an API key can have. */
+    readonly keyScopes: ReadonlySet<string>
   }
   interface FastifyRequest {
     /** The owner of the data that the request may access. Throws on a route without a guard. */
@@ -56,6 +58,8 @@ const rules: Record<Access, Rule> = {
 export default fp<{ clock: Clock }>(
   async (app, { clock }) => {
     app.decorate('accessOfScope', null)
+    const keyScopes = new Set<string>()
+    app.decorate('keyScopes', keyScopes)
     if (!app.hasRequestDecorator('problem')) app.decorateRequest('problem', null)
     app.decorateRequest(granted, null)
     app.decorateRequest('owner', {
@@ -81,6 +85,8 @@ export default fp<{ clock: Clock }>(
       const rule = ruleOf(route, access)
       route.config = { ...route.config, access: access as Access, [guarded]: true }
       const requirements = route.config
+      if ((access === 'user' || access === 'owner') && requirements.scope !== undefined)
+        keyScopes.add(requirements.scope)
       const onRequest = rule.requires
         ? (request: FastifyRequest) => authenticateFor(request, requirements, clock())
         : rule.onRequest
@@ -169,6 +175,8 @@ async function authenticateIfPossible(request: FastifyRequest): Promise<void> {
   await request.authenticateToken().catch(() => {
     request.user = null
   })
+  // A key opens only what declares its scope.
+  if (request.user?.scopes !== undefined) request.user = null
 }
 
 async function forgetIfEnded(request: FastifyRequest): Promise<void> {

@@ -1,6 +1,7 @@
 import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { claimsToBeKey } from '../src/api-keys/text.ts'
 import type { Clock } from '../src/clock.ts'
 import { headerValues } from '../src/http/raw-headers.ts'
 import { accessTokenType } from '../src/tokens/access-token.ts'
@@ -25,6 +26,13 @@ interface JwtOptions {
   /** Called with the principal of a valid token; throws to refuse it. */
   readonly assertLive: (user: Principal) => void
   readonly signing?: Signing | undefined
+  readonly apiKeys?: ApiKeyVerifier | undefined
+}
+
+/** Verifies the bearer tokens that are API keys. */
+export interface ApiKeyVerifier {
+  /** @throws TokenRefused, Problem service_unavailable */
+  verify(text: string): Promise<Principal>
 }
 
 const unverified = Symbol('unverified token')
@@ -46,7 +54,8 @@ declare module '@fastify/jwt' {
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * Sets `request.user` from the token, or throws: `jwtVerify()` with a cache of verified signatures. For guards.
+     * Sets `request.user` from the token, or throws: `jwtVerify()` with a cache of verified signatures, and API keys. For
+     * guards.
      */
     authenticateToken(): Promise<void>
     /**
@@ -62,7 +71,7 @@ declare module 'fastify' {
  * and parses the token, selects the issuer and checks the claims.
  */
 export default fp<JwtOptions>(
-  async (app, { issuers, clock, assertLive, signing }) => {
+  async (app, { issuers, clock, assertLive, signing, apiKeys }) => {
     app.decorateRequest(unverified, null)
     const verifiedTokens = new VerifiedTokens()
 
@@ -127,7 +136,12 @@ export default fp<JwtOptions>(
     })
 
     app.decorateRequest('authenticateToken', async function (this: FastifyRequest) {
-      const token = verifiedTokens.get(bearerTokenOf(this))
+      const text = bearerTokenOf(this)
+      if (apiKeys && claimsToBeKey(text)) {
+        this.user = await apiKeys.verify(text)
+        return
+      }
+      const token = verifiedTokens.get(text)
       const issuer = token && issuers.of(token)
       if (token && issuer?.keys.stillVerifies(token)) this.user = admit({ token, issuer })
       else await this.jwtVerify()

@@ -62,6 +62,10 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'The token is good, but it does not have the scope that the challenge names; without one there, the route is closed to API keys.',
     client: 'Use a key or a client that has the scope. Neither a refresh nor a retry helps.',
   },
+  session_required: {
+    when: 'The token is good, but it belongs to no session of this service: a trusted issuer made it. Only an account of this service has API keys.',
+    client: 'Log in to this service. A trusted issuer has keys of its own kind, if any.',
+  },
   not_owner: {
     when: "The `user_id` in the path is not the token's own, whether such a user exists or not.",
     client: 'Use the id of the user who is logged in. Neither a refresh nor a retry helps.',
@@ -73,6 +77,10 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   user_not_found: {
     when: 'The token is good, but its account is not there: it was deleted a moment ago.',
     client: 'Forget both tokens and ask for the login.',
+  },
+  key_not_found: {
+    when: "The API key to end is not one of the user's: it has ended or expired, or it is another user's.",
+    client: 'Read the list of keys again. For one that was to end, this is as good as done.',
   },
   session_not_found: {
     when: "The session to end is not one of the user's open ones: it is over, or it is another user's.",
@@ -94,6 +102,10 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'Another request with this [`Idempotency-Key`](idempotency.md) is under way.',
     client:
       'Wait as many seconds as `Retry-After` says, then send the same again: it gets the outcome of the other.',
+  },
+  key_limit_reached: {
+    when: 'The user has 20 API keys that have not expired.',
+    client: 'Show the list, and let the user end one that is not needed any more.',
   },
   task_limit_reached: {
     when: 'The user has `MAX_TASKS_PER_USER` tasks. Nothing was made, and an `Idempotency-Key` is not used up.',

@@ -21,7 +21,12 @@ export const secret = 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u'
 export const password = 'correct horse battery'
 
 /** Of a test whose one account is used by many requests at once. */
-const noLimits = { RATE_LIMITS: 'off', RATE_LIMIT_ACCOUNT: '9999999/1m', RATE_LIMIT_PAIR: '9999999/1m' }
+const noLimits = {
+  RATE_LIMITS: 'off',
+  RATE_LIMIT_ACCOUNT: '9999999/1m',
+  RATE_LIMIT_PAIR: '9999999/1m',
+  RATE_LIMIT_KEYS: '9999999/1m',
+}
 
 /** Where the hash is not the subject of a test: a hundredth of the time. */
 const cheapHash: HashCost = { memoryKiB: 1024, passes: 1 }
@@ -88,6 +93,7 @@ const tables = [
   'one_time_tokens',
   'mail_outbox',
   'idempotency_keys',
+  'api_keys',
 ]
 
 const truncated = `truncate ${tables.join(', ')} restart identity cascade`

@@ -1,3 +1,4 @@
+import { endKeysIn } from '../api-keys/ending.ts'
 import { violatesUnique } from '../db/errors.ts'
 import type { Trx } from '../db/schema.ts'
 import { hasBody, type KeyedRequest } from '../idempotency/keyed-request.ts'
@@ -134,10 +135,11 @@ async function confirmEmail(
   await deleteClaim(trx, owner)
   if (!account.contested) return
   // Two parties signed up, and only the mailbox can decide: no password works until it is reset by mail, and every
-  // session ends. An account in use keeps its content, since the mailbox has just confirmed it.
+  // session and API key ends. An account in use keeps its content, since the mailbox has just confirmed it.
   await setOwnedPasswordHash(trx, owner, null)
   if (account.waiting) await resetOwnedName(trx, owner)
   await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
+  await endKeysIn(trx, { userId: owner, ip }, effects)
 }
 
 /** Ends every session: an attacker may have requested the change, and from which session is not recorded. */

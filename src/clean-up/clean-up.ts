@@ -47,6 +47,8 @@ const expired: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
   one_time_tokens: sql`expires_at < now() - make_interval(hours => ${giveUpAfterHours})`,
   idempotency_keys: sql`created_at <= now() - make_interval(hours => ${keptHours})`,
   ended_sessions: sql`ended_at < now() - make_interval(days => ${knownDays})`,
+  // Past the minute for which its end would still be announced.
+  api_keys: sql`expires_at < now() - interval '1 hour'`,
   password_resets: sql`at < now() - make_interval(days => ${resetDays})`,
 }
 

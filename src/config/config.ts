@@ -47,6 +47,8 @@ export interface Config {
   readonly foreignTokenSeconds: number
   readonly accessTokenSeconds: number
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
+  /** Longest life of an API key. */
+  readonly maxKeyDays: number
   readonly revocationPollSeconds: number
   readonly maxTasksPerUser: number
   readonly hashing: {
@@ -137,6 +139,7 @@ export function loadConfig(
     foreignTokenSeconds: variables.TRUSTED_TOKEN_MAX_DAYS * 86_400,
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },
+    maxKeyDays: variables.API_KEY_MAX_DAYS,
     revocationPollSeconds: variables.REVOCATION_POLL_SECONDS,
     maxTasksPerUser: variables.MAX_TASKS_PER_USER,
     hashing: {

@@ -8,6 +8,9 @@ import { mailboxOf } from './mailbox-of.ts'
 /** Hourly quota of a mailbox for mails that strangers can cause; also of an account's resets, and notices of a kind. */
 export const hourlyMails = 3
 
+/** The hourly quota of a notice: of new API keys, one for each that an account can have. */
+const hourlyNotices = (kind: NoticeKind) => (kind === 'api_key_created' ? 20 : hourlyMails)
+
 /** Bounds the outbox: further requests are refused, so that a flood cannot fill the disk. */
 export const maxWaiting = 10_000
 
@@ -150,7 +153,7 @@ export async function insertNotice(
               .where('kind', '=', kind)
               .where('created_at', '>', anHourAgo),
           '<',
-          hourlyMails,
+          hourlyNotices(kind),
         ),
     )
     .execute()

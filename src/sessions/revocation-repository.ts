@@ -20,10 +20,10 @@ const marginSeconds = 60
 
 type RevocationRow = Pick<
   Selectable<RevocationsTable>,
-  'session_id' | 'user_id' | 'created_at' | 'issued_until' | 'ends_at'
+  'session_id' | 'user_id' | 'key_id' | 'created_at' | 'issued_until' | 'ends_at'
 >
 
-const columns = ['session_id', 'user_id', 'created_at', 'issued_until', 'ends_at'] as const
+const columns = ['session_id', 'user_id', 'key_id', 'created_at', 'issued_until', 'ends_at'] as const
 
 /** A token's lifetime, and the time of the process that verifies it: the database's clock may be behind. */
 export interface TokenLife {
@@ -161,18 +161,20 @@ export function parseAnnouncement(payload: string): Revocation | undefined {
 }
 
 function isRow(value: unknown): value is RevocationRow {
-  const { session_id, user_id, created_at, issued_until, ends_at } = (value ?? {}) as Record<string, unknown>
-  const hasOneSubject = (session_id === null) !== (user_id === null)
-  const isDated = [created_at, issued_until ?? created_at, ends_at].every(isTime)
-  return hasOneSubject && typeof (session_id ?? user_id) === 'string' && isDated
+  const row = (value ?? {}) as Record<string, unknown>
+  const subjects = [row['session_id'], row['user_id'], row['key_id']].filter((id) => (id ?? null) !== null)
+  const times = [row['created_at'], row['issued_until'] ?? row['created_at'], row['ends_at']]
+  return subjects.length === 1 && typeof subjects[0] === 'string' && times.every(isTime)
 }
 
 const isTime = (value: unknown) => typeof value === 'string' && !Number.isNaN(Date.parse(value))
 
 const seconds = (time: string) => Date.parse(time) / 1000
 
-function toRevocation({ session_id, user_id, created_at, issued_until, ends_at }: RevocationRow): Revocation {
+function toRevocation(row: RevocationRow): Revocation {
+  const { session_id, user_id, key_id, created_at, issued_until, ends_at } = row
   const endsAt = Math.ceil(seconds(ends_at))
-  if (session_id !== null) return { session: session_id, endsAt }
+  if (typeof session_id === 'string') return { session: session_id, endsAt }
+  if (typeof key_id === 'string') return { key: key_id, endsAt }
   return { user: user_id as string, at: seconds(issued_until ?? created_at), endsAt }
 }

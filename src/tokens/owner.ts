@@ -33,6 +33,8 @@ export interface Principal {
   readonly acr?: string | undefined
   /** Scopes of an API key; undefined for a token of a session, which has every scope. */
   readonly scopes?: readonly string[] | undefined
+  /** The API key that was presented. */
+  readonly keyId?: string | undefined
   /** Claims about the user in a trusted issuer's token. */
   readonly profile?: Profile
 }

@@ -15,6 +15,8 @@ export type RefusalReason =
   | 'issued_at'
   | 'lifetime'
   | 'revoked'
+  | 'key_checksum'
+  | 'key_unknown'
   | 'signature'
 
 /** A token that was refused. The message is the reason and contains nothing of the token. */

@@ -26,6 +26,9 @@ const policy: Record<string, Access> = {
   'GET /api/auth/me': 'user',
   'PATCH /api/auth/me': 'user',
   'POST /api/auth/me/delete': 'user',
+  'POST /api/auth/keys': 'user',
+  'GET /api/auth/keys': 'user',
+  'DELETE /api/auth/keys/:key_id': 'user',
   'GET /api/:user_id/tasks': 'owner',
   'POST /api/:user_id/tasks': 'owner',
   'GET /api/:user_id/tasks/:task_id': 'owner',
@@ -46,6 +49,7 @@ const bodies: Record<string, object> = {
   'PUT /api/auth/email': { new_email: 'x@example.com', password: 'password123' },
   'PATCH /api/auth/me': { name: 'x' },
   'POST /api/auth/me/delete': { password: 'password123' },
+  'POST /api/auth/keys': { name: 'x', scopes: ['tasks:read'], expires_in_days: 1 },
   'POST /api/:user_id/tasks': { title: 'x' },
   'PUT /api/:user_id/tasks/:task_id': { title: 'x' },
   'PATCH /api/:user_id/tasks/:task_id': { title: 'x' },
@@ -104,11 +108,17 @@ t.test('the document has the routes and the guard of each', async (t) => {
       const name = `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`
       const access = policy[name]
       t.ok(seen.has(name), `${name} is served`)
-      t.same(operation['security'], access === 'public' ? [] : [{ bearer: [] }], name)
+      const takesKeys = access === 'owner'
+      const security = [{ bearer: [] }, ...(takesKeys ? [{ api_key: [] }] : [])]
+      t.same(operation['security'], access === 'public' ? [] : security, name)
+      const scope = method === 'get' ? 'tasks:read' : 'tasks:write'
+      t.same(operation['x-scopes'], takesKeys ? [scope] : undefined, name)
       const responses = operation['responses'] as Record<string, object>
       const statuses = Object.keys(responses)
       t.equal(statuses.includes('401') && access !== 'public', access !== 'public', name)
-      t.equal(JSON.stringify(responses['403'] ?? {}).includes('not_owner'), access === 'owner', name)
+      const refusals = JSON.stringify(responses['403'] ?? {})
+      t.equal(refusals.includes('not_owner'), access === 'owner', name)
+      t.equal(refusals.includes('insufficient_scope'), access !== 'public', name)
     }
   }
 })

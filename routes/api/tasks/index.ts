@@ -26,7 +26,7 @@ export default async function taskRoutes(
   app.get(
     '',
     {
-      config: { access: 'owner' },
+      config: { access: 'owner', scope: 'tasks:read' },
       schema: {
         operationId: 'listTasks',
         tags,
@@ -61,7 +61,12 @@ export default async function taskRoutes(
   app.post(
     '',
     {
-      config: { access: 'owner', idempotent: true, problems: ['task_limit_reached'] },
+      config: {
+        access: 'owner',
+        scope: 'tasks:write',
+        idempotent: true,
+        problems: ['task_limit_reached'],
+      },
       schema: {
         operationId: 'createTask',
         tags,
@@ -92,7 +97,11 @@ export default async function taskRoutes(
   app.get(
     '/:task_id',
     {
-      config: { access: 'owner', problems: ['task_not_found', 'precondition_failed'] },
+      config: {
+        access: 'owner',
+        scope: 'tasks:read',
+        problems: ['task_not_found', 'precondition_failed'],
+      },
       schema: {
         operationId: 'getTask',
         tags,
@@ -124,7 +133,11 @@ export default async function taskRoutes(
     app.route({
       method,
       url: '/:task_id',
-      config: { access: 'owner', problems: ['task_not_found', 'precondition_failed'] },
+      config: {
+        access: 'owner',
+        scope: 'tasks:write',
+        problems: ['task_not_found', 'precondition_failed'],
+      },
       schema: {
         operationId: method === 'PUT' ? 'updateTask' : 'patchTask',
         tags,
@@ -147,7 +160,11 @@ export default async function taskRoutes(
   app.delete(
     '/:task_id',
     {
-      config: { access: 'owner', problems: ['task_not_found', 'precondition_failed'] },
+      config: {
+        access: 'owner',
+        scope: 'tasks:write',
+        problems: ['task_not_found', 'precondition_failed'],
+      },
       schema: {
         operationId: 'deleteTask',
         tags,
