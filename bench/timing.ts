@@ -8,112 +8,16 @@
  * the method works: a service that sleeps 2 ms for unknown accounts must be found out, and two halves of one class
  * must not be told apart.
  */
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
-import { sql } from 'kysely'
 import { typeid } from 'typeid-js'
-import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config/config.ts'
-import { openDatabase } from '../src/db/open.ts'
 import { newSalt, refreshKeys, refreshToken } from '../src/sessions/refresh-token.ts'
-import { freshDatabase, type Test } from '../test/support/postgres.ts'
 import { areaUnderCurve, ascending, bootstrapInterval, quantile, randomFrom, shuffled } from './statistics.ts'
+import { answered, measure, open, type Sample, timed } from './timed-answers.ts'
+import { addAccounts, addHistory, cleanUp, password, type Service, startService } from './timing-service.ts'
 
-const server = process.env['BENCH_DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
 const samples = Number(process.argv[2] ?? 5_000)
 const connections = Number(process.argv[3] ?? 1)
 const warmUp = 200
 const seed = 20_260_101
-const password = 'correct horse battery'
-
-const cleanUps: (() => unknown)[] = []
-const bench: Test = { teardown: (fn) => cleanUps.unshift(fn) }
-
-interface Sample {
-  readonly known: boolean
-  readonly body: object
-}
-
-/** The service in a process of its own would be idle like this one: it is the only thing that runs. */
-async function startService(env: Record<string, string>, delayUnknown = 0) {
-  const { url } = await freshDatabase(bench, server)
-  const config = loadConfig(
-    {
-      NODE_ENV: 'production',
-      DATABASE_URL: url,
-      SECRET_KEY: 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u',
-      PUBLIC_URL: 'http://latchkey.test',
-      APP_URL: 'http://app.test',
-      RATE_LIMITS: 'off',
-      LOG_LEVEL: 'silent',
-      PASSWORD_BLOCKLIST: 'off',
-      ...env,
-    },
-    () => '',
-  )
-  const database = await openDatabase(config, () => {})
-  await database.migrate()
-  const app = await buildApp(config, database)
-  if (delayUnknown > 0) {
-    const verify = app.passwords.verify.bind(app.passwords)
-    app.passwords.verify = async (hash, given) => {
-      if (!hash) await new Promise((resolve) => setTimeout(resolve, delayUnknown))
-      return verify(hash, given)
-    }
-  }
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  cleanUps.unshift(() => app.close())
-  const { port } = app.server.address() as { port: number }
-  return { app, port }
-}
-
-async function open(port: number): Promise<Socket> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-  await once(socket, 'connect')
-  return socket
-}
-
-/** Nanoseconds from the last byte written to the first byte read. */
-async function timed(socket: Socket, path: string, body: object, expected: RegExp): Promise<number> {
-  const text = JSON.stringify(body)
-  const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n`
-  return new Promise((resolve, reject) => {
-    let first = 0n
-    let received = ''
-    const begun = process.hrtime.bigint()
-    const read = (chunk: Buffer) => {
-      first ||= process.hrtime.bigint()
-      received += chunk.toString('latin1')
-      const end = received.indexOf('\r\n\r\n')
-      const length = Number(/content-length: (\d+)/i.exec(received)?.[1] ?? 0)
-      if (end < 0 || received.length < end + 4 + length) return
-      socket.off('data', read)
-      if (!expected.test(received)) reject(new Error(received.slice(0, 40)))
-      else resolve(Number(first - begun))
-    }
-    socket.on('data', read)
-    socket.write(head + text)
-  })
-}
-
-const answered = /^HTTP\/1.1 (2\d\d|401)/
-
-async function measure(port: number, path: string, row: readonly Sample[], expected = answered) {
-  const sockets = await Promise.all(Array.from({ length: connections }, () => open(port)))
-  const times = { known: [] as number[], unknown: [] as number[] }
-  let next = 0
-  await Promise.all(
-    sockets.map(async (socket) => {
-      for (let at = next++; at < row.length; at = next++) {
-        const { known, body } = row[at] as Sample
-        const time = await timed(socket, path, body, expected)
-        if (at >= warmUp) times[known ? 'known' : 'unknown'].push(time)
-      }
-      socket.destroy()
-    }),
-  )
-  return times
-}
 
 function report(label: string, a: readonly number[], b: readonly number[]): number {
   const area = areaUnderCurve(a, b)
@@ -141,23 +45,6 @@ function mixed(body: (email: string) => object): { row: Sample[]; known: string[
   return { row: shuffled(row, randomFrom(seed)), known }
 }
 
-type Service = Awaited<ReturnType<typeof startService>>
-
-/** Accounts without the cost of a hash for each: all have the same password. */
-async function addAccounts({ app }: Service, emails: readonly string[]): Promise<void> {
-  const hash = await app.passwords.hash(password)
-  for (let at = 0; at < emails.length; at += 500) {
-    const rows = emails.slice(at, at + 500).map((email, index) => ({
-      id: `bench-${at + index}`,
-      email,
-      name: 'Bench',
-      email_verified: true,
-      password_hash: hash,
-    }))
-    await app.db.insertInto('users').values(rows).execute()
-  }
-}
-
 async function compare(
   label: string,
   path: string,
@@ -168,7 +55,7 @@ async function compare(
   const service = await startService(env, delayUnknown)
   const { row, known } = mixed(body)
   await addAccounts(service, known)
-  const times = await measure(service.port, path, row)
+  const times = await measure(row, { port: service.port, path, connections, warmUp })
   return { area: report(label, times.known, times.unknown), ...times }
 }
 
@@ -204,20 +91,14 @@ async function compareRefusals(
   for (const { body } of all) await timed(socket, path, body, answered)
   socket.destroy()
   const row = Array.from({ length: 2 * samples + warmUp }, (_, at) => all[at % all.length] as Sample)
-  const times = await measure(service.port, path, shuffled(row, randomFrom(seed)), /^HTTP\/1.1 429/)
+  const times = await measure(shuffled(row, randomFrom(seed)), {
+    port: service.port,
+    path,
+    expected: /^HTTP\/1.1 429/,
+    connections,
+    warmUp,
+  })
   report(label, times.known, times.unknown)
-}
-
-/** What a user leaves behind who has been there for long. */
-async function addHistory({ app }: Service): Promise<void> {
-  const { db } = app
-  await sql`insert into sessions (id, user_id, salt, ip, user_agent, idle_expires_at, expires_at)
-    select id || ' ' || n, id, 'x', '', '', now() + interval '1 day', now() + interval '1 day'
-    from users, generate_series(1, 40) n`.execute(db)
-  await sql`delete from sessions where random() < 0.5`.execute(db)
-  await sql`insert into security_events (event, user_id, session_id, ip)
-    select 'session_ended', id, 'x', '192.0.2.1' from users, generate_series(1, 1000) n`.execute(db)
-  await sql`analyze`.execute(db)
 }
 
 const wrong = (email: string) => ({ email, password: 'not the password' })
@@ -245,5 +126,5 @@ try {
   )
   await compare('forgot', '/api/auth/password/forgot', (email) => ({ email }), mail)
 } finally {
-  for (const cleanUp of cleanUps) await cleanUp()
+  await cleanUp()
 }

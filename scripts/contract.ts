@@ -1,5 +1,5 @@
 import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config/config.ts'
+import { loadConfig } from '../src/config/load-config.ts'
 import { disconnectedDatabase } from '../src/db/disconnected.ts'
 
 /** The OpenAPI document of this code, as YAML. Needs no database and no configuration. */

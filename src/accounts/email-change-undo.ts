@@ -9,12 +9,8 @@ import { noteEnded } from '../sessions/ending.ts'
 import { accessTokenLife, endSurplusSessions } from '../sessions/revocation-repository.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
-import {
-  deleteUnverifiedUser,
-  type LockedAccount,
-  lockAccount,
-  setOwnedVerifiedEmail,
-} from '../users/repository.ts'
+import { setOwnedVerifiedEmail } from '../users/repository.ts'
+import { deleteUnverifiedUser, type LockedAccount, lockAccount } from '../users/without-owner.ts'
 import type { AccountDeps } from './deps.ts'
 
 interface Undo {

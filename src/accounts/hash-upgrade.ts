@@ -1,7 +1,7 @@
 import type { Passwords } from '../passwords/pool.ts'
 import { commit } from '../sessions/commit.ts'
 import type { SessionDeps } from '../sessions/policy.ts'
-import { replacePasswordHash } from '../users/repository.ts'
+import { replacePasswordHash } from '../users/without-owner.ts'
 
 interface Verified {
   readonly userId: string

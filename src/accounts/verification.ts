@@ -12,15 +12,9 @@ import { commit, type Effects } from '../sessions/commit.ts'
 import { ownerByMail } from '../tokens/owner.ts'
 import type { UsedToken } from '../tokens/used-token.ts'
 import { contestUnverifiedAccount, deleteClaim } from '../users/claims.ts'
-import {
-  findCredentials,
-  insertWaitingUser,
-  type LockedAccount,
-  lockAccount,
-  resetOwnedName,
-  setOwnedPasswordHash,
-  setOwnedVerifiedEmail,
-} from '../users/repository.ts'
+import { insertWaitingUser } from '../users/creation.ts'
+import { resetOwnedName, setOwnedPasswordHash, setOwnedVerifiedEmail } from '../users/repository.ts'
+import { findCredentials, type LockedAccount, lockAccount } from '../users/without-owner.ts'
 import type { AccountDeps } from './deps.ts'
 import { endAccess } from './end-access.ts'
 import { assertMailAvailable, assertRoom } from './mail-requests.ts'

@@ -1,7 +1,7 @@
 import type { Db, Trx } from '../db/schema.ts'
 import { insertToken } from '../one-time-tokens/repository.ts'
 import { newToken } from '../one-time-tokens/token.ts'
-import { type LockedAccount, lockAccount } from '../users/repository.ts'
+import { type LockedAccount, lockAccount } from '../users/without-owner.ts'
 import type { LinkMailName, RequestKind } from './kinds.ts'
 import type { TokenPolicy } from './mail.ts'
 import { purposes, secondsOf } from './purposes.ts'

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Trx } from '../db/schema.ts'
-import type { LockedAccount } from '../users/repository.ts'
+import type { LockedAccount } from '../users/without-owner.ts'
 import type { LinkMailName, MailName } from './kinds.ts'
 import type { TokenPolicy } from './mail.ts'
 import { isPlain } from './mailbox-of.ts'

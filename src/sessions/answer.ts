@@ -1,4 +1,4 @@
-import type { User } from '../users/repository.ts'
+import type { User } from '../users/user.ts'
 import type { SignedIn } from './opening.ts'
 import type { SessionPolicy } from './policy.ts'
 import { refreshToken } from './refresh-token.ts'

@@ -2,7 +2,8 @@ import { insertEvents, logEvents, type SecurityEvent, type SecurityLog } from '.
 import type { Db, Trx } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { Mail } from '../mail/mail.ts'
-import { insertNotice, insertRequest, type MailRequest, type Notice } from '../mail/outbox.ts'
+import { insertNotice, type Notice } from '../mail/notices.ts'
+import { insertRequest, type MailRequest } from '../mail/requests.ts'
 import type { Revocation, Revocations } from './revocations.ts'
 
 export interface CommitDeps {

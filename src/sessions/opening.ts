@@ -1,5 +1,6 @@
 import type { Trx } from '../db/schema.ts'
-import { lockUser, type User } from '../users/repository.ts'
+import type { User } from '../users/user.ts'
+import { lockUser } from '../users/without-owner.ts'
 import type { Caller } from './caller.ts'
 import type { Effects } from './commit.ts'
 import { noteEnded } from './ending.ts'

@@ -1,6 +1,6 @@
 import type { Db } from '../db/schema.ts'
 import { Problem } from '../problem.ts'
-import { findUser } from '../users/repository.ts'
+import { findUser } from '../users/without-owner.ts'
 import type { Caller } from './caller.ts'
 import { commit } from './commit.ts'
 import type { SignedIn } from './opening.ts'

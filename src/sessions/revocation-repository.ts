@@ -1,29 +1,13 @@
-import {
-  type Expression,
-  type ExpressionBuilder,
-  type RawBuilder,
-  type Selectable,
-  type SqlBool,
-  sql,
-} from 'kysely'
-import type { Database, Db, RevocationsTable, Trx } from '../db/schema.ts'
+import { type Expression, type ExpressionBuilder, type RawBuilder, type SqlBool, sql } from 'kysely'
+import type { Database, Db, Trx } from '../db/schema.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import type { SessionPolicy } from './policy.ts'
 import { isLive } from './repository.ts'
+import { revocationColumns, toRevocation } from './revocation-row.ts'
 import type { Revocation } from './revocations.ts'
-
-/** The NOTIFY channel; a trigger on the table sends each revocation. */
-export const revocationChannel = 'latchkey_revocations'
 
 /** Added to a token's lifetime: the clock skew that verification tolerates, and as much for the database's clock. */
 const marginSeconds = 60
-
-type RevocationRow = Pick<
-  Selectable<RevocationsTable>,
-  'session_id' | 'user_id' | 'key_id' | 'created_at' | 'issued_until' | 'ends_at'
->
-
-const columns = ['session_id', 'user_id', 'key_id', 'created_at', 'issued_until', 'ends_at'] as const
 
 /** A token's lifetime, and the time of the process that verifies it: the database's clock may be behind. */
 export interface TokenLife {
@@ -101,7 +85,7 @@ async function endWhere(
     .insertInto('revocations')
     .columns(['session_id', 'ends_at'])
     .expression((eb) => eb.selectFrom('ended').select(['id', tokensEnd(life).as('ends_at')]))
-    .returning(columns)
+    .returning(revocationColumns)
     .execute()
   return rows.map(toRevocation)
 }
@@ -145,36 +129,4 @@ export async function revokeOwnedTokens(
     .execute()
   // Even when nothing was written: this instance may not have read another's row yet.
   return [{ user: owner, at: issuedUntil, endsAt: Math.ceil(issuedUntil + remembered) }]
-}
-
-/**
- * Parses a notification.
- * @returns undefined for anything but a row: the trigger's message for many rows, or a message from another role
- */
-export function parseAnnouncement(payload: string): Revocation | undefined {
-  try {
-    const row: unknown = JSON.parse(payload)
-    return isRow(row) ? toRevocation(row) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isRow(value: unknown): value is RevocationRow {
-  const row = (value ?? {}) as Record<string, unknown>
-  const subjects = [row['session_id'], row['user_id'], row['key_id']].filter((id) => (id ?? null) !== null)
-  const times = [row['created_at'], row['issued_until'] ?? row['created_at'], row['ends_at']]
-  return subjects.length === 1 && typeof subjects[0] === 'string' && times.every(isTime)
-}
-
-const isTime = (value: unknown) => typeof value === 'string' && !Number.isNaN(Date.parse(value))
-
-const seconds = (time: string) => Date.parse(time) / 1000
-
-function toRevocation(row: RevocationRow): Revocation {
-  const { session_id, user_id, key_id, created_at, issued_until, ends_at } = row
-  const endsAt = Math.ceil(seconds(ends_at))
-  if (typeof session_id === 'string') return { session: session_id, endsAt }
-  if (typeof key_id === 'string') return { key: key_id, endsAt }
-  return { user: user_id as string, at: seconds(issued_until ?? created_at), endsAt }
 }

@@ -2,13 +2,8 @@ import type { Db } from '../db/schema.ts'
 import type { Preconditions } from '../http/etag.ts'
 import { Problem } from '../problem.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import {
-  deleteOwnedTask,
-  findOwnedTask,
-  type NewTask,
-  updateOwnedTask,
-  type VersionedTask,
-} from './repository.ts'
+import { deleteOwnedTask, findOwnedTask, updateOwnedTask } from './repository.ts'
+import type { NewTask, VersionedTask } from './task.ts'
 
 /**
  * Changes a task if the preconditions hold.

@@ -4,7 +4,7 @@ import type { KeyedRequest } from '../idempotency/keyed-request.ts'
 import { once } from '../idempotency/once.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { insertWithinQuota } from './quota.ts'
-import { type NewTask, newTaskAgain, type VersionedTask } from './repository.ts'
+import { type NewTask, newTaskAgain, type VersionedTask } from './task.ts'
 
 interface Creation {
   /** Of a request with an `Idempotency-Key`: a repetition gets the task as it was created. */

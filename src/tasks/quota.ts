@@ -7,10 +7,9 @@ import {
   insertOwnedTask,
   insertOwnedTaskBelow,
   lockOwner,
-  type NewTask,
   setOwnedTaskCount,
-  type VersionedTask,
-} from './repository.ts'
+} from './insertion.ts'
+import type { NewTask, VersionedTask } from './task.ts'
 
 /** Below this limit tasks are always counted: the estimate may lag behind. */
 const minEstimatedLimit = 1_000

@@ -1,8 +1,8 @@
 import type { Db } from '../db/schema.ts'
 import type { Principal } from '../tokens/owner.ts'
 import { looksMinted } from '../tokens/user-id.ts'
+import { insertForeignUser } from './creation.ts'
 import { type CanonicalEmail, canonicalEmail, isEmail } from './email.ts'
-import { insertForeignUser } from './repository.ts'
 
 const maxNameCodePoints = 100
 

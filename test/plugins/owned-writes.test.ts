@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { RouteScope } from '../../plugins/contract/provider.ts'
-import { insertOwnedTask } from '../../src/tasks/repository.ts'
+import { insertOwnedTask } from '../../src/tasks/insertion.ts'
 import { problemOf, signUp, testApp, unauthorized } from '../helper.ts'
 import { sign } from '../support/mint.ts'
 

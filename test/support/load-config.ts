@@ -1,5 +1,6 @@
-import { type Config, loadConfig } from '../../src/config/config.ts'
+import type { Config } from '../../src/config/config.ts'
 import { ConfigError } from '../../src/config/environment.ts'
+import { loadConfig } from '../../src/config/load-config.ts'
 
 /** The least that production needs. */
 export const production = {

@@ -4,10 +4,23 @@ import type { DeliveredMail } from '../../src/mail/local-mailbox.ts'
 import { type AppOptions, migratedDatabase, testApp } from '../helper.ts'
 import type { Test } from './postgres.ts'
 
-/** What has been mailed to an address, newest first, once all that is due has been delivered. */
+/**
+ * What has been mailed to an address, once all that is due has been delivered. The mail that was caused last comes
+ * first: mails of one batch are delivered in any order.
+ */
 export async function mailTo(app: FastifyInstance, address: string): Promise<DeliveredMail[]> {
   await app.mailWorker?.settled()
-  return app.mailbox?.mails.filter(({ to }) => to === address) ?? []
+  const mails = app.mailbox?.mails.filter(({ to }) => to === address) ?? []
+  if (mails.length < 2) return mails
+  const rows = await app.db
+    .selectFrom('mail_outbox')
+    .select('message_id')
+    .where('recipient', '=', address)
+    .orderBy('id', 'desc')
+    .execute()
+  const position = ({ messageId }: DeliveredMail) =>
+    rows.findIndex(({ message_id }) => messageId.startsWith(`<${message_id}@`))
+  return mails.toSorted((one, other) => position(one) - position(other))
 }
 
 /** The token in the newest mail to an address, as a person would find it: in the link. */

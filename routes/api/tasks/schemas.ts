@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { Nullable, OwnerParams, Timestamp } from '../../../plugins/contract/schemas.ts'
+import { Nullable, Timestamp } from '../../../plugins/contract/schemas.ts'
 import { storable } from '../../../src/db/storable.ts'
 
 const Title = Type.String({ minLength: 1, maxLength: 200, pattern: storable, examples: ['Buy milk'] })
@@ -32,11 +32,6 @@ export const TaskChangesBody = Type.Object(
   },
   { $id: 'TaskChanges', additionalProperties: false, minProperties: 1 },
 )
-
-export const TaskParams = Type.Object({
-  ...OwnerParams.properties,
-  task_id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, examples: [1] }),
-})
 
 export const ListQuery = Type.Object(
   {

@@ -12,7 +12,7 @@ import { post, tokenTo } from '../../support/mailbox.ts'
 const limited = { status: 429, code: 'rate_limited', detail: 'Too many requests' }
 const wrong = { status: 401, code: 'invalid_credentials' }
 
-/** Only limits by account: all requests of a test come from one address. */
+/** The limits by address would refuse a test's requests. */
 const byAccount = { RATE_LIMITS: 'on', RATE_LIMIT_LOGIN: '9999/1m', RATE_LIMIT_SIGNUP: '9999/1m' }
 
 /** A small budget: each wrong password costs a hash. */
@@ -20,7 +20,7 @@ const max = 4
 const env = { ...byAccount, RATE_LIMIT_ACCOUNT: `${max}/15m`, RATE_LIMIT_PAIR: `${max}/15m` }
 
 let addresses = 0
-/** An address without requests so far. */
+/** An address that no request came from. */
 const newAddress = () => `198.18.${(addresses >> 8) & 255}.${addresses++ & 255}`
 
 const logIn = (app: FastifyInstance, email: string, { from = newAddress(), using = 'a wrong guess' } = {}) =>
@@ -31,7 +31,7 @@ const logIn = (app: FastifyInstance, email: string, { from = newAddress(), using
     remoteAddress: from,
   })
 
-/** Concurrent, but within the connection pool's queue. */
+/** Concurrent, within the connection pool's queue. */
 async function guesses(app: FastifyInstance, email: string, count: number, from?: string) {
   const atOnce = 50
   const answers: LightMyRequestResponse[] = []
@@ -60,7 +60,7 @@ t.test(
     const verified = t.capture(app.passwords, 'verify', app.passwords.verify)
     const answers = await guesses(app, alice.email, 200)
     t.same(tally(answers), { 401: max, 429: 200 - max })
-    t.equal(verified().length, max, 'what is refused costs no hash')
+    t.equal(verified().length, max, 'a refused login computes no hash')
 
     const refused = answers.find(({ statusCode }) => statusCode === 429)
     if (!refused) throw new Error('none was refused')
@@ -72,14 +72,14 @@ t.test(
     t.equal(
       (await logIn(app, alice.email, { using: password })).statusCode,
       429,
-      'the right one from a stranger too',
+      'the right password from an unknown device too',
     )
 
     const bob = await signUp(app, 'bob')
     t.equal(
       (await logIn(app, bob.email, { using: password })).statusCode,
       200,
-      'another account is not concerned',
+      'another account is unaffected',
     )
   },
 )
@@ -94,7 +94,7 @@ t.test('the limit is the same with and without an account (C05)', async (t) => {
         from: at % 2 ? newAddress() : '192.0.2.1',
       })
       const { 'x-request-id': id, date: _, ...others } = headers
-      // These change with each request, whichever account it names.
+      // Different in each response.
       for (const name of Object.keys(others)) {
         if (/^(ratelimit-(remaining|reset)|retry-after)$/.test(name)) others[name] = 'a number'
       }
@@ -149,7 +149,7 @@ t.test('a thousand failures elsewhere do not lock out a known device (H08)', asy
     headers: { authorization: `Bearer ${loggedOut.token}` },
   })
 
-  // A hundred at a time: more would exceed the wait for a connection.
+  // More at a time would exceed the wait for a connection.
   const failures = []
   for (let at = 0; at < 10; at++) failures.push(...(await guesses(app, victim.email, 100)))
   t.same(tally(failures), { 401: max, 429: 1_000 - max })
@@ -197,7 +197,7 @@ t.test('no address makes a device known, so sharing one reveals no account (C05)
   for (const email of [payload.email, 'nobody@example.com']) {
     await guesses(app, email, max)
     t.match(problemOf(await logIn(app, email, { from: nat })), limited, email)
-    t.match(problemOf(await onDevice(app, email, mine)), limited, 'nor does a device of another account')
+    t.match(problemOf(await onDevice(app, email, mine)), limited, 'a device of another account')
   }
 })
 
@@ -227,7 +227,7 @@ t.test('a device is known for 30 days after its session, and one account keeps 2
   t.equal((await kept(bob)).length, 20)
   await bob.call('POST', '/api/auth/logout')
   t.equal((await kept(bob)).length, 20)
-  t.equal((await kept(alice)).length, 1, 'whatever another account has')
+  t.equal((await kept(alice)).length, 1, 'other accounts do not affect it')
 
   await guesses(app, alice.email, max)
   await guesses(app, bob.email, max)
@@ -329,12 +329,12 @@ t.test('a reached limit is logged once, without the email address', async (t) =>
   const alice = await signUp(app, 'alice')
   await guesses(app, alice.email, 50)
   await guesses(app, 'nobody@example.com', 50)
-  const told = lines.map((line) => JSON.parse(line))
-  t.match(told, [
+  const logged = lines.map((line) => JSON.parse(line))
+  t.match(logged, [
     { event: 'rate_limit_reached', limit: 'account', user_id: alice.id, ip: /^198\.18\./ },
     { event: 'rate_limit_reached', limit: 'account', user_id: null, ip: /^198\.18\./ },
   ])
-  t.equal(told.length, 2)
+  t.equal(logged.length, 2)
   t.notMatch(lines.join(), /@|alice\.|nobody/)
   const failed = Array.from({ length: max }, () => 'login_failed')
   t.same((await eventsOf(app, alice)).sort(), [...failed, 'rate_limit_reached'])
@@ -352,7 +352,7 @@ t.test('RATE_LIMITS=off keeps these limits, since no gateway can count them', as
   for (let at = 0; at < max; at++)
     t.equal((await bob.call('PUT', '/api/auth/password', change)).statusCode, 401)
   t.equal((await bob.call('PUT', '/api/auth/password', change)).statusCode, 429)
-  t.equal((await bob.call('GET', bob.tasks)).headers['ratelimit-limit'], undefined, 'an address has none')
+  t.equal((await bob.call('GET', bob.tasks)).headers['ratelimit-limit'], undefined, 'no limit by address')
 })
 
 function limits(changed: Partial<Budgets> = {}) {

@@ -27,7 +27,6 @@ t.test('a reset that first verifies an address removes what the earlier signup s
   const [reset] = await mailTo(app, attacker.email)
   t.match(reset?.text, /begins the account anew/)
   const token = await tokenTo(app, attacker.email)
-  // A queued mail.
   await sql`insert into mail_outbox (kind, recipient, user_id, next_attempt_at)
     values ('email_change', 'attacker2@example.com', ${attacker.id}, now() + interval '1 hour')`.execute(
     app.db,
@@ -99,7 +98,7 @@ t.test('an unverified account in use keeps its content when it is verified befor
   t.match(tasks.json(), [{ title: 'mine' }])
 })
 
-t.test('an imported account without a password keeps its name, whoever signs up', async (t) => {
+t.test('a signup with the address of an imported account does not change its name', async (t) => {
   const app = await testApp(t, { env: { REQUIRE_EMAIL_VERIFICATION: 'true' } })
   const email = 'imported@example.com' as CanonicalEmail
   await insertImported(app.db, [
@@ -114,7 +113,7 @@ t.test('an imported account without a password keeps its name, whoever signs up'
   })
 })
 
-t.test('mails greet by a name chosen after the reset, not by one from before', async (t) => {
+t.test('mails greet by a name that was set after the reset, not before', async (t) => {
   const { app, alice } = await twoUsers(t)
   await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
   await post(app, 'password/forgot', { email: alice.email })

@@ -44,7 +44,7 @@ t.test('devices are forgotten after 30 days, resets after 100', async (t) => {
   }
 })
 
-t.test('of a user who causes many events, the newest of each kind stay', async (t) => {
+t.test('of a user with many security events, the newest of each kind are kept', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const { db } = app
   const add = (event: string, { id }: { id: string }, count: number, age: string) =>
@@ -69,7 +69,7 @@ t.test('of a user who causes many events, the newest of each kind stay', async (
   )
 })
 
-t.test('mail is deleted when it no longer counts, tokens when no mail needs them', async (t) => {
+t.test('mail is deleted when no limit counts it, tokens when no mail needs them', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const { db } = app
   await app.mailWorker?.stop(5_000)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { banner } from '../../../src/commands/banner.ts'
-import { loadConfig } from '../../../src/config/config.ts'
+import { loadConfig } from '../../../src/config/load-config.ts'
 
 const production = {
   NODE_ENV: 'production',
@@ -15,7 +15,7 @@ const bannerOf = (env: Record<string, string>) =>
     'http://127.0.0.1:8000',
   )
 
-t.test('the banner says what counts the limits, and no secret', async (t) => {
+t.test('the banner shows where limits are counted, and no secret', async (t) => {
   t.match(bannerOf({}), /limits +counted in the memory of this process\n/)
   t.match(
     bannerOf(production),
@@ -38,7 +38,7 @@ t.test('the banner says what counts the limits, and no secret', async (t) => {
   t.notMatch(shared, /hunter2|q6Yz/)
 })
 
-t.test('the banner warns where development mode is open to other machines', async (t) => {
+t.test('the banner warns when development mode is reachable from other machines', async (t) => {
   const warning = /WARNING: development mode listens on HOST=\S+, which other machines can reach/
   for (const HOST of ['0.0.0.0', '::', '192.0.2.1', 'dev.example.com', '::ffff:10.0.0.1']) {
     t.match(bannerOf({ HOST }), warning, HOST)

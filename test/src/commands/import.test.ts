@@ -43,7 +43,7 @@ t.test('users are imported while the service is stopped, and log in when it runs
   await service.stop('SIGTERM')
 })
 
-t.test('what it takes: one file, and where to report', (t) => {
+t.test('import takes one file, and --report', (t) => {
   t.same(importOptions(['x']), { file: 'x', report: undefined })
   t.same(importOptions(['-', '--report', 'y']), { file: '-', report: 'y' })
   t.same(importOptions(['--report=y', '--', '--x']), { file: '--x', report: 'y' })
@@ -53,7 +53,7 @@ t.test('what it takes: one file, and where to report', (t) => {
   t.end()
 })
 
-t.test('what cannot be done is told in one line, and does no harm', async (t) => {
+t.test('a failed import is reported in one line, and changes no file', async (t) => {
   const cwd = t.testdir({ 'users.jsonl': text, folder: {} })
   const run = (...args: string[]) => runCommand(t, {}, cwd, 'import', ...args)
   t.match(await run(), {

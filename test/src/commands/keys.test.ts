@@ -30,7 +30,7 @@ t.test('the signing keys are listed and rotated while the service is stopped', a
   t.same(await states(), ['signing', 'next'])
 })
 
-t.test('what cannot be done is told in one line', async (t) => {
+t.test('an invalid command is reported in one line', async (t) => {
   const cwd = t.testdir()
   const usage =
     /^latchkey: usage: serve \| migrate \| keys list \| keys rotate \[--now\] \| import <file> \[--report <file>\]\n$/

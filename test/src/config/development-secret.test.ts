@@ -5,31 +5,31 @@ import { developmentSecret, KeptSecretUnusable } from '../../../src/config/devel
 import { secretWeakness } from '../../../src/tokens/secret.ts'
 import { runCommand } from '../../support/process.ts'
 
-t.test('the development secret is made once, whole and for its user alone', async (t) => {
+t.test('the development secret is generated once, and readable by its user only', async (t) => {
   const folder = join(t.testdir(), 'data')
   const secret = developmentSecret(folder)
   t.equal(secretWeakness(secret), undefined)
   t.equal(developmentSecret(folder), secret)
-  t.same(readdirSync(folder), ['secret_key'], 'nothing unfinished stays')
+  t.same(readdirSync(folder), ['secret_key'], 'no temporary file remains')
   t.equal(statSync(join(folder, 'secret_key')).mode & 0o777, 0o600)
 })
 
-t.test('what a process that ended in between has left unfinished is not taken for the secret', async (t) => {
+t.test('a temporary file of a killed process is not read as the secret', async (t) => {
   const folder = t.testdir({ 'secret_key.x.tmp': 'q6Yz8' })
   const secret = developmentSecret(folder)
   t.equal(secretWeakness(secret), undefined)
   t.equal(readFileSync(join(folder, 'secret_key'), 'utf8'), secret)
 })
 
-t.test('processes that start at once have one secret', async (t) => {
+t.test('processes that start concurrently share one secret', async (t) => {
   const cwd = t.testdir()
-  // They end at the command that does not exist there, after the secret.
+  // `keys list` fails under HS256, after the secret has been read.
   const starts = Array.from({ length: 4 }, () => runCommand(t, { ALGORITHM: 'HS256' }, cwd, 'keys', 'list'))
   for (const { output } of await Promise.all(starts)) t.match(output, /there are no keys to list/)
   t.same(readdirSync(join(cwd, 'data')), ['secret_key'])
 })
 
-t.test('a kept secret that is empty or weak is refused in one line, and stays as it is (A07)', async (t) => {
+t.test('an empty or weak stored secret is refused in one line, and not overwritten (A07)', async (t) => {
   const short = 'only-thirty-one-bytes-long-heh!'
   for (const content of ['', '\n', 'a', 'changeme', short, 'your-256-bit-secret-your-256-bit-secret']) {
     const cwd = t.testdir({ data: { secret_key: content } })

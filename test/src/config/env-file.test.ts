@@ -34,7 +34,7 @@ t.test('assignments, comments and quotes are read as Node.js reads them', async 
   t.same(warnings, [])
 })
 
-t.test('a byte order mark and line ends of any kind take nothing away', async (t) => {
+t.test('a byte order mark and any line ends are accepted', async (t) => {
   for (const end of ['\n', '\r\n', '\r']) {
     const text = `\ufeffNODE_ENV=production${end}HOST=0.0.0.0${end}`
     t.same(
@@ -58,7 +58,7 @@ t.test('a file that is not UTF-8 is refused', async (t) => {
   }
 })
 
-t.test('a line that is no assignment is named, and the next one counts', async (t) => {
+t.test('a line that is no assignment is reported, and the next one is read', async (t) => {
   for (const line of [
     'NODE_ENV production',
     'garbage',
@@ -80,7 +80,7 @@ t.test('a line that is no assignment is named, and the next one counts', async (
   }
 })
 
-t.test('quotes and signs that take more or less than they seem to are named', async (t) => {
+t.test('unclosed quotes and misplaced signs are reported', async (t) => {
   t.match(read('DATA_DIR="./data\nNODE_ENV=production\nAUDIENCE="x"\n'), {
     warnings: [
       '.env line 1: the value of DATA_DIR goes on to line 3, and takes the line with it that sets NODE_ENV',
@@ -107,7 +107,7 @@ t.test('quotes and signs that take more or less than they seem to are named', as
   })
 })
 
-t.test('a name that was probably meant to be another is named, and no other', async (t) => {
+t.test('a probable misspelling of a variable is reported, and no other name', async (t) => {
   const near: Record<string, string> = {
     RATE_LIMIT: 'RATE_LIMITS',
     NODE_EVN: 'NODE_ENV',

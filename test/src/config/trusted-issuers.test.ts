@@ -1,7 +1,7 @@
 import t from 'tap'
 import { load, refusal } from '../../support/load-config.ts'
 
-t.test('BETTER_AUTH_URL and TRUSTED_ISSUERS: issuers, and what is refused', async (t) => {
+t.test('BETTER_AUTH_URL and TRUSTED_ISSUERS: accepted and refused values', async (t) => {
   const entry = {
     issuer: 'https://id.example.com',
     audience: 'tasks',

@@ -3,7 +3,7 @@ import { problemOf, testApp } from '../../helper.ts'
 
 const failed = (code: string, message = 'failed') => Object.assign(new Error(message), { code })
 
-t.test('a misconfigured database is the reason in the log, and a 503 to the client', async (t) => {
+t.test('a misconfigured database is logged with its reason, and answered 503', async (t) => {
   const pooler = 'a pooler gives each transaction another connection: set DATABASE_PREPARE=false'
   const cases: readonly (readonly [Error, string])[] = [
     [failed('42P05', 'prepared statement "latchkey_1" already exists'), pooler],

@@ -6,7 +6,7 @@ import { migrations } from '../../../src/db/migrations/index.ts'
 import type { Db } from '../../../src/db/schema.ts'
 import { testDatabase } from '../../helper.ts'
 
-t.test('a schema newer than this code is left alone, so that an older instance can go on', async (t) => {
+t.test('a schema newer than this code is unchanged, so that an older instance keeps running', async (t) => {
   const db = await testDatabase(t)
   t.teardown(() => db.destroy())
   await migrate(db)
@@ -39,7 +39,7 @@ t.test('a migration that fails leaves the schema as it was', async (t) => {
   t.equal(left.rows.length, 0)
 })
 
-/** Runs `work` on a connection whose `search_path` leads to a new schema, which is gone after it. */
+/** Runs `work` on a connection whose `search_path` is a temporary schema. */
 async function inSchema(t: Test, name: string, work: (db: Db) => Promise<void>): Promise<void> {
   const db = await testDatabase(t)
   t.teardown(() => db.destroy())
@@ -66,9 +66,9 @@ async function tablesOf(db: Db, schema: string): Promise<string[]> {
   return rows.map(({ tablename }) => tablename)
 }
 
-t.test('only the schema that search_path leads to counts, whatever its name', async (t) => {
+t.test('only the schema of search_path is migrated, under any name', async (t) => {
   await inSchema(t, 'Another "one"', async (db) => {
-    t.same(await pendingMigrations(db), all, 'public has had them all')
+    t.same(await pendingMigrations(db), all, 'the migrations of public do not count')
     t.same(await migrate(db), all)
     t.same(await pendingMigrations(db), [])
     t.same(await tablesOf(db, 'Another "one"'), ['latchkey_migrations', 'latchkey_migrations_lock'])
@@ -76,7 +76,7 @@ t.test('only the schema that search_path leads to counts, whatever its name', as
   })
 })
 
-t.test('tables under Kysely’s own names become ours once, with what has been applied', async (t) => {
+t.test('tables under Kysely’s default names are renamed once, and keep their rows', async (t) => {
   await inSchema(t, 'former', async (db) => {
     const own = new Migrator({
       db,
@@ -85,12 +85,12 @@ t.test('tables under Kysely’s own names become ours once, with what has been a
     })
     t.equal((await own.migrateToLatest()).error, undefined)
     t.same(await tablesOf(db, 'former'), ['kysely_migration', 'kysely_migration_lock'])
-    t.same(await pendingMigrations(db), [], 'which a role that may change nothing can read, too')
+    t.same(await pendingMigrations(db), [], 'without a write')
     t.same(await migrate(db), [])
     t.same(await tablesOf(db, 'former'), ['latchkey_migrations', 'latchkey_migrations_lock'])
     t.same(await pendingMigrations(db), [])
 
-    // And then another application on Kysely comes into the schema.
+    // Another application on Kysely may use the default names afterwards.
     const other = new Migrator({
       db,
       provider: { getMigrations: async () => ({ '0001_theirs': { up: async () => {} } }) },
@@ -105,14 +105,14 @@ t.test('tables under Kysely’s own names become ours once, with what has been a
 for (const [what, columns, rows] of [
   ['of other migrations', 'name varchar(255) primary key, timestamp varchar(255)', ["'0001_theirs', 'x'"]],
   [
-    'of some that are called like ours',
+    'of migrations with our names',
     'name text, timestamp text',
     ["'0001_accounts_and_tasks', ''", "'0002', ''"],
   ],
   ['that is empty', 'name text', []],
   ['of another form', 'version int', ['7']],
 ] as const) {
-  t.test(`a table ${what} stays what it is, in the same schema or in another`, async (t) => {
+  t.test(`a table ${what} is unchanged, in the same schema or in another`, async (t) => {
     await inSchema(t, 'theirs', async (db) => {
       await sql.raw(`create table kysely_migration (${columns})`).execute(db)
       for (const row of rows) await sql.raw(`insert into kysely_migration values (${row})`).execute(db)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { pinnedTls } from '../../../src/db/postgres-url.ts'
 
-t.test('sslmode is pinned to its present meaning, whatever a later version of pg makes of it', (t) => {
+t.test('sslmode is pinned to its present meaning, independent of later versions of pg', (t) => {
   for (const mode of ['require', 'prefer', 'verify-ca', 'verify-full']) {
     t.equal(
       pinnedTls(`postgres://db/x?a=b&sslmode=${mode}&c=d`),

@@ -15,7 +15,7 @@ function withUmask(t: Test, mask: number): void {
   t.teardown(() => process.umask(before))
 }
 
-/** A folder that is not of the user that runs the test. */
+/** A folder of another user. */
 function foreignFolder(parent: string): string {
   if (process.geteuid?.() !== 0) return '/usr'
   const folder = join(parent, 'foreign')
@@ -55,7 +55,7 @@ t.test('permissions of an existing DATA_DIR are tightened, recursively', async (
   t.equal(modeOf(join(folder, 'pglite/base/1')), '600')
   t.equal(modeOf(join(folder, 'secret_key')), '600')
   t.equal(modeOf(elsewhere), '644', 'a link is not followed')
-  t.equal(madePrivate.length - before, 5, 'the log is told of each')
+  t.equal(madePrivate.length - before, 5, 'each is reported for the log')
   ensurePrivateFolder(folder)
   t.equal(madePrivate.length - before, 5)
 })

@@ -4,7 +4,7 @@ import { problemOf, testApp, twoUsers, unauthorized } from '../../helper.ts'
 
 const prefixed = { PUBLIC_URL: 'https://api.example.com/latchkey' }
 
-t.test('a prefix is removed once, to the letter, and up to the end of a segment', async (t) => {
+t.test('a prefix is removed once, case-sensitively, and only as whole segments', async (t) => {
   const removed = (target: string) => withoutBasePath('/latchkey', target, () => false)
   const targets = {
     '/latchkey/api/auth/me': '/api/auth/me',
@@ -38,7 +38,7 @@ t.test('a prefix is removed once, to the letter, and up to the end of a segment'
   t.equal(basePathOf('https://x.example'), '')
 })
 
-t.test('with the prefix or without it, a request is the same, and so is what it answers', async (t) => {
+t.test('a request gets the same answer with the prefix and without it', async (t) => {
   const { alice, bob } = await twoUsers(t, { env: prefixed })
   for (const sent of ['', '/latchkey']) {
     const made = await alice.call('POST', `${sent}${alice.tasks}`, { title: 'x' })
@@ -56,7 +56,7 @@ t.test('with the prefix or without it, a request is the same, and so is what it 
   }
 })
 
-t.test('no spelling of the prefix is a way around the guard', async (t) => {
+t.test('no spelling of the prefix bypasses the guard', async (t) => {
   const { app, alice, bob } = await twoUsers(t, { env: prefixed })
   const spellings = [
     '/latchkey/latchkey',
@@ -77,7 +77,7 @@ t.test('no spelling of the prefix is a way around the guard', async (t) => {
   t.match(problemOf(await app.inject(`/latchkey${alice.tasks}`)), unauthorized)
 })
 
-t.test('limits count, and the log names, the route behind the prefix', async (t) => {
+t.test('limits and the log use the route without the prefix', async (t) => {
   const lines: string[] = []
   const env = { ...prefixed, RATE_LIMITS: 'on', RATE_LIMIT_LOGIN: '2/1m', LOG_LEVEL: 'info' }
   const app = await testApp(t, { env, log: (line) => lines.push(line) })
@@ -94,7 +94,7 @@ t.test('limits count, and the log names, the route behind the prefix', async (t)
   t.match(requests.slice(0, 4), Array(4).fill({ route: '/api/auth/login' }))
 })
 
-t.test('a prefix that is also the beginning of routes is removed only where it is one', async (t) => {
+t.test('a prefix that routes begin with is removed only where it is the prefix', async (t) => {
   for (const path of ['/api', '/health', '/docs', '/api/auth']) {
     const { alice, bob } = await twoUsers(t, { env: { PUBLIC_URL: `https://x.example${path}` } })
     for (const sent of ['', path]) {

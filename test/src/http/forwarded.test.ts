@@ -28,7 +28,7 @@ t.test('an address is found with a port, in brackets and in quotes', async (t) =
   }
 })
 
-t.test('what has no address stays as it is', async (t) => {
+t.test('an entry without an address is unchanged', async (t) => {
   for (const text of [
     'unknown',
     '_hidden',
@@ -49,7 +49,7 @@ t.test('what has no address stays as it is', async (t) => {
   }
 })
 
-t.test('each entry of a header is read by itself', async (t) => {
+t.test('each entry of a header is parsed on its own', async (t) => {
   t.equal(
     normalizeForwardedFor('unknown,"[2001:db8::1]:80",192.0.2.7:80 ,10.0.0.1'),
     'unknown, 2001:db8::1, 192.0.2.7, 10.0.0.1',

@@ -8,7 +8,7 @@ const bcrypt = '$2b$04$2JeeODNxcoy2ocGBpPcEDOi0ugaHJZTWaMHdb2yBGoEVZ6JVuEPri'
 const scrypt =
   '9377f3ccb787a137f1ccf923a156ab2c:f3cb2aaf031d58e6c301d52bd2b62a27243c2000c26d1d79ce57bd29bab2df096f846c3b48be6f7f03eadbcbc1c2ff97cb28f07a559e3d5dd07e0729cf7dd248'
 
-/** Imports lines, each a text or what is to be written as JSON. */
+/** Imports lines: texts, or values to encode as JSON. */
 async function load(
   { db }: FastifyInstance,
   ...lines: unknown[]
@@ -27,7 +27,7 @@ const rows = ({ db }: FastifyInstance) => db.selectFrom('users').selectAll().ord
 const logIn = (app: FastifyInstance, email: string, password: string) =>
   app.inject({ method: 'POST', url: '/api/auth/login', payload: { email, password } })
 
-t.test('imported users log in, and each reaches their own tasks by the id that they brought', async (t) => {
+t.test('imported users log in, and reach their own tasks under their imported ids', async (t) => {
   const app = await testApp(t)
   const betterAuthId = 'jmNXs3Ly0rJoFj3ZcKa3QlpzYf5BDi8Y'
   const [counts, refused] = await load(
@@ -83,7 +83,7 @@ t.test('optional fields of a line and their defaults', async (t) => {
   t.equal(f?.name, 'a\u2028b')
   t.ok(Date.parse(a?.created_at ?? '') > Date.now() - 60_000)
   const login = await logIn(app, 'b@example.com', typed)
-  t.match(problemOf(login), { status: 401, code: 'invalid_credentials' }, 'no password opens it')
+  t.match(problemOf(login), { status: 401, code: 'invalid_credentials' }, 'no password is accepted')
 })
 
 t.test('a line that is not an account is refused with the field and the reason (I03)', async (t) => {
@@ -154,7 +154,7 @@ t.test('a line that is not an account is refused with the field and the reason (
   t.same(await rows(app), [])
 })
 
-t.test('a second run skips what is there, and takes nobody else by an id or an address', async (t) => {
+t.test('a second run skips existing accounts, and takes over none by id or address', async (t) => {
   const app = await testApp(t)
   const bob = await signUp(app, 'bob')
   const lines = [
@@ -171,7 +171,7 @@ t.test('a second run skips what is there, and takes nobody else by an id or an a
   t.same(
     after.filter(({ id }) => id !== 'three'),
     before,
-    'an account that is there is left as it is: its upgraded hash too',
+    'an existing account is unchanged, including its upgraded hash',
   )
 
   const [, refused] = await load(
@@ -194,7 +194,7 @@ t.test('a second run skips what is there, and takes nobody else by an id or an a
   t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 200)
 })
 
-t.test('within one file, as from one run to the next', async (t) => {
+t.test('duplicates within one file are treated as in a second run', async (t) => {
   const app = await testApp(t)
   const [counts, refused] = await load(
     app,
@@ -218,7 +218,7 @@ t.test('within one file, as from one run to the next', async (t) => {
   )
 })
 
-t.test("a trusted issuer's user is another one, whatever the address", async (t) => {
+t.test("a trusted issuer's user with the same address is another account", async (t) => {
   const app = await testApp(t)
   const foreign = { id: 'user_01m826szz6e8qamp5zkxm1dvv5', email: 'x@example.com', name: 'x' }
   await app.db
@@ -235,21 +235,21 @@ t.test("a trusted issuer's user is another one, whatever the address", async (t)
   t.match(counts, { imported: 1, alreadyThere: 1 })
 })
 
-t.test('batches are stored one after another, and told of in the order of the lines', async (t) => {
+t.test('batches are stored in order, and reported in the order of the lines', async (t) => {
   const app = await testApp(t)
   const lines = Array.from({ length: 1_203 }, (_, at) => ({
     id: `u${at}`,
     email: at % 400 === 0 ? 'no address' : `u${at}@example.com`,
   }))
-  const told: number[] = []
+  const reported: number[] = []
   const source = (async function* () {
     for (const line of lines) yield Buffer.from(`${JSON.stringify(line)}\n`)
   })()
   await importUsers(app.db, source, ({ lines, imported, refused }, more) => {
     t.equal(imported + refused, lines)
-    told.push(lines, ...more.map(({ line }) => -line))
+    reported.push(lines, ...more.map(({ line }) => -line))
   })
-  t.same(told, [500, -1, -401, 1000, -801, 1203, -1201])
+  t.same(reported, [500, -1, -401, 1000, -801, 1203, -1201])
   t.equal((await rows(app)).length, 1_199)
 })
 

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs'
 import { sql } from 'kysely'
 import t from 'tap'
 import type { Db } from '../../../src/db/schema.ts'
-import { insertOwnedTask } from '../../../src/tasks/repository.ts'
+import { insertOwnedTask } from '../../../src/tasks/insertion.ts'
 import type { OwnerId } from '../../../src/tokens/owner.ts'
-import { insertForeignUser } from '../../../src/users/repository.ts'
+import { insertForeignUser } from '../../../src/users/creation.ts'
 import { migratedDatabase, secret, testApp } from '../../helper.ts'
 import { goodClaims, mint, sign } from '../../support/mint.ts'
 
-/** The statements of the document, each transaction by itself. */
+/** The statements of the page, by transaction. */
 const transactions = [...readFileSync('docs/better-auth.md', 'utf8').matchAll(/```sql\n(.*?)```/gs)].map(
   ([, block = '']) => block.split(/;\n/).filter((statement) => statement.trim() !== ''),
 )
@@ -21,8 +21,8 @@ async function run(db: Db, statements: readonly string[] = []): Promise<void> {
 
 const betterAuth = 'https://app.example.com'
 
-/** An issuer's user with a task. */
-async function arrive(db: Db, issuer: string, subject: string): Promise<void> {
+/** Inserts a trusted issuer's user with a task. */
+async function insertForeignUserWithTask(db: Db, issuer: string, subject: string): Promise<void> {
   const id = issuer === 'shared-secret' ? subject : `${issuer} ${subject}`
   await insertForeignUser(db, { id, issuer, subject, email: null, emailVerified: false, name: subject })
   await insertOwnedTask(db, id as OwnerId, {
@@ -32,7 +32,7 @@ async function arrive(db: Db, issuer: string, subject: string): Promise<void> {
   })
 }
 
-/** As an import makes an account: with the id that it had. */
+/** Inserts an account under its former id, as an import does. */
 async function imported(db: Db, id: string): Promise<void> {
   await db
     .insertInto('users')
@@ -45,11 +45,11 @@ const owners = async (db: Db) =>
     ({ user_id, title }) => `${title}: ${user_id}`,
   )
 
-t.test('docs/better-auth.md: tasks of an issuer move to the accounts that were imported', async (t) => {
+t.test('docs/better-auth.md: tasks of an issuer’s users move to the imported accounts', async (t) => {
   const db = await migratedDatabase(t)
   const app = await testApp(t, { db })
-  for (const subject of ['Alice', 'Bob']) await arrive(db, betterAuth, subject)
-  await arrive(db, 'https://login.example.com', 'Alice')
+  for (const subject of ['Alice', 'Bob']) await insertForeignUserWithTask(db, betterAuth, subject)
+  await insertForeignUserWithTask(db, 'https://login.example.com', 'Alice')
   await imported(db, 'Alice')
   await run(db, transactions[0])
   t.same(await owners(db), [
@@ -68,11 +68,11 @@ t.test('docs/better-auth.md: tasks of an issuer move to the accounts that were i
   t.match(answer.json(), [{ user_id: 'Alice', title: 'Alice of https://app.example.com' }])
 })
 
-t.test('docs/better-auth.md: and so do those under the shared secret', async (t) => {
+t.test('docs/better-auth.md: tasks under the shared secret move to the imported accounts', async (t) => {
   const db = await migratedDatabase(t)
   const app = await testApp(t, { db })
-  for (const subject of ['Alice', 'Bob']) await arrive(db, 'shared-secret', subject)
-  await arrive(db, betterAuth, 'Alice')
+  for (const subject of ['Alice', 'Bob']) await insertForeignUserWithTask(db, 'shared-secret', subject)
+  await insertForeignUserWithTask(db, betterAuth, 'Alice')
   await run(db, transactions[1])
   await imported(db, 'Alice')
   await run(

@@ -5,7 +5,7 @@ async function* inChunks(bytes: Uint8Array, size: number) {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
 
-/** The lines of a text, however its bytes arrive. */
+/** The lines of a text, equal for every chunk size. */
 async function split(t: Test, text: string | Uint8Array, longest = 100): Promise<(string | undefined)[]> {
   const bytes = Buffer.from(text)
   let lines: (string | undefined)[] = []

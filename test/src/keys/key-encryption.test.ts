@@ -13,11 +13,11 @@ t.test('only the same secret and the same kid open what was sealed', async (t) =
   t.same(unseal(sealed, 'one'), { privateKey, underPrevious: false })
   t.same(unseal(sealed, 'one', 'another', secret), { privateKey, underPrevious: true })
   t.equal(unseal(sealed, 'one', `${secret}.`, 'another'), undefined)
-  t.equal(unseal(sealed, 'two'), undefined, 'a row cannot pass for another')
+  t.equal(unseal(sealed, 'two'), undefined, 'a sealed key is bound to its kid')
   t.not(sealPrivateKey(privateKey, 'one', secret), sealed, 'a nonce of its own each time')
 })
 
-t.test('a change of any byte, a shorter tag and no text at all are refused', async (t) => {
+t.test('a change of any byte, a shorter tag and an empty text are refused', async (t) => {
   const sealed = Buffer.from(sealPrivateKey(privateKey, 'one', secret), 'base64url')
   for (const at of sealed.keys()) {
     const changed = Buffer.from(sealed)

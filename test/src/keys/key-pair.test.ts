@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type JsonWebKey } from 'node:crypto'
 import t from 'tap'
 import { makeKeyPair, publicJwkOf, publicPemOf } from '../../../src/keys/key-pair.ts'
 
-t.test('the kid is the thumbprint of the RFCs', async (t) => {
+t.test('the kid is the JWK thumbprint (RFC 7638)', async (t) => {
   const ed25519 = { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }
   const ofEd25519 = publicJwkOf(createPublicKey({ key: ed25519, format: 'jwk' }), 'EdDSA')
   t.equal(ofEd25519.kid, 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k', 'RFC 8037 A.3')

@@ -19,7 +19,7 @@ function keyTest(name: string, run: (t: Test) => Promise<unknown>): void {
   })
 }
 
-/** Instances of the service as far as keys go: one table, one clock, a memory each. */
+/** Keyrings on one table and one clock, each with its own memory. */
 function instances(
   t: Test,
   { algorithm = 'EdDSA', lifetime = 900, rotationDays = 90, ...more }: Partial<KeyringOptions> = {},
@@ -48,7 +48,7 @@ const kidsOf = (ring: Keyring) => ring.publicJwks().map(({ kid }) => kid)
 const token = (kid: unknown, alg: unknown = 'EdDSA') => ({ compact: '', header: { alg, kid }, claims: {} })
 const stored = () => db.selectFrom('signing_keys').selectAll().orderBy('signs_from').execute()
 
-/** The database, with a count of the statements that reach it. */
+/** The database, counting its statements. */
 function counted(): { db: Db; count: () => number } {
   let count = 0
   const plugin: KyselyPlugin = {
@@ -61,14 +61,14 @@ function counted(): { db: Db; count: () => number } {
   return { db: db.withPlugin(plugin), count: () => count }
 }
 
-keyTest('20 first starts at once make one key', async (t) => {
+keyTest('20 concurrent first starts create one key', async (t) => {
   const { open } = instances(t)
   const rings = await Promise.all(Array.from({ length: 20 }, () => open()))
   t.equal(new Set(rings.map((ring) => ring.signingKey().kid)).size, 1)
   t.equal((await stored()).length, 1)
 })
 
-keyTest('20 instances that notice an old key at once make one successor', async (t) => {
+keyTest('20 instances that replace an old key concurrently create one successor', async (t) => {
   const { time, open } = instances(t)
   const rings = await Promise.all(Array.from({ length: 20 }, () => open()))
   const first = rings[0]?.signingKey().kid
@@ -78,10 +78,10 @@ keyTest('20 instances that notice an old key at once make one successor', async 
   for (const ring of rings) t.equal(ring.signingKey().kid, first, 'published before it signs')
   time.now += 600
   t.not(rings[0]?.signingKey().kid, first)
-  t.equal(new Set(rings.map((ring) => ring.signingKey().kid)).size, 1, 'without another look at the table')
+  t.equal(new Set(rings.map((ring) => ring.signingKey().kid)).size, 1, 'without reading the table again')
 })
 
-keyTest('KEY_ROTATION_DAYS=0 leaves keys alone', async (t) => {
+keyTest('KEY_ROTATION_DAYS=0 rotates no key', async (t) => {
   const { time, open } = instances(t, { rotationDays: 0 })
   const ring = await open()
   time.now += 4_000 * day
@@ -89,7 +89,7 @@ keyTest('KEY_ROTATION_DAYS=0 leaves keys alone', async (t) => {
   t.equal((await stored()).length, 1)
 })
 
-keyTest('rotate refuses while a key waits, and --now passes over it', async (t) => {
+keyTest('rotate is refused while a key is pending, and --now skips it', async (t) => {
   const { time, common, open } = instances(t)
   const ring = await open()
   const next = await rotateKeys(common, { atOnce: false })
@@ -101,9 +101,9 @@ keyTest('rotate refuses while a key waits, and --now passes over it', async (t) 
   const emergency = await rotateKeys(common, { atOnce: true })
   await ring.reload()
   t.equal(ring.signingKey().kid, emergency.kid)
-  t.equal(kidsOf(ring).length, 3, 'what an instance may have signed still verifies')
+  t.equal(kidsOf(ring).length, 3, 'tokens of the other keys still verify')
   time.now += 600
-  t.equal(ring.signingKey().kid, emergency.kid, 'the key passed over never signs')
+  t.equal(ring.signingKey().kid, emergency.kid, 'the skipped key never signs')
   time.now += 900
   await ring.reload()
   t.same(kidsOf(ring), [emergency.kid])
@@ -115,7 +115,7 @@ keyTest('rotate refuses while a key waits, and --now passes over it', async (t) 
   t.equal((await rotateKeys(common, { atOnce: true })).signsFrom, time.now)
 })
 
-keyTest('a known kid never asks the database, unknown ones at most once a second (A12)', async (t) => {
+keyTest('a known kid causes no query, unknown ones at most one a second (A12)', async (t) => {
   const { db, count } = counted()
   const { open, errors } = instances(t, { db })
   const ring = await open()
@@ -162,7 +162,7 @@ keyTest('a known kid never asks the database, unknown ones at most once a second
 })
 
 keyTest(
-  'a key that another instance has just made is found, also right after a reload that missed it',
+  'a key that another instance has created is found, even right after a reload that missed it',
   async (t) => {
     const { common, open } = instances(t)
     const ring = await open()
@@ -174,7 +174,7 @@ keyTest(
   },
 )
 
-keyTest('an unreachable database is told once, and the known keys go on', async (t) => {
+keyTest('an unreachable database is logged once, and known keys still verify', async (t) => {
   const { open, errors } = instances(t)
   let down = false
   const unreachable = new Proxy(db, {
@@ -198,10 +198,10 @@ keyTest('an unreachable database is told once, and the known keys go on', async 
   await ring.reload()
   down = true
   await ring.reload()
-  t.equal(errors.length, 2, 'told again after it was back')
+  t.equal(errors.length, 2, 'logged again in the next outage')
 })
 
-keyTest('after a change of SECRET_KEY every key is sealed anew at load', async (t) => {
+keyTest('after a change of SECRET_KEY every key is re-encrypted at load', async (t) => {
   const { common, open } = instances(t)
   const before = await open()
   await rotateKeys(common, { atOnce: false })
@@ -211,7 +211,7 @@ keyTest('after a change of SECRET_KEY every key is sealed anew at load', async (
   t.same(kidsOf(after).length, 2)
   t.equal(after.signingKey().kid, before.signingKey().kid)
   const without = await open({ secret: changed })
-  t.equal(without.signingKey().key, before.signingKey().key, 'the previous secret may go now')
+  t.equal(without.signingKey().key, before.signingKey().key, 'the previous secret is no longer needed')
 
   await t.rejects(open(), {
     name: 'SigningKeyError',
@@ -221,7 +221,7 @@ keyTest('after a change of SECRET_KEY every key is sealed anew at load', async (
 })
 
 keyTest(
-  'an instance that cannot open a new key verifies with it and signs with the one it has',
+  'an instance that cannot decrypt a new key verifies with it and signs with its old one',
   async (t) => {
     const { common, open, errors } = instances(t)
     const old = await open()
@@ -236,7 +236,7 @@ keyTest(
   },
 )
 
-keyTest('no key is made under a secret that the running instances may not have', async (t) => {
+keyTest('no key is created under a secret that running instances may not have', async (t) => {
   const { time, common, open } = instances(t)
   const { kid } = (await open()).signingKey()
   const other = { secret: 'another secret: Wn3eRk8ZqVb5XyT0c7' }
@@ -251,7 +251,7 @@ keyTest('no key is made under a secret that the running instances may not have',
   )
 })
 
-keyTest('the database holds nothing that signs', async (t) => {
+keyTest('the database contains no private key in clear', async (t) => {
   for (const algorithm of ['EdDSA', 'ES256', 'RS256'] as const) {
     const { open } = instances(t, { algorithm })
     const { key } = (await open()).signingKey()
@@ -272,7 +272,7 @@ keyTest('the database holds nothing that signs', async (t) => {
   }
 })
 
-keyTest('the keys of another algorithm are left alone', async (t) => {
+keyTest('keys of another algorithm are ignored', async (t) => {
   const { open } = instances(t)
   const one = await open()
   const other = await open({ algorithm: 'ES256' })
@@ -280,7 +280,7 @@ keyTest('the keys of another algorithm are left alone', async (t) => {
   t.not(kidsOf(one)[0], kidsOf(other)[0])
 })
 
-keyTest('a clock that is behind the one that made the first key', async (t) => {
+keyTest('a start with a clock behind the one that created the first key signs', async (t) => {
   const { time, open } = instances(t)
   await open()
   time.now -= 5

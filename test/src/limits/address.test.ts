@@ -1,7 +1,7 @@
 import t from 'tap'
 import { clientKey, networkOf } from '../../../src/limits/address.ts'
 
-t.test('an IPv4 address is a client, however it is written', async (t) => {
+t.test('every form of an IPv4 address counts as one client', async (t) => {
   for (const text of ['192.0.2.7', '::ffff:192.0.2.7', '::FFFF:c000:207', '0:0:0:0:0:ffff:192.0.2.7']) {
     t.equal(clientKey(text), '192.0.2.7', text)
   }
@@ -9,7 +9,7 @@ t.test('an IPv4 address is a client, however it is written', async (t) => {
   t.not(clientKey('::ffff:192.0.2.8'), clientKey('::ffff:192.0.2.7'), 'mapped ones are not one /64')
 })
 
-t.test('an IPv6 /64 is a client, however it is written', async (t) => {
+t.test('every address of an IPv6 /64 counts as one client', async (t) => {
   const one = '2001:db8:1:2::/64'
   for (const text of [
     '2001:db8:1:2::',
@@ -29,7 +29,7 @@ t.test('an IPv6 /64 is a client, however it is written', async (t) => {
   t.equal(clientKey('fe80::1%eth0'), clientKey('fe80::2'))
 })
 
-t.test('what is no address is no client of its own (H03)', async (t) => {
+t.test('all invalid addresses count as one client (H03)', async (t) => {
   const texts = [
     '',
     'unknown',
@@ -43,7 +43,7 @@ t.test('what is no address is no client of its own (H03)', async (t) => {
   for (const text of texts) t.equal(clientKey(text), 'unknown', text.slice(0, 20))
 })
 
-t.test('a network holds what one party can fill', async (t) => {
+t.test('the network of an address is its IPv4 /16 or its IPv6 /32', async (t) => {
   t.equal(networkOf(clientKey('192.0.2.7')), networkOf(clientKey('192.0.255.1')))
   t.not(networkOf(clientKey('192.0.2.7')), networkOf(clientKey('192.1.2.7')))
   t.equal(networkOf(clientKey('2001:db8:1:2::1')), networkOf(clientKey('2001:db8:ffff:2::1')))

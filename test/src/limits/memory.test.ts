@@ -17,21 +17,21 @@ function counters(capacity?: number) {
   return { all, time, take, use }
 }
 
-t.test('a budget is used up, and there again when its window is over', async (t) => {
+t.test('a budget that is used up is available again after its window', async (t) => {
   const { time, take, use } = counters()
   t.same(
     use('a', max).map(({ refused, used }) => (refused ? 'refused' : used)),
     Array.from({ length: max }, (_, at) => at + 1),
   )
   t.match(take('a'), { refused: true, used: max, resetMs: timeWindow })
-  t.match(take('b'), { refused: false, used: 1 }, 'another has its own')
+  t.match(take('b'), { refused: false, used: 1 }, 'each key has its own')
   time.now += timeWindow - 1
-  t.match(take('a'), { refused: true, used: max, resetMs: 1 }, 'what is refused does not prolong it')
+  t.match(take('a'), { refused: true, used: max, resetMs: 1 }, 'refused requests do not extend the window')
   time.now += 1
   t.match(take('a'), { refused: false, used: 1, resetMs: timeWindow })
 })
 
-t.test('a window is as long whenever it begins', async (t) => {
+t.test('a window has the same length whenever it begins', async (t) => {
   const { time, take, use } = counters()
   for (const start of [0, 0.1, 0.5, 0.9, 1, 1.5, 2, 7.3]) {
     const key = `from ${start}`
@@ -48,20 +48,20 @@ t.test('a window is as long whenever it begins', async (t) => {
   }
 })
 
-t.test('what is given back can be used again', async (t) => {
+t.test('a count that is given back can be used again', async (t) => {
   const { all, time, take, use } = counters()
   use('a', max)
   all.giveBack([{ limit: 'account', key: 'a' }])
   t.match(take('a'), { refused: false, used: max })
   t.equal(take('a').refused, true)
   all.giveBack([{ limit: 'account', key: 'nobody' }])
-  t.equal(all.size, 1, 'nothing is made by it')
+  t.equal(all.size, 1, 'giving back creates no counter')
   time.now += timeWindow
   all.giveBack([{ limit: 'account', key: 'a' }])
-  t.match(take('a'), { used: 1 }, 'a later window has no more for it')
+  t.match(take('a'), { used: 1 }, 'a later window is not credited')
 })
 
-t.test('what was given back leaves no counter, so aborted requests cannot fill the table', async (t) => {
+t.test('counts given back leave no counter, so aborted requests cannot fill the table', async (t) => {
   const { all, take } = counters(1_000)
   const count = (key: string) => {
     take(key)
@@ -71,11 +71,11 @@ t.test('what was given back leaves no counter, so aborted requests cannot fill t
   t.equal(all.size, 0)
   for (let at = 0; at < 1_000; at++) take(`wrong ${at}`)
   for (let at = 0; at < 50_000; at++) count(`aborted ${at}`)
-  t.ok(all.size < 1_010, 'nor do those that found it full stay')
+  t.ok(all.size < 1_010, 'nor in a full table')
   t.match(take('aborted 1'), { refused: false, used: 1 })
 })
 
-t.test('wrong passwords for 20,000 other accounts refuse nobody at the first try', async (t) => {
+t.test('wrong passwords for 20,000 accounts refuse no other account at its first try', async (t) => {
   for (const filled of [0, 50_000]) {
     const { take } = counters()
     for (let at = 0; at < filled + 20_000; at++) take(`made up ${at}`)
@@ -85,7 +85,7 @@ t.test('wrong passwords for 20,000 other accounts refuse nobody at the first try
   }
 })
 
-t.test('a window ends when that of counters elsewhere does, if those know as much', async (t) => {
+t.test('a window ends with the shared counter’s, unless that has counted less', async (t) => {
   const { all, time, take, use } = counters()
   const align = (used: number, resetMs: number) =>
     all.align({ limit: 'account', key: 'a' }, { used, resetMs })
@@ -102,27 +102,27 @@ t.test('a window ends when that of counters elsewhere does, if those know as muc
     t.match(take('a'), { resetMs: timeWindow * left }, 'later')
   }
   align(1, 1)
-  t.match(take('a'), { used: 5 }, 'what they have forgotten counts on')
+  t.match(take('a'), { used: 5 }, 'a lower shared count does not reset this one')
   all.align({ limit: 'account', key: 'b' }, { used: max, resetMs: 1_000 })
-  t.match(take('b'), { used: 1 }, 'and nothing is taken over')
+  t.match(take('b'), { used: 1 }, 'shared counts are not copied')
 })
 
-t.test('a counter survives any number of other keys (H06)', async (t) => {
+t.test('a counter is kept under any number of other keys (H06)', async (t) => {
   const { all, take, use } = counters()
   use('victim', max)
   for (let other = 0; other < 5_001; other++) take(`other ${other}`)
   t.equal(take('victim').refused, true, 'after 5,001')
   for (let other = 5_001; other < 120_000; other++) take(`other ${other}`)
   t.equal(take('victim').refused, true, 'after 120,000')
-  t.ok(all.size <= 50_000 + 65_536, 'and there is a bound')
+  t.ok(all.size <= 50_000 + 65_536, 'the number of counters is bounded')
 
-  // Who comes when it is full has no counter of its own, and still a limit.
+  // In a full table a new key has no counter of its own, but a limit all the same.
   use('late victim', max)
   for (let other = 0; other < 20_000; other++) take(`another ${other}`)
   t.equal(take('late victim').refused, true)
 })
 
-t.test('a full table refuses first who filled it (H06)', async (t) => {
+t.test('a full table first refuses the network that filled it (H06)', async (t) => {
   const { take, time } = counters(1_000)
   const flood = (count: number, from = 0) => {
     let refused = 0
@@ -137,10 +137,10 @@ t.test('a full table refuses first who filled it (H06)', async (t) => {
   t.equal(take('2001:db9:1:2::/64').refused, false)
 
   time.now += timeWindow * 2
-  t.equal(flood(1_000, 3_000), 0, 'and in time there is room again')
+  t.equal(flood(1_000, 3_000), 0, 'expired counters free their places')
 })
 
-t.test('a shared counter is not forgotten when there is room again (H06)', async (t) => {
+t.test('a network’s counter is kept when the table has room again (H06)', async (t) => {
   const { take, time } = counters(1_000)
   const start = time.now
   const flood = (at: number, count: number) => {
@@ -150,7 +150,7 @@ t.test('a shared counter is not forgotten when there is room again (H06)', async
   flood(0, 1)
   flood(0.5, 900)
   flood(1.1, 90)
-  // After 9 it is full: what is new shares the counter of 192.0.0.0/16.
+  // Full after 9: new keys share the counter of 192.0.0.0/16.
   flood(1.2, 9 + max)
   t.equal(take('192.0.255.1').refused, true)
   time.now = start + 2.1 * timeWindow

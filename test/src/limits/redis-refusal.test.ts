@@ -4,7 +4,7 @@ import { refusalOf } from '../../../src/limits/redis-refusal.ts'
 const reply = (message: string) => Object.assign(new Error(message), { name: 'ReplyError' })
 const failure = (code: string, message = 'failed') => Object.assign(new Error(message), { code })
 
-t.test('what waiting does not mend is a refusal that names REDIS_URL', async (t) => {
+t.test('an error that a retry cannot fix is a refusal that names REDIS_URL', async (t) => {
   const refused: [error: Error, words: RegExp][] = [
     [reply('NOAUTH Authentication required.'), /asks for a password/],
     [reply('WRONGPASS invalid username-password pair or user is disabled.'), /the user or the password/],
@@ -30,7 +30,7 @@ t.test('what waiting does not mend is a refusal that names REDIS_URL', async (t)
   }
 })
 
-t.test('what may pass by itself is none', async (t) => {
+t.test('a transient error is not a refusal', async (t) => {
   for (const error of [
     failure('ECONNREFUSED'),
     failure('ENOTFOUND'),

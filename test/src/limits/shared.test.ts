@@ -5,13 +5,13 @@ import type { Counter } from '../../../src/limits/counters.ts'
 import { MemoryCounters } from '../../../src/limits/memory.ts'
 import { type RemoteCounters, SharedCounters } from '../../../src/limits/shared.ts'
 
-/** One of them so small that a quarter of it is less than one. */
+/** A quarter of `verify` is less than one. */
 const budgets = { ...defaults, verify: { max: 3, timeWindow: 60_000 } }
 
 const { max } = budgets.login
 const share = Math.floor(max / 4)
 
-/** What instances share, as far as they see it; a test breaks, delays and empties it. */
+/** Redis as the instances see it. */
 class Remote implements RemoteCounters {
   counters = new MemoryCounters(budgets)
   broken = false
@@ -25,7 +25,6 @@ class Remote implements RemoteCounters {
   close() {}
   async take(wanted: readonly Counter[]) {
     this.asked++
-    // Answers come later than they are asked for.
     await setImmediate()
     if (this.broken) throw new Error(this.reason)
     return this.counters.takeNow(wanted)
@@ -38,13 +37,13 @@ class Remote implements RemoteCounters {
 }
 
 function instanceOn(t: Test, remote: Remote, more: { remindMs?: number } = {}) {
-  const told: string[] = []
+  const reports: string[] = []
   const counters = new SharedCounters({
     remote,
     budgets,
-    onAway: (error) => told.push((error as Error).message),
-    onRefused: ({ message }) => told.push(message),
-    onBack: () => told.push('back'),
+    onAway: (error) => reports.push((error as Error).message),
+    onRefused: ({ message }) => reports.push(message),
+    onBack: () => reports.push('back'),
     retryMs: 1,
     ...more,
   })
@@ -54,11 +53,11 @@ function instanceOn(t: Test, remote: Remote, more: { remindMs?: number } = {}) {
     if (!count) throw new Error('no count')
     return count
   }
-  /** How many of `count` at once are let through. */
+  /** How many of `count` concurrent requests pass. */
   const passed = async (key: string, count: number) =>
     (await Promise.all(Array.from({ length: count }, () => take(key)))).filter(({ refused }) => !refused)
       .length
-  return { counters, take, passed, told }
+  return { counters, take, passed, reports }
 }
 
 t.test('instances share one budget (H07)', async (t) => {
@@ -71,39 +70,39 @@ t.test('instances share one budget (H07)', async (t) => {
   t.match(await two.take('b'), { refused: false, used: 1 })
 })
 
-t.test('a flood that one instance has let in is refused there without asking', async (t) => {
+t.test('an instance refuses a flood without asking Redis again', async (t) => {
   const remote = new Remote()
   const { passed } = instanceOn(t, remote)
   t.equal(await passed('a', 500), max)
   t.equal(remote.asked, max)
 })
 
-t.test('while the shared counters are away, a stricter share of this process counts (J09)', async (t) => {
+t.test('while Redis is unreachable, a stricter local limit applies (J09)', async (t) => {
   const remote = new Remote()
-  const { take, passed, told } = instanceOn(t, remote)
+  const { take, passed, reports } = instanceOn(t, remote)
   await passed('seen before', 5)
   remote.broken = true
   t.equal(await passed('new', 100), share)
-  t.equal(await passed('seen before', 100), share - 5, 'what was counted before counts on')
+  t.equal(await passed('seen before', 100), share - 5, 'earlier counts are kept')
   t.equal((await take('small', 'verify')).refused, false, 'at least one of anything')
   t.equal((await take('small', 'verify')).refused, true)
-  t.same(told, ['no answer'], 'told once')
+  t.same(reports, ['no answer'], 'reported once')
 
   const asked = remote.asked
   const tries = await passed('while away', 50)
   t.equal(tries, share)
-  t.equal(remote.asked, asked, 'no request asks while it is away')
+  t.equal(remote.asked, asked, 'no request waits for an unreachable Redis')
 
   remote.broken = false
-  while (told.length < 2) await setTimeout(1)
-  t.same(told, ['no answer', 'back'])
+  while (reports.length < 2) await setTimeout(1)
+  t.same(reports, ['no answer', 'back'])
   t.equal(await passed('new', 100), max - share, 'the whole budget again')
   remote.broken = true
   await take('once more')
-  t.same(told, ['no answer', 'back', 'no answer'], 'each outage is told')
+  t.same(reports, ['no answer', 'back', 'no answer'], 'each outage is reported')
 })
 
-t.test('counters that have forgotten let through no more of what went through here (J09)', async (t) => {
+t.test('Redis losing its counters resets no count of this instance (J09)', async (t) => {
   const remote = new Remote()
   const { passed } = instanceOn(t, remote)
   t.equal(await passed('a', 20), 20)
@@ -112,45 +111,45 @@ t.test('counters that have forgotten let through no more of what went through he
   t.equal(await passed('a', 100), 0)
 })
 
-t.test('a start without them is an outage like another', async (t) => {
+t.test('a start without Redis is an outage like any other', async (t) => {
   const remote = new Remote()
   remote.broken = true
-  const { counters, passed, told } = instanceOn(t, remote)
+  const { counters, passed, reports } = instanceOn(t, remote)
   await counters.start()
-  t.same(told, ['no connection'])
+  t.same(reports, ['no connection'])
   t.equal(await passed('a', 100), share)
 })
 
-t.test('a start that Redis refuses fails: waiting would not mend it', async (t) => {
+t.test('a start that Redis refuses fails, since a retry cannot fix it', async (t) => {
   const remote = new Remote()
   remote.broken = true
   remote.reason = 'WRONGPASS invalid username-password pair or user is disabled.'
-  const { counters, told } = instanceOn(t, remote)
+  const { counters, reports } = instanceOn(t, remote)
   await t.rejects(counters.start(), { name: 'RedisRefusal', message: /^REDIS_URL: .*password \(WRONGPASS/ })
-  t.same(told, [])
+  t.same(reports, [])
 })
 
-t.test('what Redis refuses later is logged as such, and again while it lasts', async (t) => {
+t.test('a refusal of a running service is logged, and again while it lasts', async (t) => {
   const remote = new Remote()
-  const { counters, passed, told } = instanceOn(t, remote, { remindMs: 20 })
+  const { counters, passed, reports } = instanceOn(t, remote, { remindMs: 20 })
   await counters.start()
   remote.broken = true
   t.equal(await passed('a', max), share)
-  t.same(told, ['no answer'])
+  t.same(reports, ['no answer'])
   t.equal(counters.away, true)
   remote.reason = 'NOAUTH Authentication required.'
-  while (told.length < 3) await setTimeout(1)
-  t.match(told, [
+  while (reports.length < 3) await setTimeout(1)
+  t.match(reports, [
     'no answer',
     /^REDIS_URL: Redis asks for a password/,
     /^REDIS_URL: Redis asks for a password/,
   ])
   remote.broken = false
-  while (told.at(-1) !== 'back') await setTimeout(1)
+  while (reports.at(-1) !== 'back') await setTimeout(1)
   t.equal(counters.away, false)
 })
 
-t.test('while they are away, the share in force is what is answered', async (t) => {
+t.test('while Redis is unreachable, responses state the local limit', async (t) => {
   const remote = new Remote()
   const { take } = instanceOn(t, remote)
   t.match(await take('a'), { max, used: 1 })
@@ -160,7 +159,7 @@ t.test('while they are away, the share in force is what is answered', async (t) 
   t.match(await take('b', 'verify'), { max: 1, refused: true })
 })
 
-t.test('what is given back is given back to all', async (t) => {
+t.test('a count that is given back is available to all instances', async (t) => {
   const remote = new Remote()
   const [one, two] = [instanceOn(t, remote), instanceOn(t, remote)]
   const account: Counter = { limit: 'account', key: 'a' }
@@ -173,15 +172,15 @@ t.test('what is given back is given back to all', async (t) => {
 
   const given = remote.given
   one.counters.giveBack([])
-  t.equal(remote.given, given, 'nothing is no reason to ask')
+  t.equal(remote.given, given, 'an empty list sends no command')
 
   remote.broken = true
   one.counters.giveBack([account])
   await setImmediate()
-  t.same(one.told, ['no answer'], 'nothing else comes of it when it fails')
+  t.same(one.reports, ['no answer'], 'a failure is only logged')
 })
 
-t.test('several counters are asked for at once, each with its own answer', async (t) => {
+t.test('several counters are taken in one command, each with its own result', async (t) => {
   const remote = new Remote()
   const [one, two] = [instanceOn(t, remote), instanceOn(t, remote)]
   for (let at = 0; at < budgets.account.max; at++) await one.take('a', 'account')

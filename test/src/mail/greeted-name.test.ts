@@ -26,7 +26,7 @@ t.test('names of people are greeted', async (t) => {
   for (const name of names) t.equal(greeted(name), name)
 })
 
-t.test('nothing is greeted that reads as a link, an address, a number or a message (E14)', async (t) => {
+t.test('a name that reads as a link, an address, a number or a message is left out (E14)', async (t) => {
   const names = [
     'https://evil.example',
     'evil://x',

@@ -4,40 +4,40 @@ import t, { type Test } from 'tap'
 import type { MailName, NoticeKind } from '../../../src/mail/kinds.ts'
 import { english } from '../../../src/mail/texts.ts'
 import { keptOpen, migratedDatabase, password, testApp } from '../../helper.ts'
-import { forgetMails, post, tokenTo } from '../../support/mailbox.ts'
+import { forgetMails, mailTo, post, tokenTo } from '../../support/mailbox.ts'
 
-/** What no mail may carry: it is in every text that a party chooses here. */
-const words = 'strangerswords'
+/** Part of every text that a user chooses here; no mail may contain it. */
+const userText = 'strangerswords'
 const victim = 'victim@example.com'
 const chosen = 'another battery staple'
 const key = { name: words, scopes: ['tasks:read'], expires_in_days: 1 }
 
-/** Someone with a session, made by an app that opens one at signup. */
+/** A user with a session, made by an app that opens one at signup. */
 interface Party {
   readonly email: string
   call(method: 'POST' | 'PUT' | 'PATCH', url: string, payload: object): Promise<number>
   readonly refreshToken: string
 }
 
-/** What a cause has to work with: the service in its two modes on one database, and what the mailboxes have proved. */
+/** Both modes of the service on one database, and the addresses that have been verified. */
 interface Stage {
   readonly open: FastifyInstance
   readonly strict: FastifyInstance
-  readonly proven: Set<string>
+  readonly verifiedEmails: Set<string>
   party(email: string): Promise<Party>
   verified(email: string): Promise<Party>
-  /** Uses the newest link that was mailed to an address. */
+  /** Uses the newest link mailed to an address. */
   use(app: FastifyInstance, email: string): Promise<void>
 }
 
 type Cause = (stage: Stage) => Promise<void>
 
 const strictSignup = (strict: FastifyInstance, email: string, password: string) =>
-  post(strict, 'signup', { email, password, name: words })
+  post(strict, 'signup', { email, password, name: userText })
 
 /**
- * Every way to cause each mail, with the request or the notice behind it. A new mail does not compile before it is
- * listed here, nor does a new kind below; a new call fails the last test.
+ * Every way to cause each mail. A new mail or notice kind does not compile until it is listed here, and a new call
+ * fails the last test.
  */
 const causes: Record<MailName, Record<string, Cause>> = {
   verify_email: {
@@ -54,7 +54,7 @@ const causes: Record<MailName, Record<string, Cause>> = {
       await party(victim)
       await post(open, 'email/resend', { email: victim })
     },
-    'change to an address that nobody has proved': async ({ party }) => {
+    'change to an unverified address': async ({ party }) => {
       await party(victim)
       const eve = await party('eve@example.com')
       await eve.call('PUT', '/api/auth/email', { new_email: victim, password })
@@ -163,8 +163,8 @@ const causes: Record<MailName, Record<string, Cause>> = {
   },
 }
 
-/** What asks the reader of an address to prove it, and so may go to one that nobody has proved. */
-const asks: ReadonlySet<MailName> = new Set([
+/** Mails that verify an address, and so may go to an unverified one. */
+const verifying: ReadonlySet<MailName> = new Set([
   'verify_email',
   'choose_password',
   'reset_password',
@@ -176,14 +176,14 @@ async function stage(t: Test): Promise<Stage> {
   t.teardown(() => db.destroy())
   const open = await testApp(t, { db: keptOpen(db) })
   const strict = await testApp(t, { db: keptOpen(db), env: { REQUIRE_EMAIL_VERIFICATION: 'true' } })
-  // What one app leaves, the other's worker could take.
+  // Two workers on one outbox would race.
   await strict.mailWorker?.stop(5_000)
   Object.assign(strict, { mailWorker: open.mailWorker, mailbox: open.mailbox })
   Object.assign(strict.mail, { wake: open.mail.wake })
-  const proven = new Set<string>()
-  const headers = { 'user-agent': words }
+  const verifiedEmails = new Set<string>()
+  const headers = { 'user-agent': userText }
   const party = async (email: string): Promise<Party> => {
-    const payload = { email, password, name: words }
+    const payload = { email, password, name: userText }
     const made = (await open.inject({ method: 'POST', url: '/api/auth/signup', payload, headers })).json()
     const authorization = `Bearer ${made.token}`
     return {
@@ -195,24 +195,24 @@ async function stage(t: Test): Promise<Stage> {
   }
   const use = async (app: FastifyInstance, email: string) => {
     const token = await tokenTo(app, email)
-    const [{ link = '' } = {}] = app.mailbox?.mails.filter(({ to }) => to === email) ?? []
+    const [{ link = '' } = {}] = await mailTo(app, email)
     const answer = link?.includes('/reset-password')
       ? await post(app, 'password/reset', { token, new_password: chosen })
       : await post(app, 'email/verify', { token })
     if (answer.statusCode !== 204) throw new Error(answer.body)
-    proven.add(email)
+    verifiedEmails.add(email)
   }
   const verified = async (email: string) => {
     const made = await party(email)
     await use(open, email)
     return made
   }
-  return { open, strict, proven, party, verified, use }
+  return { open, strict, verifiedEmails, party, verified, use }
 }
 
 for (const [name, ways] of Object.entries(causes) as [MailName, Record<string, Cause>][]) {
   for (const [way, cause] of Object.entries(ways)) {
-    t.test(`${name} by ${way} goes where it may, with no word of a stranger`, async (t) => {
+    t.test(`${name} by ${way} goes to its recipient only, without text of another user`, async (t) => {
       const on = await stage(t)
       await cause(on)
       await on.open.mailWorker?.settled()
@@ -222,8 +222,8 @@ for (const [name, ways] of Object.entries(causes) as [MailName, Record<string, C
         mails.map((mail) => mail.name).join(),
       )
       for (const mail of mails) {
-        t.ok(on.proven.has(mail.to) || asks.has(mail.name), `${mail.name} to ${mail.to}`)
-        t.notMatch([mail.subject, mail.text, mail.html].join('\n'), words, mail.name)
+        t.ok(on.verifiedEmails.has(mail.to) || verifying.has(mail.name), `${mail.name} to ${mail.to}`)
+        t.notMatch([mail.subject, mail.text, mail.html].join('\n'), userText, mail.name)
       }
     })
   }
@@ -252,7 +252,7 @@ t.test('no notice goes to an unverified address', async (t) => {
   )
 })
 
-t.test('every mail is listed here, and so is every place that asks for one', async (t) => {
+t.test('every mail, and every call that sends one, is listed here', async (t) => {
   t.same(Object.keys(causes).sort(), Object.keys(english.mails).sort())
   const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))

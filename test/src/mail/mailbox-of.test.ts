@@ -17,7 +17,7 @@ t.test('addresses of one mailbox count as one (E04)', async (t) => {
   }
 })
 
-t.test('what only looks alike are mailboxes of their own (E04)', async (t) => {
+t.test('addresses that only look alike are different mailboxes (E04)', async (t) => {
   const apart = [
     'bob@example.com',
     'b.ob@example.com',
@@ -35,7 +35,7 @@ t.test('what only looks alike are mailboxes of their own (E04)', async (t) => {
   t.equal(new Set(apart.map(mailbox)).size, apart.length)
 })
 
-t.test('of the addresses of a mailbox, one has no tag', async (t) => {
+t.test('only the plain address of a mailbox is plain', async (t) => {
   for (const address of ['bob@example.com', 'b.ob@example.com', 'bob@gmail.com'])
     t.ok(isPlain(address), address)
   for (const address of ['bob+1@example.com', 'b.ob@gmail.com', 'bob@googlemail.com', 'x@bob.fastmail.com']) {

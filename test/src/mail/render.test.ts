@@ -22,7 +22,7 @@ const wordsOf = (html: string) =>
     .replaceAll('&#39;', "'")
     .replaceAll('&amp;', '&')
 
-t.test('every mail says the same in text and in HTML, with nothing left to fill in', async (t) => {
+t.test('every mail has the same content as text and as HTML, without unfilled placeholders', async (t) => {
   const all = samples(style, policy)
   t.equal(all.length, 10)
   for (const { name, subject, text, html } of all) {
@@ -41,7 +41,7 @@ t.test('every mail says the same in text and in HTML, with nothing left to fill 
   }
 })
 
-t.test('what a person chose is text: no markup, no line, no placeholder', async (t) => {
+t.test('user input is escaped: no markup, line break or placeholder', async (t) => {
   const values = {
     service: 'S',
     address: 'a@example.com',
@@ -57,7 +57,7 @@ t.test('what a person chose is text: no markup, no line, no placeholder', async 
   t.notMatch(html, /<script|<b /)
 })
 
-t.test('another language is another object of texts', async (t) => {
+t.test('another language is another Texts object', async (t) => {
   const words = { ...english.mails.reset_password, subject: 'Neues Passwort', after: ['Gilt {lifetime}.'] }
   const german: Texts = {
     ...english,

@@ -7,7 +7,7 @@ import { forgetMails, mailTo, post, tokenTo } from '../../support/mailbox.ts'
 
 const chosen = 'another battery staple'
 
-/** Uses up the share of the mailbox by accounts of its tags, as a stranger can. */
+/** Uses up the mailbox’s share with accounts of tagged addresses, as an attacker can. */
 async function useUpShare(app: FastifyInstance, email: string): Promise<void> {
   for (const tag of ['a', 'b', 'c', 'd']) {
     await post(app, 'signup', { email: email.replace('@', `+${tag}@`), password, name: 'x' })
@@ -18,7 +18,7 @@ async function useUpShare(app: FastifyInstance, email: string): Promise<void> {
 const names = async (app: FastifyInstance, email: string) =>
   (await mailTo(app, email)).map(({ name }) => name)
 
-/** Lets the time of every reset link pass. */
+/** Expires every reset link. */
 async function expireLinks(app: FastifyInstance): Promise<void> {
   await app.mailWorker?.settled()
   await sql`update one_time_tokens set expires_at = now() where purpose = 'password_reset'`.execute(app.db)
@@ -27,7 +27,7 @@ async function expireLinks(app: FastifyInstance): Promise<void> {
 
 for (const verified of [true, false]) {
   t.test(
-    `an owner (${verified ? '' : 'not '}verified) gets a reset while strangers use up the share`,
+    `an owner (${verified ? '' : 'not '}verified) gets a reset while an attacker uses up the share`,
     async (t) => {
       const { app, alice, bob } = await twoUsers(t)
       if (verified) await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
@@ -43,13 +43,13 @@ for (const verified of [true, false]) {
   )
 
   t.test(
-    `an address (${verified ? '' : 'not '}verified) is never without a good link and refused one`,
+    `an address (${verified ? '' : 'not '}verified) is refused a new link only while it has a valid one`,
     async (t) => {
       const { app, alice } = await twoUsers(t)
       if (verified) await post(app, 'email/verify', { token: await tokenTo(app, alice.email) })
       await forgetMails(app)
-      // Three of the hour; one once their links have expired; and when an hour has passed since those, three again,
-      // of which the one in between is counted for an owner.
+      // Three in the hour, one after their links have expired; after the hour three more, of which a verified owner has
+      // used one.
       for (const mailed of [3, 4, verified ? 6 : 7]) {
         for (let count = 0; count < 6; count++) {
           await post(app, 'password/forgot', { email: alice.email })
@@ -66,7 +66,7 @@ for (const verified of [true, false]) {
         t.same(
           good.map(({ token_hash }) => Buffer.from(token_hash)),
           [hashToken(await tokenTo(app, alice.email))],
-          'the newest link is good',
+          'the newest link is valid',
         )
         await expireLinks(app)
       }
@@ -74,7 +74,7 @@ for (const verified of [true, false]) {
   )
 }
 
-t.test('a verified address with a tag has resets of its own', async (t) => {
+t.test('a verified address with a tag has its own quota of resets', async (t) => {
   const app = await testApp(t)
   const bob = { email: 'bob+shop@example.com', password, name: 'Bob' }
   await post(app, 'signup', bob)
@@ -85,7 +85,7 @@ t.test('a verified address with a tag has resets of its own', async (t) => {
   t.equal((await names(app, bob.email))[0], 'reset_password')
 })
 
-t.test('accounts of a stranger’s making give a mailbox no more than its share (E14)', async (t) => {
+t.test('accounts that an attacker creates send a mailbox no more than its share (E14)', async (t) => {
   const app = await testApp(t)
   const mailbox = 'victim@example.com'
   const addresses = [mailbox, ...Array.from({ length: 6 }, (_, at) => `victim+${at}@example.com`)]
@@ -102,7 +102,7 @@ t.test('accounts of a stranger’s making give a mailbox no more than its share 
   t.ok(own.some(({ name }) => name === 'reset_password'))
 })
 
-t.test('nor does an address that is freed and signed up with again (E14)', async (t) => {
+t.test('an address that is freed and signed up with again gets no larger share (E14)', async (t) => {
   const app = await testApp(t)
   const email = 'victim@example.com'
   for (let round = 0; round < 6; round++) {
@@ -116,7 +116,7 @@ t.test('nor does an address that is freed and signed up with again (E14)', async
 })
 
 t.test(
-  'verification required: no stranger keeps an address without an account by using up the share',
+  'with verification required, using up the share of a mailbox does not prevent its owner’s signup',
   async (t) => {
     const app = await testApp(t, { env: { REQUIRE_EMAIL_VERIFICATION: 'true' } })
     const bob = { email: 'bob@example.com', password, name: 'Bob' }

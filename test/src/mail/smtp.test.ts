@@ -27,7 +27,7 @@ const serverAt = (port: number, changes: object = {}) => ({
   ...changes,
 })
 
-t.test('one recipient, and no header but ours (E05)', async (t) => {
+t.test('a mail has one recipient and only the service’s headers (E05)', async (t) => {
   const server = await mailServer(t)
   const app = await testApp(t, {
     env: {
@@ -73,7 +73,7 @@ t.test('one recipient, and no header but ours (E05)', async (t) => {
   t.notMatch(reset.html, /<script/)
 })
 
-t.test('a mail server that insists on a name in EHLO gets the configured one', async (t) => {
+t.test('EHLO has the configured name', async (t) => {
   const names: string[] = []
   const server = await mailServer(t, {
     onMailFrom(_address, { hostNameAppearsAs }, done) {
@@ -170,7 +170,7 @@ t.test('certificates are verified, and a password requires TLS', async (t) => {
       transport.close()
     }
   }
-  // The servers’ certificate is one that anybody could have made.
+  // The servers’ certificate is self-signed.
   t.match(await send(tls.port, { secure: true }), /^ESOCKET .*CERT/)
   t.match(await send(starttls.port, {}), /^ESOCKET .*CERT/)
   t.match(

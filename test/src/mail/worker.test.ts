@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
-import { maxWaiting } from '../../../src/mail/outbox.ts'
+import { maxWaiting } from '../../../src/mail/requests.ts'
 import { type AppOptions, keptOpen, migratedDatabase, password, problemOf, testApp } from '../../helper.ts'
 import { post } from '../../support/mailbox.ts'
 import { closedPort, headerOf, mailServer, refusal } from '../../support/smtp.ts'
@@ -21,7 +21,7 @@ async function mailingApp(t: Test, port: number, options: AppOptions = {}) {
 
 const outbox = (app: FastifyInstance) => app.db.selectFrom('mail_outbox').selectAll().orderBy('id').execute()
 
-/** Lets the time pass until the next attempt, and sees it through. */
+/** Makes the next attempt due, and waits for it. */
 async function nextAttempt(app: FastifyInstance): Promise<void> {
   await app.mailWorker?.settled()
   await sql`update mail_outbox set next_attempt_at = now() where state = 'waiting'`.execute(app.db)
@@ -30,7 +30,7 @@ async function nextAttempt(app: FastifyInstance): Promise<void> {
 }
 
 t.test(
-  'a mail server that is away delays mail and nothing else; later it gets the same token (E15)',
+  'an unreachable mail server delays mail and nothing else; the token stays the same (E15)',
   async (t) => {
     const port = await closedPort(t)
     const { app, events } = await mailingApp(t, port)
@@ -44,7 +44,7 @@ t.test(
     t.match(await outbox(app), [{ state: 'waiting', attempts: 2 }])
     t.match(events('mail_delayed'), [{ level: 40, reason: 'ESOCKET ECONNREFUSED CONN' }, { attempts: 2 }])
 
-    // It was away for longer than the link is good for: the time of that counts from when the mail leaves.
+    // An outage longer than the link’s lifetime: that starts when the mail is sent.
     await sql`update one_time_tokens set expires_at = now() - interval '1 minute'`.execute(app.db)
     const server = await mailServer(t, { port })
     await nextAttempt(app)
@@ -82,7 +82,7 @@ t.test('retries back off, and a mail is given up after a day, with a log line', 
 })
 
 t.test(
-  'a mailbox that does not exist is given up at once, a refusal that may be mended is not',
+  'a mail to an unknown mailbox is given up at once, a transient refusal of the server is retried',
   async (t) => {
     const unknown = await mailServer(t, { onRcptTo: (_address, _session, done) => done(refusal(550)) })
     const first = await mailingApp(t, unknown.port)
@@ -103,10 +103,10 @@ t.test(
   },
 )
 
-t.test('an answer that is lost sends the mail again, with the same token and id (E15)', async (t) => {
+t.test('a lost SMTP reply sends the mail again, with the same token and id (E15)', async (t) => {
   const server = await mailServer(t, {
     accept: async () => {
-      // Accepted as far as the server knows; the connection breaks before it can say so.
+      // The server accepts the mail; the connection breaks before the reply.
       if (server.mails.length === 0) server.cut()
       return null
     },
@@ -124,7 +124,7 @@ t.test('an answer that is lost sends the mail again, with the same token and id 
   t.equal((await post(app, 'email/verify', { token: tokenIn(first?.text) })).statusCode, 204)
 })
 
-t.test('a mail server that does not answer keeps no request and no stop waiting (E15)', async (t) => {
+t.test('a mail server that hangs delays no request and no stop (E15)', async (t) => {
   let release = () => {}
   const held = new Promise<null>((resolve) => {
     release = () => resolve(null)
@@ -164,7 +164,7 @@ t.test('a stop is bounded in time; the mail stays for the next start', async (t)
   t.match(await outbox(app), [{ state: 'waiting' }])
 })
 
-t.test('a link that was used or replaced meanwhile is not mailed', async (t) => {
+t.test('a link that was used or replaced in the meantime is not mailed', async (t) => {
   const port = await closedPort(t)
   const { app } = await mailingApp(t, port)
   await post(app, 'signup', alice)
@@ -187,7 +187,7 @@ t.test('a link that was used or replaced meanwhile is not mailed', async (t) => 
   t.equal((await post(app, 'password/reset', body)).statusCode, 204)
 })
 
-t.test('a mail is made under the secret that its token was made under', async (t) => {
+t.test('a mail is sent under the secret of its token', async (t) => {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
   const port = await closedPort(t)
@@ -221,7 +221,7 @@ t.test('a mail is made under the secret that its token was made under', async (t
   t.equal(server.mails.length, 1)
 })
 
-t.test('the outbox has a bound, past which requests are refused and signups are not (E14)', async (t) => {
+t.test('a full outbox refuses requests for mail, and no signup (E14)', async (t) => {
   const app = await testApp(t)
   await app.mailWorker?.stop(5_000)
   await sql`insert into mail_outbox (kind, recipient, next_attempt_at)
@@ -234,7 +234,7 @@ t.test('the outbox has a bound, past which requests are refused and signups are 
   t.equal((await post(app, 'signup', alice)).statusCode, 201)
 })
 
-t.test('at most three notices of one kind an hour, whatever a thief does', async (t) => {
+t.test('an address gets at most three notices of one kind an hour', async (t) => {
   const app = await testApp(t)
   const signup = (await post(app, 'signup', alice)).json()
   await app.mailWorker?.settled()
@@ -252,7 +252,7 @@ t.test('at most three notices of one kind an hour, whatever a thief does', async
   }
   for (let round = 0; round < 5; round++) {
     await post(app, 'password/forgot', { email: alice.email })
-    // Asked for while the one before has not left, a mail takes its place.
+    // A request replaces a pending mail of its kind.
     await app.mailWorker?.settled()
   }
   const names = app.mailbox?.mails.map(({ name }) => name) ?? []
@@ -260,7 +260,7 @@ t.test('at most three notices of one kind an hour, whatever a thief does', async
   t.equal(names.filter((name) => name === 'reset_password').length, 3)
 })
 
-t.test('no token is in the database or in the log, at any level (B13, I04)', async (t) => {
+t.test('no token is in the database, or in the log at any level (B13, I04)', async (t) => {
   const lines: string[] = []
   const app = await testApp(t, { env: { LOG_LEVEL: 'trace' }, log: (line) => lines.push(line) })
   const secrets: string[] = [alice.password]

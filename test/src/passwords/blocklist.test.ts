@@ -74,7 +74,7 @@ t.test(
     ]) {
       t.equal(refuses(fine, email), false, fine)
     }
-    t.equal(refuses('john.smith', 'mary@mail.example'), false, "of somebody else's address nothing is known")
+    t.equal(refuses('john.smith', 'mary@mail.example'), false, "another user's address is not considered")
     t.equal(refuses('annual-plan', 'ann@mail.example'), false)
   },
 )
@@ -122,5 +122,5 @@ t.test('the blocklist applies at signup and change, not at login (D07)', async (
   t.equal((await change('another password')).statusCode, 204)
 
   const login = await app.inject({ method: 'POST', url: '/api/auth/login', payload: credentials })
-  t.equal(login.statusCode, 200, 'a common password of before still opens its account')
+  t.equal(login.statusCode, 200, 'an existing common password still logs in')
 })

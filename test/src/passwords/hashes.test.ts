@@ -126,7 +126,7 @@ t.test('of concurrent upgrades one computes a hash; a current hash needs none (D
   const kept: string[] = []
   const keep = async (hash: string) => void kept.push(hash)
   await Promise.all(Array.from({ length: 20 }, () => passwords.upgrade(bcrypt, typed, keep)))
-  t.equal(kept.length, 1, 'and the queue of one was enough')
+  t.equal(kept.length, 1, 'a queue of one is enough')
   const [hash = ''] = kept
   t.notOk(isOutdated(hash))
   t.ok(await verifyHash(hash, typed))
@@ -141,7 +141,7 @@ t.test('of concurrent upgrades one computes a hash; a current hash needs none (D
     { message: 'no' },
   )
   await passwords.upgrade(bcrypt, typed, keep)
-  t.equal(kept.length, 2, 'a failure leaves nothing behind')
+  t.equal(kept.length, 2, 'a failure leaks no slot')
 })
 
 const logIn = (app: FastifyInstance, { email }: TestUser, password: string) =>
@@ -192,7 +192,7 @@ t.test('an imported hash opens its account, and the first login replaces it (D03
 
   await setHash(app, alice, passlib['2y'][`${beyond72}tail`] as string)
   t.equal((await logIn(app, alice, `${beyond72}tail`)).statusCode, 200)
-  t.match(problemOf(await logIn(app, alice, `${beyond72}other`)), wrong, 'now all of it counts')
+  t.match(problemOf(await logIn(app, alice, `${beyond72}other`)), wrong, 'all bytes count after the upgrade')
 })
 
 t.test('20 concurrent logins all succeed, and upgrade once (D10)', async (t) => {
@@ -210,7 +210,7 @@ t.test('20 concurrent logins all succeed, and upgrade once (D10)', async (t) => 
   t.equal(await hashOf(app, bob), bobs)
 })
 
-/** Runs a function between the first verification of a password and its use. */
+/** Simulates a race: runs a function between the first verification of a password and its use. */
 function onceVerified(app: FastifyInstance, meanwhile: () => Promise<unknown>) {
   const { verify } = app.passwords
   let pending: typeof meanwhile | undefined = meanwhile
@@ -224,7 +224,7 @@ function onceVerified(app: FastifyInstance, meanwhile: () => Promise<unknown>) {
   })
 }
 
-t.test('a verified password still counts when only its hash was upgraded meanwhile', async (t) => {
+t.test('a verified password is accepted after a concurrent upgrade, not after a change', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const upgraded = await argon2.hash(password, { memoryCost: 19_456, timeCost: 2, parallelism: 1 })
   const changed = await argon2.hash('a new password', { memoryCost: 64 })

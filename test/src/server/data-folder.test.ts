@@ -14,9 +14,9 @@ function openPaths(folder: string): string[] {
   )
 }
 
-const mendedBy = ({ logged }: Service) => logged().filter(({ count }) => count !== undefined)
+const tightenedBy = ({ logged }: Service) => logged().filter(({ count }) => count !== undefined)
 
-t.test('all in DATA_DIR is for its user alone, also what is made while it runs', async (t) => {
+t.test('only the service’s user can access DATA_DIR, including files created later', async (t) => {
   const cwd = t.testdir()
   const data = join(cwd, 'data')
   const before = process.umask(0)
@@ -27,15 +27,15 @@ t.test('all in DATA_DIR is for its user alone, also what is made while it runs',
   t.same(openPaths(data), [])
   await first.stop('SIGTERM')
   t.same(openPaths(data), [])
-  t.same(mendedBy(first), [])
+  t.same(tightenedBy(first), [])
 
   for (const path of ['', 'pglite', 'pglite/PG_VERSION', 'secret_key', 'lock'])
     chmodSync(join(data, path), 0o755)
   const second = await startService(t, { LOG_LEVEL: 'info' }, cwd)
-  t.same(openPaths(data), [], 'what an older version or a copy has left open is closed')
+  t.same(openPaths(data), [], 'permissions of an older version or a copy are tightened')
   t.equal((await post(`${second.url}/api/auth/login`, credentials)).status, 200)
-  // The banner can overtake the log.
-  t.match(mendedBy(second), [{ msg: /^DATA_DIR was open to other users/, count: 5 }])
+  // Asked last: the log line can arrive after the banner.
+  t.match(tightenedBy(second), [{ msg: /^DATA_DIR was open to other users/, count: 5 }])
 })
 
 t.test('a DATA_DIR whose parent was removed ends the start in one line', { timeout: 20_000 }, async (t) => {

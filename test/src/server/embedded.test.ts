@@ -9,10 +9,10 @@ const user = { ...credentials, name: 'Test User' }
 t.test('on the embedded database', async (t) => {
   const cwd = t.testdir()
   seedDataFolder(join(cwd, 'data'))
-  // Starting, a machine under load is late for reasons of its own.
+  // A machine under load delays the event loop during the start.
   const first = await startService(t, { MAX_EVENT_LOOP_DELAY_MS: '0' }, cwd)
 
-  await t.test('the banner says what runs and what production wants', async (t) => {
+  await t.test('the banner lists addresses, folder, mode and what production requires', async (t) => {
     const banner = first.output()
     for (const words of [
       `${first.url}/docs`,
@@ -25,7 +25,7 @@ t.test('on the embedded database', async (t) => {
     }
   })
 
-  await t.test('the page at /docs has its files beside the bundle', async (t) => {
+  await t.test('the files of /docs are served from the bundle', async (t) => {
     const paths = [
       '',
       '/json',
@@ -43,7 +43,7 @@ t.test('on the embedded database', async (t) => {
   t.equal(signup.status, 201)
   const { token, user: account } = (await signup.json()) as { token: string; user: { id: string } }
 
-  await t.test('a second process on the same folder is refused by name and harms nothing', async (t) => {
+  await t.test('a second process on the same DATA_DIR is refused and changes nothing', async (t) => {
     const second = await runCommand(t, {}, cwd)
     t.equal(second.code, 1)
     t.match(second.output, /^latchkey: DATA_DIR \.\/data is in use by another process.*\n$/)
@@ -59,7 +59,7 @@ t.test('on the embedded database', async (t) => {
     const again = await startService(t, {}, cwd)
     const login = await post(`${again.url}/api/auth/login`, credentials)
     t.equal(login.status, 200)
-    // The secret in the data folder is the same one too: the token from before still works.
+    // The generated secret is kept: an access token issued before the kill is valid.
     const list = await ask(`${again.url}/api/${account.id}/tasks`, {
       headers: { authorization: `Bearer ${token}` },
     })
@@ -70,10 +70,10 @@ t.test('on the embedded database', async (t) => {
     t.same(await again.stop('SIGTERM'), { code: 0, signal: null }, 'SIGTERM drains and exits 0')
   })
 
-  await t.test('Ctrl-C drains: what was asked before it is answered, and the exit is 0', async (t) => {
+  await t.test('Ctrl-C drains: requests received before it are answered, the exit code is 0', async (t) => {
     const service = await startService(t, { RATE_LIMITS: 'off' }, cwd)
     const logins = Array.from({ length: 10 }, () => post(`${service.url}/api/auth/login`, credentials))
-    // The first answer tells that the others have arrived: their hashes are queued behind it.
+    // After the first answer all requests have been received: their hashes are queued behind it.
     await Promise.race(logins)
     const [ended, ...answers] = await Promise.all([service.stop('SIGINT'), ...logins])
     t.same(ended, { code: 0, signal: null })

@@ -11,7 +11,7 @@ const production = {
   PUBLIC_URL: 'https://auth.example.com',
 }
 
-t.test('a .env file is read, and the environment wins over it', async (t) => {
+t.test('a .env file is read, and the environment overrides it', async (t) => {
   const cwd = t.testdir()
   writeFileSync(join(cwd, '.env'), 'LOG_LEVEL=loud\nPORT=99999\n')
   const { code, output } = await runCommand(t, { LOG_LEVEL: 'silent', PORT: '1000000' }, cwd)
@@ -43,27 +43,27 @@ t.test('a .env file that cannot be read ends the start in one line', async (t) =
   t.same(folder, { code: 1, output: 'latchkey: .env cannot be read (EISDIR)\n' })
 })
 
-t.test('what HOST, PORT and DATA_DIR cannot be is said in one line that names them', async (t) => {
+t.test('an unusable HOST or DATA_DIR ends the start with one line that names it', async (t) => {
   const cwd = t.testdir({ file: '' })
   seedDataFolder(join(cwd, 'data'))
-  const said = async (env: Record<string, string>) => (await runCommand(t, env, cwd)).output
+  const outputOf = async (env: Record<string, string>) => (await runCommand(t, env, cwd)).output
   t.match(
-    await said({ HOST: '192.0.2.1' }),
+    await outputOf({ HOST: '192.0.2.1' }),
     /^latchkey: HOST must be an address or a name of this machine \(\w+\)\n$/,
   )
   t.match(
-    await said({ HOST: 'no such host' }),
+    await outputOf({ HOST: 'no such host' }),
     /^latchkey: HOST must be an address or a name of this machine \(\w+\)\n$/,
   )
-  t.match(await said({ DATA_DIR: 'file' }), /^latchkey: DATA_DIR file is not a folder\n$/)
+  t.match(await outputOf({ DATA_DIR: 'file' }), /^latchkey: DATA_DIR file is not a folder\n$/)
   t.match(
-    await said({ DATA_DIR: 'file', SECRET_KEY: production.SECRET_KEY }),
+    await outputOf({ DATA_DIR: 'file', SECRET_KEY: production.SECRET_KEY }),
     /^latchkey: DATA_DIR file is not a folder\n$/,
   )
 })
 
 t.test(
-  'production does not start on a missing or weak value, and says which in one line (A07, J21)',
+  'production does not start with a missing or weak value, and names it in one line (A07, J21)',
   async (t) => {
     const cwd = t.testdir()
     for (const name of ['DATABASE_URL', 'SECRET_KEY', 'PUBLIC_URL'] as const) {
@@ -80,7 +80,7 @@ t.test(
   },
 )
 
-t.test('an unknown command and a port in use are told in one line', async (t) => {
+t.test('an unknown command and a port in use are reported in one line', async (t) => {
   const cwd = t.testdir()
   t.match(await runCommand(t, {}, cwd, 'sevre'), {
     code: 1,

@@ -2,7 +2,7 @@ import t from 'tap'
 import { systemClock } from '../../../src/clock.ts'
 import { twoUsers } from '../../helper.ts'
 
-t.test('a wrong clock logs nobody out for good, and revives no ended session', async (t) => {
+t.test('a wrong clock ends no session for good, and revives no ended one', async (t) => {
   let off = 0
   const { app, alice, bob } = await twoUsers(t, { clock: () => systemClock() + off })
   await bob.call('POST', '/api/auth/logout')

@@ -5,7 +5,7 @@ import type { Db } from '../../../src/db/schema.ts'
 import { keptOpen, migratedDatabase, type TestUser, testApp, twoUsers } from '../../helper.ts'
 import { mint } from '../../support/mint.ts'
 
-/** The statements of the document: one user's sessions, one user's other tokens, all sessions. */
+/** One user's sessions, one user's other tokens, all sessions. */
 const statements = [...readFileSync('docs/sessions.md', 'utf8').matchAll(/```sql\n(.*?)```/gs)].map(
   ([, block = '']) => block,
 )
@@ -20,7 +20,7 @@ t.test('docs/sessions.md: the documented statements end the sessions of one user
   const { alice, bob } = await twoUsers(t, { db: keptOpen(db) })
   const foreign = mint({ typ: 'JWT' }, { iss: undefined, sid: undefined, sub: alice.id })
 
-  /** As another instance sees it after its next poll. */
+  /** Asked of a new instance, which reads all revocations. */
   async function statuses() {
     const app = await testApp(t, { db: keptOpen(db) })
     const me = (token: string) =>

@@ -6,7 +6,7 @@ import { RevocationFeed } from '../../../src/sessions/revocation-feed.ts'
 import { Revocations } from '../../../src/sessions/revocations.ts'
 import { migratedDatabase } from '../../helper.ts'
 
-/** A feed with notifications from the test and no poll during it. */
+/** A feed without polls, whose notifications the test sends. */
 async function stoppedFeed(t: Test) {
   let reads = 0
   let failing = 0

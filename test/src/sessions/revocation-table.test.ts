@@ -6,7 +6,7 @@ import { mint } from '../../support/mint.ts'
 const newPassword = (user: TestUser, current: string, wanted: string) =>
   user.call('PUT', '/api/auth/password', { current_password: current, new_password: wanted })
 
-/** Anything a user can repeat. */
+/** Everything that a user can repeat to write revocations. */
 async function flood(user: TestUser): Promise<void> {
   for (let round = 0; round < 5; round++) {
     await user.call('POST', '/api/auth/logout', { scope: 'others' })
@@ -17,7 +17,7 @@ async function flood(user: TestUser): Promise<void> {
 }
 
 for (const algorithm of ['HS256', 'EdDSA']) {
-  t.test(`${algorithm}: any number of logouts leaves one row of a user`, async (t) => {
+  t.test(`${algorithm}: any number of logouts leaves one row per user`, async (t) => {
     const { app, alice, bob } = await twoUsers(t, { env: { ALGORITHM: algorithm } })
     await flood(alice)
     await Promise.all(
@@ -35,7 +35,7 @@ for (const algorithm of ['HS256', 'EdDSA']) {
   })
 }
 
-t.test('logouts within one second write once, and revoke what the last one must', async (t) => {
+t.test('logouts within one second write once, and revoke every token issued before the last', async (t) => {
   let now = Math.floor(Date.now() / 1000)
   const { app, alice } = await twoUsers(t, { clock: () => now })
   const written = async () => {

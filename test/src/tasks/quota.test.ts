@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import t from 'tap'
+import { countOwnedTasks } from '../../../src/tasks/insertion.ts'
 import { insertWithinQuota } from '../../../src/tasks/quota.ts'
-import { countOwnedTasks } from '../../../src/tasks/repository.ts'
 import type { OwnerId } from '../../../src/tokens/owner.ts'
 import { problemOf, signUp, type TestUser, testApp, twoUsers } from '../../helper.ts'
 
@@ -13,7 +13,7 @@ async function listed(user: TestUser): Promise<{ id: number }[]> {
   return (await user.call('GET', `${user.tasks}?limit=100`)).json()
 }
 
-t.test('a user has at most MAX_TASKS_PER_USER tasks, however many requests come at once', async (t) => {
+t.test('a user has at most MAX_TASKS_PER_USER tasks, even under concurrent requests', async (t) => {
   const { alice, bob } = await twoUsers(t, { env: { MAX_TASKS_PER_USER: '5' } })
   const answers = await Promise.all(Array.from({ length: 20 }, () => add(alice)))
   const statuses = answers.map(({ statusCode }) => statusCode).sort()
@@ -29,7 +29,7 @@ t.test('a user has at most MAX_TASKS_PER_USER tasks, however many requests come 
 })
 
 t.test(
-  'a refused request does not use up its Idempotency-Key, and a repeated one needs no room',
+  'a refused request does not use up its Idempotency-Key, and a repetition needs no quota',
   async (t) => {
     const { alice } = await twoUsers(t, { env: { MAX_TASKS_PER_USER: '1' } })
     const first = await add(alice, { 'idempotency-key': 'first' })
@@ -41,7 +41,7 @@ t.test(
   },
 )
 
-t.test('tasks inserted by other means count too', async (t) => {
+t.test('tasks inserted by SQL count too', async (t) => {
   const { app, alice, bob } = await twoUsers(t, { env: { MAX_TASKS_PER_USER: '1000' } })
   t.equal((await add(alice)).statusCode, 201)
   await sql`insert into tasks (user_id, title) select ${alice.id}, 'x' from generate_series(1, 999)`.execute(
@@ -56,7 +56,7 @@ t.test('tasks inserted by other means count too', async (t) => {
   t.same(await counted.execute(), [{ counted: 0 }], 'the next one is not counted again')
 })
 
-t.test('the estimate is renewed as tasks are inserted one by one', async (t) => {
+t.test('the estimate is refreshed as tasks are inserted one by one', async (t) => {
   const { app, alice } = await twoUsers(t)
   const owner = alice.id as OwnerId
   const max = 1_200

@@ -5,7 +5,7 @@ import { betterAuthSecret, startBetterAuth } from '../../support/better-auth.ts'
 
 type BetterAuth = Awaited<ReturnType<typeof startBetterAuth>>
 
-/** A Latchkey that trusts a Better Auth, and calls to it. */
+/** An app that trusts a Better Auth. */
 async function trusting(t: Test, { origin }: BetterAuth, env: Record<string, string> = {}) {
   const app = await testApp(t, { env: { BETTER_AUTH_URL: origin, ...env } })
   const call = (token: string, method: string, url: string, payload?: object) =>
@@ -48,7 +48,7 @@ for (const alg of ['EdDSA', 'ES256', 'RS256'] as const) {
   })
 }
 
-t.test('nothing else that a Better Auth signs or gives is an access token (A18)', async (t) => {
+t.test('no other token of a Better Auth is an access token (A18)', async (t) => {
   const frontend = await startBetterAuth(t)
   const { call, refuses } = await trusting(t, frontend, { SECRET_KEY: betterAuthSecret })
   const ann = await frontend.signUp('ann')
@@ -76,7 +76,7 @@ t.test('nothing else that a Better Auth signs or gives is an access token (A18)'
   await refuses(ours, 'a subject that looks like one of ours')
 })
 
-t.test('another Better Auth of the same name is nobody (A09)', async (t) => {
+t.test('tokens of another server with the same issuer and audience are refused (A09)', async (t) => {
   const frontend = await startBetterAuth(t)
   const { call, refuses } = await trusting(t, frontend)
   const ann = await frontend.signUp('ann')
@@ -89,7 +89,7 @@ t.test('another Better Auth of the same name is nobody (A09)', async (t) => {
   await refuses(await mallory.token(), 'same iss and aud, other keys')
 })
 
-t.test('a key rotation fails no request, and a new key is found at once', async (t) => {
+t.test('a key rotation fails no request', async (t) => {
   const frontend = await startBetterAuth(t)
   const { call } = await trusting(t, frontend)
   const ann = await frontend.signUp('ann')
@@ -105,7 +105,7 @@ t.test('a key rotation fails no request, and a new key is found at once', async 
   )
 })
 
-t.test('50 made-up kids cost the frontend a few fetches (A12)', async (t) => {
+t.test('50 unknown kids cause at most 3 fetches (A12)', async (t) => {
   const frontend = await startBetterAuth(t)
   const { call } = await trusting(t, frontend)
   const ann = await frontend.signUp('ann')
@@ -120,10 +120,10 @@ t.test('50 made-up kids cost the frontend a few fetches (A12)', async (t) => {
   const answers = await Promise.all(bogus.map((token) => call(token, 'GET', '/api/auth/me')))
   t.ok(answers.every(({ statusCode }) => statusCode === 401))
   t.ok(frontend.fetches - known <= 3, `${frontend.fetches - known} fetches`)
-  t.equal((await call(good, 'GET', '/api/auth/me')).statusCode, 200, 'the good one is not disturbed')
+  t.equal((await call(good, 'GET', '/api/auth/me')).statusCode, 200, 'the known key still verifies')
 })
 
-t.test('a frontend that is down: 503 while nothing is known, then its known keys go on (A13)', async (t) => {
+t.test('an unreachable issuer: 503 before the first fetch, known keys verify after it (A13)', async (t) => {
   const frontend = await startBetterAuth(t)
   const ann = await frontend.signUp('ann')
   const token = await ann.token()
@@ -134,19 +134,19 @@ t.test('a frontend that is down: 503 while nothing is known, then its known keys
   t.match(cold.headers['retry-after'], /^\d+$/)
   t.equal(cold.json().code, 'service_unavailable')
   const alice = await signUp(app, 'alice')
-  t.equal((await alice.call('GET', '/api/auth/me')).statusCode, 200, 'our own tokens are good all the while')
+  t.equal((await alice.call('GET', '/api/auth/me')).statusCode, 200, 'the service’s own tokens stay valid')
 
   await frontend.start()
   await t.resolveMatch(
     untilOk(() => call(token, 'GET', '/api/auth/me')),
     { statusCode: 200 },
-    'heals by itself',
+    'recovers without a restart',
   )
   await frontend.stop()
   t.equal((await call(token, 'GET', '/api/auth/me')).statusCode, 200)
 })
 
-/** As a client that honours Retry-After would, only faster; the test's own time limit ends it. */
+/** Retries until the answer is no 5xx; the test's timeout bounds it. */
 async function untilOk<T extends { statusCode: number }>(ask: () => Promise<T>): Promise<T> {
   for (;;) {
     const answer = await ask()
@@ -155,7 +155,7 @@ async function untilOk<T extends { statusCode: number }>(ask: () => Promise<T>):
   }
 }
 
-t.test("revocation: a logout ends all tokens that a foreign user has, and no other user's", async (t) => {
+t.test("a logout revokes all tokens of a foreign user, and no other user's", async (t) => {
   const frontend = await startBetterAuth(t)
   const { call, refuses } = await trusting(t, frontend)
   const [ann, ben] = [await frontend.signUp('ann'), await frontend.signUp('ben')]
@@ -163,13 +163,13 @@ t.test("revocation: a logout ends all tokens that a foreign user has, and no oth
   t.equal((await call(annToken, 'GET', '/api/auth/me')).statusCode, 200)
   t.same((await call(annToken, 'GET', '/api/auth/sessions')).json(), [], 'no session here')
   t.equal((await call(annToken, 'POST', '/api/auth/logout', { scope: 'others' })).statusCode, 204)
-  t.equal((await call(annToken, 'GET', '/api/auth/me')).statusCode, 200, 'others does not mean this one')
+  t.equal((await call(annToken, 'GET', '/api/auth/me')).statusCode, 200, 'scope others keeps the own token')
   t.equal((await call(annToken, 'POST', '/api/auth/logout')).statusCode, 204)
   await refuses(annToken, 'after the logout')
   t.equal((await call(benToken, 'GET', '/api/auth/me')).statusCode, 200)
 })
 
-t.test('a foreign user has no password here, and no local account by the same address', async (t) => {
+t.test('a foreign user has no password and no access to a local account with the same address', async (t) => {
   const frontend = await startBetterAuth(t)
   const { app, call } = await trusting(t, frontend)
   const ann = await frontend.signUp('ann')
@@ -196,7 +196,7 @@ t.test('a foreign user has no password here, and no local account by the same ad
   t.match(
     (await call(token, 'GET', '/api/auth/me')).json(),
     { name: 'Ann B.' },
-    'kept, whatever the token says',
+    'the name in the token does not override it',
   )
   for (const [method, url, payload] of [
     ['POST', '/api/auth/me/delete', { password }],
@@ -206,7 +206,7 @@ t.test('a foreign user has no password here, and no local account by the same ad
   }
 })
 
-t.test('the shared secret: a Better Auth that signs HS256 by an override', async (t) => {
+t.test('a Better Auth that signs HS256 with the shared secret', async (t) => {
   const key = new TextEncoder().encode(betterAuthSecret)
   const frontend = await startBetterAuth(t, {
     jwt: {

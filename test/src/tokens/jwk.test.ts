@@ -8,7 +8,7 @@ const rsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }))
 const ec = (namedCurve: string) => publicJwk(generateKeyPairSync('ec', { namedCurve }))
 const ed25519 = generateKeyPairSync('ed25519')
 
-/** What is said of a key, or the algorithms that it may verify. */
+/** The algorithms that a key may verify, or why it is refused. */
 function verdict(jwk: unknown, wanted: readonly string[] = signatureAlgorithms): string {
   try {
     return importJwk(jwk, wanted).algorithms.join(' ')
@@ -17,7 +17,7 @@ function verdict(jwk: unknown, wanted: readonly string[] = signatureAlgorithms):
   }
 }
 
-t.test('each kind of key verifies what it is for', async (t) => {
+t.test('each type of key verifies its own algorithms', async (t) => {
   const kinds: [JsonWebKey, string][] = [
     [publicJwk(ed25519), 'EdDSA'],
     [ec('P-256'), 'ES256'],
@@ -34,18 +34,18 @@ t.test('each kind of key verifies what it is for', async (t) => {
   t.equal(
     verdict({ ...rsa, kid: 'k' }, ['EdDSA', 'PS256']),
     'PS256',
-    'no more than the issuer is trusted with',
+    'only algorithms that the issuer is trusted with',
   )
 })
 
-t.test('a key that is weak, private, or for something else is not used (A08)', async (t) => {
+t.test('a key that is weak, private or for another use is refused (A08)', async (t) => {
   const notTrusted = 'is not of an algorithm that this issuer is trusted with'
   const integer = (value: bigint) =>
     Buffer.from(
       value.toString(16).padStart(2 * Math.ceil(value.toString(16).length / 2), '0'),
       'hex',
     ).toString('base64url')
-  // A modulus of the form that vulnerable chips made: k * M + (65537 ** a mod M), M a product of the first primes.
+  // ROCA (CVE-2017-15361): a modulus k * M + (65537 ** a mod M), M a product of the first primes.
   const primes = [
     2n,
     3n,

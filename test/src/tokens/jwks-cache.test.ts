@@ -15,7 +15,7 @@ const jwk = (kid: string) => ({
 const token = (kid: unknown, alg: unknown = 'EdDSA') =>
   ({ compact: '', header: { alg, kid }, claims: {} }) as UnverifiedToken
 
-/** A JWKS endpoint whose answer can change, and a cache on it whose clock is ours. */
+/** A JWKS endpoint whose answer can change, and a cache on a test clock. */
 async function setUp(t: Test, algorithms = ['EdDSA']) {
   const endpoint = {
     fetches: 0,
@@ -35,7 +35,7 @@ async function setUp(t: Test, algorithms = ['EdDSA']) {
     warn: (message) => warnings.push(message),
     monotonic: () => time.now,
   })
-  /** A key, or why there is none. */
+  /** The key, or the error. */
   const pemOf = async (kid: unknown, alg?: unknown) => {
     try {
       return await cache.verifyingKey(token(kid, alg))
@@ -43,7 +43,7 @@ async function setUp(t: Test, algorithms = ['EdDSA']) {
       return error instanceof Problem ? error.code : (error as Error).message
     }
   }
-  /** `found`, or why there is no key. */
+  /** `found`, or the error. */
   const outcome = async (kid: unknown, alg?: unknown) => {
     const found = await pemOf(kid, alg)
     return found.startsWith('-----') && createPublicKey(found).asymmetricKeyType === 'ed25519'
@@ -53,7 +53,7 @@ async function setUp(t: Test, algorithms = ['EdDSA']) {
   return { endpoint, server, time, warnings, cache, pemOf, outcome }
 }
 
-t.test('one fetch serves all who ask at the start, and none is made for a known kid', async (t) => {
+t.test('concurrent first requests share one fetch, and a known kid causes none', async (t) => {
   const { endpoint, outcome } = await setUp(t)
   t.same(await Promise.all(Array.from({ length: 20 }, () => outcome('first'))), Array(20).fill('found'))
   t.equal(endpoint.fetches, 1)
@@ -61,7 +61,7 @@ t.test('one fetch serves all who ask at the start, and none is made for a known 
   t.equal(endpoint.fetches, 1)
 })
 
-t.test('what cannot be a kid of a key asks for no fetch (A12)', async (t) => {
+t.test('an invalid kid or algorithm causes no fetch (A12)', async (t) => {
   const { endpoint, outcome } = await setUp(t)
   for (const kid of [undefined, null, '', 7, {}, [], 'x'.repeat(257)])
     t.equal(await outcome(kid), 'key', String(kid))
@@ -75,14 +75,14 @@ t.test('what cannot be a kid of a key asks for no fetch (A12)', async (t) => {
 })
 
 t.test(
-  'unknown kids share a fetch, at most one a second, and soon no longer wait for it (A12)',
+  'unknown kids share a fetch, at most one a second, and are refused at once in between (A12)',
   async (t) => {
     const { endpoint, time, outcome } = await setUp(t)
     t.equal(await outcome('first'), 'found')
     const burst = await Promise.all(Array.from({ length: 200 }, () => outcome(randomUUID())))
     t.ok(burst.every((reason) => reason === 'key'))
     t.equal(endpoint.fetches, 2)
-    // The clock of the cache stands still: whoever waited now would be waiting for a second to pass.
+    // The clock stands still: a request that waited for the next fetch would hang.
     for (let at = 0; at < 1_000; at++) t.equal(await outcome(randomUUID()), 'key')
     t.equal(endpoint.fetches, 2)
     time.now += 1_000
@@ -100,14 +100,14 @@ t.test('a key that appears after a fetch is found by the next one', async (t) =>
 })
 
 t.test(
-  'keys are asked for again after 10 minutes at the latest, and behind the request after 5',
+  'keys are fetched again after 10 minutes at the latest, and in the background after 5 minutes',
   async (t) => {
     const { endpoint, time, outcome } = await setUp(t)
     t.equal(await outcome('first'), 'found')
     endpoint.keys = [jwk('second')]
     time.now += 301_000
     t.equal(await outcome('first'), 'found', 'the known one, at once')
-    t.equal(await outcome('second'), 'found', 'joins the fetch that began behind it')
+    t.equal(await outcome('second'), 'found', 'joins the background fetch')
     t.equal(endpoint.fetches, 2)
     t.equal(await outcome('first'), 'key', 'removed')
 
@@ -119,7 +119,7 @@ t.test(
   },
 )
 
-t.test('an endpoint that does not answer as it should (A13)', async (t) => {
+t.test('an invalid JWKS response is 503 before the first key, and ignored after it (A13)', async (t) => {
   const answers: Record<string, RequestListener> = {
     500: (_, response) => response.writeHead(500).end(),
     'wrong content type': (_, response) =>
@@ -152,7 +152,7 @@ t.test('an endpoint that does not answer as it should (A13)', async (t) => {
 
   endpoint.answer = undefined
   time.now += 1_000
-  t.equal(await outcome('first'), 'found', 'heals')
+  t.equal(await outcome('first'), 'found', 'recovers')
   for (const [label, answer] of Object.entries(answers)) {
     endpoint.answer = answer
     time.now += 600_001
@@ -169,7 +169,7 @@ t.test('a redirect is not followed (A13)', async (t) => {
 })
 
 t.test(
-  'an endpoint that hangs is given up after 2 seconds, and known keys do not wait for it (A13)',
+  'a fetch that hangs is aborted after 2 seconds, and known keys do not wait for it (A13)',
   async (t) => {
     const { endpoint, time, outcome } = await setUp(t)
     const hang: RequestListener = () => {}
@@ -183,14 +183,14 @@ t.test(
 
     endpoint.answer = hang
     time.now += 601_000
-    t.equal(await outcome('first'), 'found', 'once too old, it is asked for and given up')
+    t.equal(await outcome('first'), 'found', 'stale keys: one fetch, aborted')
     const again = performance.now()
     for (let at = 0; at < 100; at++) t.equal(await outcome('first'), 'found')
-    t.ok(performance.now() - again < 1_000, 'and then the known key goes on')
+    t.ok(performance.now() - again < 1_000, 'then no request waits')
   },
 )
 
-/** Each is an answer of the issuer: it has no key that a token could be verified with. */
+/** Valid responses without a usable key. */
 const withdrawals: Record<string, object[]> = {
   'no key': [],
   'no public key': [{ kty: 'oct', k: 'AAAA', kid: 'first' }],
@@ -203,7 +203,7 @@ const withdrawals: Record<string, object[]> = {
   ],
 }
 
-t.test('keys that an issuer has withdrawn are refused, as soon as it is asked (A13)', async (t) => {
+t.test('keys that an issuer has withdrawn are refused from the next fetch on (A13)', async (t) => {
   for (const [label, keys] of Object.entries(withdrawals)) {
     const { endpoint, time, warnings, outcome } = await setUp(t)
     const { keys: before } = endpoint
@@ -228,7 +228,7 @@ t.test('keys that an issuer has withdrawn are refused, as soon as it is asked (A
 })
 
 t.test(
-  'keys older than an hour and ten minutes are not used, however long the endpoint is down (A13)',
+  'keys older than an hour and ten minutes are not used, not even while the endpoint is down (A13)',
   async (t) => {
     const { endpoint, time, outcome, cache } = await setUp(t)
     const used = token('first')
@@ -247,7 +247,7 @@ t.test(
     for (const kid of ['first', 'unknown']) t.equal(await outcome(kid), 'service_unavailable', kid)
     endpoint.answer = undefined
     time.now += 1_000
-    t.equal(await outcome('first'), 'found', 'heals')
+    t.equal(await outcome('first'), 'found', 'recovers')
     t.equal(await outcome('unknown'), 'key')
   },
 )
@@ -261,7 +261,7 @@ t.test('the algorithm of a token selects among the keys of its kid (A08)', async
 })
 
 t.test(
-  'of two keys with one kid and algorithm none is used, and an ignored key is told of once (A08)',
+  'two keys with one kid and algorithm are both ignored, and each reason is logged once (A08)',
   async (t) => {
     const { endpoint, time, warnings, outcome } = await setUp(t)
     endpoint.keys = [jwk('twin'), jwk('twin'), jwk('single'), { kty: 'oct', k: 'AAAA', kid: 'mac' }]

@@ -31,7 +31,7 @@ t.test('callers share the run that has not started, never the one in flight', as
   t.equal(peak(), 1, 'one at a time')
 })
 
-t.test('a cooldown lies between two starts, but not before now()', async (t) => {
+t.test('a cooldown separates two starts of soon(); now() skips it', async (t) => {
   const { single, starts } = flight(100)
   await single.soon()
   t.ok(single.coolingDown)

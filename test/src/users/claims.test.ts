@@ -19,7 +19,7 @@ const required = { env: { REQUIRE_EMAIL_VERIFICATION: 'true' } }
 const other = 'the password of another'
 const wrong = { status: 401, code: 'invalid_credentials' }
 
-/** Two users of a service that requires verification from then on. */
+/** Two users who signed up before the service required verification. */
 async function accountsInUse(t: Test) {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
@@ -132,7 +132,7 @@ t.test('no password opens a contested pending account, whatever the mode', async
       { waiting: false, contested: false },
       { waiting: true, contested: true },
     ],
-    'bob’s is in use',
+    'bob’s account is in use',
   )
 })
 

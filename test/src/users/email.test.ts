@@ -13,7 +13,7 @@ const signUpAs = (app: FastifyInstance, email: unknown) =>
 const logInAs = (app: FastifyInstance, email: unknown) =>
   app.inject({ method: 'POST', url: '/api/auth/login', payload: { email, password } })
 
-t.test('an address is one account, whatever its case (E01)', async (t) => {
+t.test('addresses that differ in case belong to one account (E01)', async (t) => {
   const app = await testApp(t)
   const made = await signUpAs(app, 'Bob@Example.com')
   t.equal(made.json().user.email, 'bob@example.com')
@@ -115,7 +115,7 @@ t.test('an address is a single string (E06)', async (t) => {
   }
 })
 
-/** Well-formed but unusable: a reserved domain, a local part that servers refuse. */
+/** Well-formed but undeliverable: a reserved domain, a local part that servers refuse. */
 const undeliverable = [
   'me@bad.tld-2',
   'me@xn--0.tld',
@@ -143,10 +143,10 @@ t.test('addresses of three public test suites (E05)', async (t) => {
     }
   }
   t.same(acceptedAgainst, undeliverable)
-  t.ok(accepted.length > 20, 'ordinary ones are taken')
+  t.ok(accepted.length > 20, 'ordinary addresses are accepted')
 })
 
-t.test('an undeliverable address cannot sign up, and an older account with one still logs in', async (t) => {
+t.test('an undeliverable address cannot sign up; an existing account with one logs in', async (t) => {
   for (const env of [{}, { REQUIRE_EMAIL_VERIFICATION: 'true' }]) {
     const app = await testApp(t, { env })
     const made = env.REQUIRE_EMAIL_VERIFICATION ? 202 : 201

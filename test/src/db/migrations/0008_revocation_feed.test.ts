@@ -5,7 +5,7 @@ import { readRevocations } from '../../../../src/sessions/revocation-pages.ts'
 import { migratedDatabase } from '../../../helper.ts'
 
 t.test(
-  'revocations from before are carried over: one row for each user, with the latest times',
+  'revocations of earlier releases are migrated: one row for each user, with the latest times',
   async (t) => {
     const db = await migratedDatabase(t)
     t.teardown(() => db.destroy())
@@ -13,7 +13,7 @@ t.test(
     for (const name of ['stamp_revocation', 'merge_revocations', 'announce_revocations']) {
       await sql`drop function ${sql.id(`latchkey_${name}`)}`.execute(db)
     }
-    // As 0002 made it.
+    // The table of migration 0002.
     await sql`create table revocations (
     id bigint primary key generated always as identity, session_id text collate "C", user_id text collate "C",
     created_at timestamptz(3) not null default now(), ends_at timestamptz(3) not null,
@@ -38,7 +38,7 @@ t.test(
     )
     t.ok(revocations.every((each) => 'session' in each || inDays(each.endsAt) > 10 * 365))
 
-    // What the release before writes and reads.
+    // The statements of the previous release still work.
     await sql`insert into revocations (user_id, ends_at) values ('alice', now() + interval '31 days')`.execute(
       db,
     )

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import t from 'tap'
-import { hashesAtOnce, loadConfig } from '../../../src/config/config.ts'
+import { hashesAtOnce, loadConfig } from '../../../src/config/load-config.ts'
 import { load, production, refusal } from '../../support/load-config.ts'
 
 t.test('defaults of development and of production', async (t) => {
@@ -92,7 +92,7 @@ t.test('ALGORITHM is one of four', async (t) => {
   t.equal(load({ KEY_ROTATION_DAYS: '0' }).keyRotationDays, 0)
 })
 
-t.test('a secret with white space around it is refused: others that share it may not trim it', async (t) => {
+t.test('a secret with white space around it is refused, since other services may not trim it', async (t) => {
   for (const secret of [
     `${production.SECRET_KEY}\n`,
     `${production.SECRET_KEY}\r`,
