@@ -9,7 +9,7 @@ import { commit } from '../sessions/commit.ts'
 import type { SessionDeps } from '../sessions/policy.ts'
 import { lockOwnedLiveSession } from '../sessions/repository.ts'
 import type { OwnerId, Principal } from '../tokens/owner.ts'
-import { lockUser } from '../users/repository.ts'
+import { lockUser } from '../users/without-owner.ts'
 import { type ApiKey, countOwnedKeys, insertOwnedKey } from './repository.ts'
 import { keyHash, newKeyText } from './text.ts'
 

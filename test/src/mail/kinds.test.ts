@@ -10,7 +10,7 @@ import { forgetMails, mailTo, post, tokenTo } from '../../support/mailbox.ts'
 const userText = 'strangerswords'
 const victim = 'victim@example.com'
 const chosen = 'another battery staple'
-const key = { name: words, scopes: ['tasks:read'], expires_in_days: 1 }
+const key = { name: userText, scopes: ['tasks:read'], expires_in_days: 1 }
 
 /** A user with a session, made by an app that opens one at signup. */
 interface Party {
