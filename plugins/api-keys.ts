@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import { LastUses } from '../src/api-keys/last-uses.ts'
-import { findKeyPrincipal } from '../src/api-keys/repository.ts'
 import { KeyVerifier } from '../src/api-keys/verifier.ts'
+import { findKeyPrincipal } from '../src/api-keys/without-owner.ts'
 import type { Clock } from '../src/clock.ts'
 import { Turns } from '../src/db/turns.ts'
 

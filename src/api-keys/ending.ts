@@ -3,8 +3,9 @@ import { Problem } from '../problem.ts'
 import { commit, type Effects } from '../sessions/commit.ts'
 import type { SessionDeps } from '../sessions/policy.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import { deleteKeysOf, deleteOwnedKey, deletePresentedKey, type EndedKey } from './repository.ts'
+import { deleteOwnedKey, type EndedKey } from './repository.ts'
 import { isWellFormedKey, keyHash } from './text.ts'
+import { deleteKeysOf, deletePresentedKey } from './without-owner.ts'
 
 /**
  * Ends one of the owner's keys.

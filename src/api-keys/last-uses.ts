@@ -1,6 +1,6 @@
 import type { SecurityLog } from '../audit.ts'
 import type { Db } from '../db/schema.ts'
-import { setLastUses } from './repository.ts'
+import { setLastUses } from './without-owner.ts'
 
 /** From the first use, so that `last_used_at` is less than a minute late. */
 const flushAfterMs = 55_000

@@ -2,7 +2,7 @@ import { type Selectable, sql } from 'kysely'
 import { typeid } from 'typeid-js'
 import type { ApiKeysTable, Db, Trx } from '../db/schema.ts'
 import type { Revocation } from '../sessions/revocations.ts'
-import type { OwnerId, Principal } from '../tokens/owner.ts'
+import type { OwnerId } from '../tokens/owner.ts'
 
 /** A key as its owner sees it; the text itself is stored nowhere. */
 export type ApiKey = Omit<Selectable<ApiKeysTable>, 'user_id' | 'hash'>
@@ -10,9 +10,10 @@ export type ApiKey = Omit<Selectable<ApiKeysTable>, 'user_id' | 'hash'>
 const visible = ['id', 'name', 'scopes', 'created_at', 'expires_at', 'last_used_at'] as const
 
 /** The clean-up deletes expired keys later. */
-const isLive = sql<boolean>`expires_at > now()`
+export const isLive = sql<boolean>`expires_at > now()`
 
-const seconds = (time: string) => Math.floor(Date.parse(time) / 1000)
+/** Seconds since the epoch. */
+export const secondsOf = (time: string) => Math.floor(Date.parse(time) / 1000)
 
 export interface NewKey {
   readonly name: string
@@ -63,27 +64,8 @@ export async function listOwnedKeys(db: Db, owner: OwnerId): Promise<ApiKey[]> {
     .execute()
 }
 
-/** The principal of a key that has not expired. An index look-up of a hash, whose timing reveals nothing of a key. */
-export async function findKeyPrincipal(db: Db, hash: Uint8Array): Promise<Principal | undefined> {
-  const row = await db
-    .selectFrom('api_keys')
-    .select(['id', 'user_id', 'scopes', 'created_at', 'expires_at'])
-    .where('hash', '=', hash)
-    .where(isLive)
-    .executeTakeFirst()
-  if (!row) return undefined
-  return {
-    // Only accounts of this service have sessions, and so keys.
-    sub: row.user_id,
-    userId: row.user_id,
-    issuer: undefined,
-    sid: undefined,
-    issuedAt: seconds(row.created_at),
-    expiresAt: seconds(row.expires_at),
-    scopes: row.scopes,
-    keyId: row.id,
-  }
-}
+/** The columns of a deleted row that {@link toEnded} takes. */
+export const endedColumns = ['id', 'user_id', 'expires_at'] as const
 
 /** A key that was deleted. A trigger has inserted its revocation, in the same transaction. */
 export interface EndedKey {
@@ -99,52 +81,12 @@ export async function deleteOwnedKey(trx: Trx, owner: OwnerId, id: string): Prom
     .where('user_id', '=', owner)
     .where('id', '=', id)
     .where(isLive)
-    .returning(['id', 'user_id', 'expires_at'])
+    .returning(endedColumns)
     .execute()
   return rows.map(toEnded)
 }
 
-/** The key that was presented: whoever has it may end it (RFC 7009 section 2). */
-export async function deletePresentedKey(trx: Trx, hash: Uint8Array): Promise<EndedKey[]> {
-  const rows = await trx
-    .deleteFrom('api_keys')
-    .where('hash', '=', hash)
-    .where(isLive)
-    .returning(['id', 'user_id', 'expires_at'])
-    .execute()
-  return rows.map(toEnded)
-}
-
-/** As part of a larger change of the account. */
-export async function deleteKeysOf(trx: Trx, userId: string): Promise<EndedKey[]> {
-  const rows = await trx
-    .deleteFrom('api_keys')
-    .where('user_id', '=', userId)
-    .where(isLive)
-    .returning(['id', 'user_id', 'expires_at'])
-    .execute()
-  return rows.map(toEnded)
-}
-
-function toEnded(row: Pick<Selectable<ApiKeysTable>, 'id' | 'user_id' | 'expires_at'>): EndedKey {
-  const revocation = { key: row.id, endsAt: seconds(row.expires_at) + 60 }
+export function toEnded(row: Pick<Selectable<ApiKeysTable>, 'id' | 'user_id' | 'expires_at'>): EndedKey {
+  const revocation = { key: row.id, endsAt: secondsOf(row.expires_at) + 60 }
   return { userId: row.user_id, keyId: row.id, revocation }
-}
-
-/**
- * Sets when keys were last used, in one statement. Skips keys that another instance is writing, and takes the locks in
- * order of id, against deadlocks.
- * @param uses seconds since the epoch by key id
- */
-export async function setLastUses(db: Db, uses: ReadonlyMap<string, number>): Promise<void> {
-  await sql`
-    update api_keys set last_used_at = used.at
-    from (
-      select k.id, to_timestamp(u.at) as at
-      from unnest(${[...uses.keys()]}::text[], ${[...uses.values()]}::float8[]) as u (id, at)
-      join api_keys k on k.id = u.id
-      where k.last_used_at is null or k.last_used_at < to_timestamp(u.at)
-      order by k.id for no key update of k skip locked
-    ) used
-    where api_keys.id = used.id`.execute(db)
 }
