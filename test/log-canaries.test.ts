@@ -9,7 +9,15 @@ import { mailServer } from './support/smtp.ts'
 const canary = (name: string) => `${name} ${randomBytes(12).toString('hex')}`
 
 /** What a table must refuse for the answer of some flow to be a fault of the database. */
-const tables = ['users', 'sessions', 'tasks', 'security_events', 'one_time_tokens', 'mail_outbox'] as const
+const tables = [
+  'users',
+  'sessions',
+  'tasks',
+  'security_events',
+  'one_time_tokens',
+  'mail_outbox',
+  'api_keys',
+] as const
 
 t.test('no secret is in the log at its finest, nor in an error, whatever fails (I04)', async (t) => {
   const lines: string[] = []
@@ -58,7 +66,7 @@ t.test('no secret is in the log at its finest, nor in an error, whatever fails (
     })
     if (answer.statusCode >= 400) refusals.push(answer.body)
     const given = answer.body.startsWith('{') ? answer.json() : {}
-    for (const name of ['token', 'refresh_token']) if (given[name]) secrets.add(given[name])
+    for (const name of ['token', 'refresh_token', 'key']) if (given[name]) secrets.add(given[name])
     return { status: answer.statusCode, given }
   }
   const fresh = (name: string) => {
@@ -101,6 +109,16 @@ t.test('no secret is in the log at its finest, nor in an error, whatever fails (
     const tasks = `/api/${user?.id ?? name}/tasks`
     await step('POST', tasks, { title: fresh('title'), description: fresh('description') }, token)
     await step('GET', tasks, undefined, token)
+    const wanted = { name: fresh('key'), scopes: ['tasks:read'], expires_in_days: 1 }
+    const { id, key = fresh('key') } = await step('POST', '/api/auth/keys', wanted, token)
+    await step('GET', tasks, undefined, key)
+    await step('GET', `${tasks}?access_token=${key}`, undefined, key)
+    await step('GET', tasks, undefined, `${key.slice(0, -1)}-`)
+    await step('GET', '/api/auth/me', undefined, key)
+    await step('GET', '/api/auth/keys', undefined, token)
+    await app.keyUses.flush()
+    await step('DELETE', `/api/auth/keys/${id}`, undefined, token)
+    await step('GET', tasks, undefined, key)
     await step('POST', '/api/auth/refresh', { refresh_token: refresh_token ?? fresh('token') })
     await step('POST', '/api/auth/refresh', { refresh_token: `${refresh_token}x` })
     await step('POST', '/api/auth/email/resend', { email })

@@ -41,6 +41,7 @@ export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): v
         ...(answered || refusal ? {} : { aborted: true }),
         ...(traceId ? { trace_id: traceId } : {}),
         ...(request.user ? { user_id: request.user.userId } : {}),
+        ...(request.user?.keyId ? { key_id: request.user.keyId } : {}),
         ...(problem ? { code: problem.code, reason: problem.reason } : {}),
       },
       'request',
