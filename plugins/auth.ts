@@ -4,16 +4,22 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { type Clock, systemClock } from '../src/clock.ts'
 import { Problem } from '../src/problem.ts'
+import type { JwksIssuer } from '../src/tokens/foreign-token.ts'
 import { type Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { JwksCache } from '../src/tokens/jwks-cache.ts'
+import type { JwksLocation } from '../src/tokens/jwks-location.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
-import { issuersOf, type Trust } from '../src/tokens/trust.ts'
+import type { SecondFactorRule } from '../src/tokens/requirements.ts'
+import type { Service } from '../src/tokens/service.ts'
+import { foreignIssuers, issuersOf, type Trust } from '../src/tokens/trust.ts'
 import guard from './guard.ts'
 import jwt, { type ApiKeyVerifier, type Signing } from './jwt.ts'
+import services, { type ServiceCredentials } from './services.ts'
 
 export type { JwksIssuer } from '../src/tokens/foreign-token.ts'
 export type { OwnerId, Principal, Profile } from '../src/tokens/owner.ts'
+export type { Service } from '../src/tokens/service.ts'
 export type { Access } from './guard.ts'
 
 export interface LatchkeyAuthOptions extends Trust {
@@ -29,30 +35,51 @@ export interface LatchkeyAuthOptions extends Trust {
 /** For the service that issues tokens: its own issuer, whose keys are in memory. */
 interface IssuingOptions extends LatchkeyAuthOptions {
   readonly issuers?: readonly Issuer[]
+  /** Of a validated configuration. */
+  readonly configuredIssuers?: readonly JwksIssuer[]
   readonly signing?: Signing | undefined
   readonly apiKeys?: ApiKeyVerifier | undefined
+  readonly credentials?: ServiceCredentials
+  /** Called with the client of a valid token; throws to refuse it. */
+  readonly assertCurrent?: (service: Service) => void
+  /** REQUIRE_SECOND_FACTOR. */
+  readonly secondFactor?: SecondFactorRule
 }
 
 const auth = fp(
   async (app: FastifyInstance, options: IssuingOptions) => {
+    const { issuers: own = [], clock = systemClock, assertLive = () => {}, signing, ...rest } = options
     const {
-      issuers: own = [],
-      clock = systemClock,
-      assertLive = () => {},
-      signing,
+      configuredIssuers = [],
+      credentials,
+      assertCurrent = () => {},
       apiKeys,
+      secondFactor,
       ...trust
-    } = options
+    } = rest
     const caches: JwksCache[] = []
-    const keysAt = (url: string, algorithms: readonly string[]) => {
+    const keysAt = (location: JwksLocation, algorithms: readonly string[]) => {
       const warn = (message: string, fields: object) => app.log.warn(fields, message)
-      const cache = new JwksCache({ url: new URL(url).href, algorithms, warn })
+      const cache = new JwksCache({ location, algorithms, warn })
       caches.push(cache)
       return cache
     }
-    const issuers = new Issuers([...own, ...issuersOf(trust, keysAt)])
-    await app.register(jwt, { issuers, clock, assertLive: refusing(assertLive), signing, apiKeys })
-    await app.register(guard, { clock })
+    const { longestForeignLifetime = Number.POSITIVE_INFINITY } = trust
+    const issuers = new Issuers([
+      ...own,
+      ...issuersOf(trust, keysAt),
+      ...foreignIssuers(configuredIssuers, longestForeignLifetime, keysAt),
+    ])
+    await app.register(jwt, {
+      issuers,
+      clock,
+      assertLive: refusing(assertLive),
+      assertCurrent,
+      signing,
+      apiKeys,
+    })
+    await app.register(services, { clock, credentials })
+    await app.register(guard, { clock, secondFactor })
     // Not awaited: a service starts while its issuers are down.
     app.addHook('onReady', async () => {
       for (const cache of caches) void cache.warmUp()
@@ -75,9 +102,9 @@ function refusing(assertLive: (user: Principal) => void): (user: Principal) => v
 }
 
 /**
- * Verifies access tokens and makes `config.access` (`public`, `optional`, `user`, `owner`) the guard of every route
- * that is registered after it: register it with `await`, before the routes. Sets `request.user` and `request.owner`;
- * refusals are `application/problem+json` (RFC 9457).
+ * Verifies access tokens and makes `config.access` (`public`, `optional`, `user`, `owner`, `service`) the guard of
+ * every route that is registered after it: register it with `await`, before the routes. Sets `request.user`,
+ * `request.owner` and `request.service`; refusals are `application/problem+json` (RFC 9457).
  * @throws Error without an issuer to trust, or for an invalid secret or URL
  */
 export const latchkeyAuth: FastifyPluginAsync<LatchkeyAuthOptions> = auth

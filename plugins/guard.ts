@@ -4,11 +4,20 @@ import type { Clock } from '../src/clock.ts'
 import { Problem } from '../src/problem.ts'
 import { assertOwned, type OwnerId, ownerOf, type Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
-import { assertSufficient, type Requirements, requirementsFault } from '../src/tokens/requirements.ts'
+import {
+  assertEnrolled,
+  assertSufficient,
+  type Requirements,
+  requirementsFault,
+  type SecondFactorRule,
+} from '../src/tokens/requirements.ts'
 import { replyWithProblem } from './problems/reply.ts'
 
-/** Who may call a route. `optional` uses a valid token and ignores an invalid one. */
-export type Access = 'public' | 'optional' | 'user' | 'owner'
+/**
+ * Who may call a route. `optional` uses a valid token and ignores an invalid one; `service` is a service client with
+ * `config.scope`.
+ */
+export type Access = 'public' | 'optional' | 'user' | 'owner' | 'service'
 
 const granted = Symbol('owner')
 const guarded = Symbol('guarded')
@@ -16,6 +25,8 @@ const guarded = Symbol('guarded')
 declare module 'fastify' {
   interface FastifyContextConfig extends Requirements {
     access?: Access
+    /** Serves an account that has yet to set up the second factor that the service requires. */
+    withoutSecondFactor?: boolean
     [guarded]?: true
   }
   interface FastifyInstance {
@@ -37,26 +48,42 @@ declare module 'fastify' {
 
 type Check = (request: FastifyRequest) => Promise<void>
 
+/** What a route asks of a token. */
+interface Demands {
+  readonly asked: SecondFactorRule
+  readonly requirements: Requirements
+  readonly now: number
+}
+
 interface Rule {
-  /** A valid token that meets the route's requirements. */
-  readonly requires?: true
-  readonly onRequest?: Check
+  /** What `config` may ask for. */
+  readonly requirements: readonly (keyof Requirements)[]
+  readonly onRequest?: (request: FastifyRequest, demands: Demands) => Promise<void>
   readonly preHandler?: Check
 }
 
+const ofUser = ['scope', 'maxAge', 'acr'] as const
+
 const rules: Record<Access, Rule> = {
-  public: {},
-  optional: { onRequest: authenticateIfPossible, preHandler: forgetIfEnded },
-  user: { requires: true, preHandler: grantOwn },
-  owner: { requires: true, preHandler: grantOwned },
+  public: { requirements: [] },
+  optional: { requirements: [], onRequest: authenticateIfPossible, preHandler: forgetIfEnded },
+  user: { requirements: ofUser, onRequest: authenticateFor, preHandler: grantOwn },
+  owner: { requirements: ofUser, onRequest: authenticateFor, preHandler: grantOwned },
+  service: { requirements: ['scope'], onRequest: authenticateService, preHandler: assertServiceStillLive },
+}
+
+interface GuardOptions {
+  readonly clock: Clock
+  /** Of whom this service asks a second factor. */
+  readonly secondFactor?: SecondFactorRule | undefined
 }
 
 /**
  * Makes `config.access` the guard of every route registered after this plugin. A route that does not declare it, or
  * whose path and declaration disagree about an owner, stops the start.
  */
-export default fp<{ clock: Clock }>(
-  async (app, { clock }) => {
+export default fp<GuardOptions>(
+  async (app, { clock, secondFactor = 'off' }) => {
     app.decorate('accessOfScope', null)
     const keyScopes = new Set<string>()
     app.decorate('keyScopes', keyScopes)
@@ -87,14 +114,16 @@ export default fp<{ clock: Clock }>(
       const requirements = route.config
       if ((access === 'user' || access === 'owner') && requirements.scope !== undefined)
         keyScopes.add(requirements.scope)
-      const onRequest = rule.requires
-        ? (request: FastifyRequest) => authenticateFor(request, requirements, clock())
-        : rule.onRequest
-      if (onRequest) route.onRequest = [...asList(route.onRequest), hookOf(onRequest)]
-      if (rule.preHandler) route.preHandler = [hookOf(rule.preHandler), ...asList(route.preHandler)]
+      const asked = route.config.withoutSecondFactor ? 'off' : secondFactor
+      const { onRequest, preHandler } = rule
+      if (onRequest) {
+        const check: Check = (request) => onRequest(request, { asked, requirements, now: clock() })
+        route.onRequest = [...asList(route.onRequest), hookOf(check)]
+      }
+      if (preHandler) route.preHandler = [hookOf(preHandler), ...asList(route.preHandler)]
     })
   },
-  { name: 'latchkey-guard', fastify: '5.x', dependencies: ['latchkey-jwt'] },
+  { name: 'latchkey-guard', fastify: '5.x', dependencies: ['latchkey-jwt', 'latchkey-services'] },
 )
 
 /** @throws Error that names the route */
@@ -103,14 +132,22 @@ function ruleOf(route: RouteOptions, access: unknown): Rule {
   // `::` is the router's escape for a literal colon.
   const namesOwner = /:user_id(?![A-Za-z0-9_])/.test(route.url.replaceAll('::', ''))
   if (typeof access !== 'string' || !Object.hasOwn(rules, access)) {
-    throw new Error(`${name}: config.access must be public, optional, user or owner`)
+    throw new Error(`${name}: config.access must be public, optional, user, owner or service`)
   }
   if (access === 'owner' && !namesOwner) throw new Error(`${name}: access "owner" needs :user_id in the path`)
-  if (access !== 'owner' && namesOwner) throw new Error(`${name}: a path with :user_id needs access "owner"`)
+  if (access !== 'owner' && access !== 'service' && namesOwner)
+    throw new Error(`${name}: a path with :user_id needs access "owner" or "service"`)
   const requirements = route.config ?? {}
-  const { scope, maxAge, acr } = requirements
-  if (!rules[access as Access].requires && [scope, maxAge, acr].some((value) => value !== undefined))
-    throw new Error(`${name}: config.scope, maxAge and acr need access "user" or "owner"`)
+  const { requirements: allowed } = rules[access as Access]
+  for (const each of ofUser) {
+    if (requirements[each] === undefined || allowed.includes(each)) continue
+    const needed = each === 'scope' ? '"user", "owner" or "service"' : '"user" or "owner"'
+    throw new Error(`${name}: config.${each} needs access ${needed}`)
+  }
+  if (access === 'service' && requirements.scope === undefined)
+    throw new Error(`${name}: access "service" needs config.scope`)
+  if (route.config?.withoutSecondFactor && allowed !== ofUser)
+    throw new Error(`${name}: config.withoutSecondFactor needs access "user" or "owner"`)
   const fault = requirementsFault(requirements)
   if (fault) throw new Error(`${name}: ${fault}`)
   return rules[access as Access]
@@ -145,14 +182,26 @@ async function authenticate(request: FastifyRequest): Promise<void> {
   }
 }
 
-/** @throws Problem unauthorized, invalid_request, insufficient_scope, insufficient_user_authentication */
+/**
+ * @throws Problem unauthorized, invalid_request, second_factor_enrolment_required, insufficient_scope,
+ * insufficient_user_authentication
+ */
 async function authenticateFor(
   request: FastifyRequest,
-  requirements: Requirements,
-  now: number,
+  { asked, requirements, now }: Demands,
 ): Promise<void> {
   await authenticate(request)
+  // First: without a factor, stepping up is impossible.
+  assertEnrolled(verified(request), asked)
   assertSufficient(verified(request), requirements, now)
+}
+
+async function authenticateService(request: FastifyRequest, { requirements }: Demands): Promise<void> {
+  await request.authenticateService(requirements.scope ?? '')
+}
+
+async function assertServiceStillLive(request: FastifyRequest): Promise<void> {
+  request.assertServiceStillLive()
 }
 
 /** Checked again once the body has arrived, which a slow client can delay (TOCTOU). */
@@ -171,10 +220,13 @@ function refusalOf(error: unknown): Problem {
   return new Problem('unauthorized', { reason, cause: error, headers: { 'www-authenticate': challenge } })
 }
 
-async function authenticateIfPossible(request: FastifyRequest): Promise<void> {
-  await request.authenticateToken().catch(() => {
+async function authenticateIfPossible(request: FastifyRequest, { asked }: Demands): Promise<void> {
+  try {
+    await request.authenticateToken()
+    assertEnrolled(verified(request), asked)
+  } catch {
     request.user = null
-  })
+  }
   // A key opens only what declares its scope.
   if (request.user?.scopes !== undefined) request.user = null
 }

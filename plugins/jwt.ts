@@ -11,6 +11,7 @@ import type { Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { parseToken, type UnverifiedToken } from '../src/tokens/jws.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
+import type { Service } from '../src/tokens/service.ts'
 import { VerifiedTokens } from '../src/tokens/verified-tokens.ts'
 
 /** How access tokens are signed, where they are issued. */
@@ -25,14 +26,19 @@ interface JwtOptions {
   readonly clock: Clock
   /** Called with the principal of a valid token; throws to refuse it. */
   readonly assertLive: (user: Principal) => void
+  /** Called with the client of a valid token; throws to refuse it. */
+  readonly assertCurrent: (service: Service) => void
   readonly signing?: Signing | undefined
   readonly apiKeys?: ApiKeyVerifier | undefined
 }
 
 /** Verifies the bearer tokens that are API keys. */
 export interface ApiKeyVerifier {
-  /** @throws TokenRefused, Problem service_unavailable */
-  verify(text: string): Promise<Principal>
+  /**
+   * @param beforeLookUp called before a key that is not known yet is looked up; may throw
+   * @throws TokenRefused, Problem service_unavailable
+   */
+  verify(text: string, beforeLookUp?: () => Promise<void>): Promise<Principal>
 }
 
 const unverified = Symbol('unverified token')
@@ -43,6 +49,16 @@ interface Claimed {
   readonly issuer: Issuer
 }
 
+/** Who presents a token, and what it says: a user or a service client, never both. */
+export type VerifiedBearer = {
+  readonly claims: Readonly<Record<string, unknown>>
+  /** Seconds since the epoch. */
+  readonly expiresAt: number
+} & (
+  | { readonly user: Principal; readonly service?: never }
+  | { readonly service: Service; readonly user?: never }
+)
+
 declare module '@fastify/jwt' {
   interface FastifyJWT {
     payload: Record<string, unknown>
@@ -52,6 +68,14 @@ declare module '@fastify/jwt' {
 }
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * Verifies the text of a token or an API key, wherever it comes from.
+     * @throws TokenRefused
+     * @throws Problem service_unavailable
+     */
+    verifyBearer(text: string): Promise<VerifiedBearer>
+  }
   interface FastifyRequest {
     /**
      * Sets `request.user` from the token, or throws: `jwtVerify()` with a cache of verified signatures, and API keys. For
@@ -71,7 +95,7 @@ declare module 'fastify' {
  * and parses the token, selects the issuer and checks the claims.
  */
 export default fp<JwtOptions>(
-  async (app, { issuers, clock, assertLive, signing, apiKeys }) => {
+  async (app, { issuers, clock, assertLive, assertCurrent, signing, apiKeys }) => {
     app.decorateRequest(unverified, null)
     const verifiedTokens = new VerifiedTokens()
 
@@ -147,6 +171,39 @@ export default fp<JwtOptions>(
       else await this.jwtVerify()
     })
 
+    async function claimedIn(text: string): Promise<Claimed> {
+      const known = verifiedTokens.get(text)
+      if (known && issuers.of(known).keys.stillVerifies(known))
+        return { token: known, issuer: issuers.of(known) }
+      const token = parseToken(text)
+      const issuer = issuers.of(token)
+      if (issuer.strict && token.looseClaims) throw new TokenRefused('malformed')
+      const key = await issuer.keys.verifyingKey(token)
+      app.jwt.verify(text, { key })
+      return { token, issuer }
+    }
+
+    function bearerOf({ token: { header, claims }, issuer }: Claimed): VerifiedBearer {
+      issuer.check(header, claims, clock())
+      const expiresAt = claims['exp'] as number
+      const service = issuer.serviceOf?.(claims)
+      if (service) {
+        assertCurrent(service)
+        return { service, claims, expiresAt }
+      }
+      const user = issuer.principalOf(claims)
+      assertLive(user)
+      return { user, claims, expiresAt }
+    }
+
+    app.decorate('verifyBearer', async (text: string) => {
+      if (apiKeys && claimsToBeKey(text)) return bearerOfKey(await apiKeys.verify(text))
+      const claimed = await claimedIn(text)
+      const bearer = bearerOf(claimed)
+      if (claimed.issuer.keys.stillVerifies(claimed.token)) verifiedTokens.add(claimed.token)
+      return bearer
+    })
+
     app.decorateRequest('assertTokenStillLive', function (this: FastifyRequest) {
       if (!this.user) return
       checkExpiry(this.user.expiresAt, clock())
@@ -156,13 +213,24 @@ export default fp<JwtOptions>(
   { name: 'latchkey-jwt', fastify: '5.x' },
 )
 
+/** With what a token of that kind would say, for introspection; `jti` is the id in the feed of revocations. */
+function bearerOfKey(user: Principal): VerifiedBearer {
+  const { sub, issuedAt: iat, expiresAt: exp, scopes = [], keyId: jti } = user
+  return { user, claims: { sub, iat, exp, jti, scope: scopes.join(' ') }, expiresAt: exp }
+}
+
 function claimedBy(request: FastifyRequest): Claimed {
   const claimed = request[unverified]
   if (!claimed) throw new Error('no token was read')
   return claimed
 }
 
-function bearerTokenOf(request: FastifyRequest): string {
+/**
+ * The token of a request.
+ * @throws TokenRefused missing, malformed
+ * @throws Problem invalid_request
+ */
+export function bearerTokenOf(request: FastifyRequest): string {
   return bearerToken({
     headers: headerValues(request.raw.rawHeaders, 'authorization'),
     query: request.query as Record<string, unknown>,

@@ -24,12 +24,20 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client: 'Offer the login instead, or ask for another address.',
   },
   invalid_token: {
-    when: 'The token of a mail is not one that can be used: it was used, has expired, was replaced by a newer one, or was never mailed.',
-    client: 'Offer to have another mail sent.',
+    when: 'The token of a mail is not one that can be used: it was used, has expired, was replaced by a newer one, or was never mailed. At `POST /api/auth/login/second-factor` the same of an `mfa_token`, which also ends with a change of the password and with the factor.',
+    client: 'Offer to have another mail sent; at a login, ask for the password again.',
   },
   password_too_common: {
     when: 'A new password is easy to guess: a common one, a part of the address, the name of the service. Only where `PASSWORD_BLOCKLIST` is on.',
     client: 'Ask for another password. `errors` names the field.',
+  },
+  invalid_scope: {
+    when: 'A token was asked for with a `scope` that is malformed, or that the entry of the client in `SERVICE_CLIENTS` does not have.',
+    client: 'Ask for scopes that the client has, or leave `scope` out for all of them.',
+  },
+  unsupported_grant_type: {
+    when: 'A token was asked for with another `grant_type` than `client_credentials`.',
+    client: `${mendTheRequest} Users log in at \`POST /api/auth/login\`.`,
   },
   unauthorized: {
     when: 'The access token is missing, has expired, was revoked or is none. One answer for every reason.',
@@ -46,6 +54,16 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client:
       'Ask for the password again. The tokens, if there are any, are good: do not refresh, do not log out.',
   },
+  invalid_client: {
+    when: 'A route for service clients without the credentials of one: an unknown id, a wrong secret, a malformed header, the token of a user, or one of a client or with a scope that `SERVICE_CLIENTS` no longer has. One answer for every reason.',
+    client:
+      'Fetch a new token once, then send the request once more. If it is refused again, an operator has to look at the id and the secret.',
+  },
+  invalid_code: {
+    when: 'The code of the second factor is wrong, was used before, or is not of this minute: at a login, where a session authenticates again, and where the factor is confirmed, removed or gets new recovery codes.',
+    client:
+      'Ask for the code again. The `mfa_token`, the tokens and the session are good. A code of the app is good once: after one that was accepted, wait for the next.',
+  },
   invalid_grant: {
     when: 'The refresh token was never one, its session is over, or it was used before and comes too late: then the session ends.',
     client: 'Forget both tokens and ask for the login. The same token will be refused again.',
@@ -53,6 +71,16 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   email_not_verified: {
     when: 'The password is right, and the address is still to be verified. Only where `REQUIRE_EMAIL_VERIFICATION` is on.',
     client: 'Ask the user to open the mail; offer `POST /api/auth/email/resend`.',
+  },
+  second_factor_required: {
+    when: 'The password is right, and the account has a [second factor](second-factor.md). At a login and a repeated signup the problem has an `mfa_token`; where a session authenticates again, `code` is missing.',
+    client:
+      'Ask for a code (`methods` lists the kinds), and send it with the `mfa_token` to `POST /api/auth/login/second-factor`; at `POST /api/auth/reauthenticate`, send the same again with `code`.',
+  },
+  second_factor_enrolment_required: {
+    when: 'Only where `REQUIRE_SECOND_FACTOR=all`: the token is good, but its session was opened without a second factor. Nothing was done.',
+    client:
+      'Read `GET /api/auth/mfa`. Without a factor, lead the user to [set one up](second-factor.md#set-one-up); with one, ask for password and code at `POST /api/auth/reauthenticate`. Then send the request once more with the new token.',
   },
   host_not_allowed: {
     when: 'Only in development mode: the `Host` is neither `localhost`, a name below it, a loopback address, `HOST`, nor the host of `PUBLIC_URL`. Otherwise a page in the browser could have its own name point at this service (DNS rebinding) and read its mailbox.',
@@ -83,7 +111,7 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client: 'Read the list of keys again. For one that was to end, this is as good as done.',
   },
   session_not_found: {
-    when: "The session to end is not one of the user's open ones: it is over, or it is another user's.",
+    when: "The session to end is not one of the user's open ones: it is over, or it is another user's. Or the token has none, as one that another service made, and cannot authenticate again.",
     client: 'Read the list of sessions again. For one that was to end, this is as good as done.',
   },
   task_not_found: {
@@ -106,6 +134,14 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   key_limit_reached: {
     when: 'The user has 20 API keys that have not expired.',
     client: 'Show the list, and let the user end one that is not needed any more.',
+  },
+  second_factor_enrolled: {
+    when: 'A second factor is to be set up or confirmed, and the account has one already. Nothing was changed.',
+    client: 'Read `GET /api/auth/mfa` again. To change to another device, delete the factor first.',
+  },
+  second_factor_not_enrolled: {
+    when: 'A second factor is to be confirmed, removed or given new recovery codes, and the account has none: it was not set up, or was removed.',
+    client: 'Read `GET /api/auth/mfa` again, and offer to set one up.',
   },
   task_limit_reached: {
     when: 'The user has `MAX_TASKS_PER_USER` tasks. Nothing was made, and an `Idempotency-Key` is not used up.',

@@ -21,6 +21,7 @@ import validation from '../plugins/http/validation.ts'
 import idempotency from '../plugins/idempotency.ts'
 import accountLimits from '../plugins/limits/account.ts'
 import rateLimit from '../plugins/limits/address.ts'
+import serviceFailures from '../plugins/limits/failures.ts'
 import forwarding from '../plugins/limits/forwarding.ts'
 import requestLog from '../plugins/log/request-log.ts'
 import securityEvents from '../plugins/log/security-events.ts'
@@ -30,6 +31,8 @@ import passwords from '../plugins/passwords.ts'
 import pressure from '../plugins/pressure.ts'
 import errors from '../plugins/problems/errors.ts'
 import notFound from '../plugins/problems/not-found.ts'
+import secondFactor from '../plugins/second-factor.ts'
+import serviceClients from '../plugins/service-clients.ts'
 import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
 import authRoutes from '../routes/api/auth/index.ts'
@@ -45,6 +48,7 @@ import type { Db } from './db/schema.ts'
 import { basePathOf, withoutBasePath } from './http/base-path.ts'
 import { macKeys } from './idempotency/keyed-request.ts'
 import { describeError } from './log.ts'
+import { serviceName } from './mail/compose.ts'
 import { english } from './mail/texts.ts'
 import { oneTimeKeys } from './one-time-tokens/token.ts'
 import { refreshKeys } from './sessions/refresh-token.ts'
@@ -134,6 +138,8 @@ export async function buildApp(
   await app.register(cleanUp, { unverifiedDays: config.mail.unverifiedDays })
   await app.register(securityEvents)
   await app.register(accountLimits, { budgets, secret: config.secretKey })
+  await app.register(serviceFailures, { byAddress: addressLimits })
+  await app.register(serviceClients, { clients: config.serviceClients })
   await app.register(passwords, config.hashing)
   await app.register(blocklist, { enabled: config.passwordBlocklist, publicUrl: config.publicUrl })
   const style = { from: config.mail.from, appUrl: config.mail.appUrl, texts: english }
@@ -156,12 +162,18 @@ export async function buildApp(
       foreignTokenSeconds: config.foreignTokenSeconds,
       sharedSecret: config.algorithm === 'HS256',
       refreshKeys: refreshKeys(config.secretKey, config.previousSecretKey),
+      secondFactor: config.requireSecondFactor,
     },
     clock,
     listen,
     pollSeconds: config.revocationPollSeconds,
   })
-  await app.register(apiKeys, { clock })
+  await app.register(secondFactor, {
+    secret: config.secretKey,
+    previousSecret: config.previousSecretKey,
+    issuer: serviceName(style),
+  })
+  await app.register(apiKeys, { clock, secondFactor: config.requireSecondFactor })
   await app.register(signingKeys, {
     algorithm: config.algorithm,
     secret: config.secretKey,
@@ -188,7 +200,7 @@ export async function buildApp(
             }),
           ]),
     ],
-    trustedIssuers: config.trustedIssuers,
+    configuredIssuers: config.trustedIssuers,
     longestForeignLifetime: config.foreignTokenSeconds,
     signing: {
       algorithm: config.algorithm,
@@ -196,8 +208,11 @@ export async function buildApp(
       key: app.signingKeys ? async () => app.signingKeys?.signingKey().key ?? '' : config.secretKey,
     },
     clock,
+    secondFactor: config.requireSecondFactor,
     assertLive: (user) => app.revocations.assertLive(user),
     apiKeys: app.apiKeys,
+    credentials: app.serviceCredentials,
+    assertCurrent: (service) => app.serviceClients.assertCurrent(service),
   })
   await app.register(accessTokens, { policy, clock })
   await app.register(ownedWrites)

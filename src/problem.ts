@@ -13,14 +13,23 @@ const catalogue = {
   email_already_registered: { status: 400, detail: 'Email already registered' },
   invalid_token: { status: 400, detail: 'The token is not valid' },
   password_too_common: { status: 400, detail: 'The password is too easy to guess' },
+  invalid_scope: { status: 400, detail: 'The scope is not one that the client may ask for' },
+  unsupported_grant_type: { status: 400, detail: 'The grant type is not one that the service has' },
   unauthorized: { status: 401, detail: 'Could not validate credentials' },
   insufficient_user_authentication: {
     status: 401,
     detail: 'The request needs a more recent or a stronger authentication',
   },
   invalid_credentials: { status: 401, detail: 'Incorrect email or password' },
+  invalid_client: { status: 401, detail: 'The client could not be authenticated' },
+  invalid_code: { status: 401, detail: 'Incorrect code' },
   invalid_grant: { status: 401, detail: 'The refresh token is not valid' },
   email_not_verified: { status: 403, detail: 'The email address has not been verified' },
+  second_factor_required: { status: 403, detail: 'A code of the second factor is required' },
+  second_factor_enrolment_required: {
+    status: 403,
+    detail: 'This service requires a second factor: set one up, then authenticate with it',
+  },
   host_not_allowed: {
     status: 403,
     detail: 'This host is not allowed in development mode; set PUBLIC_URL to the URL that clients use',
@@ -37,6 +46,8 @@ const catalogue = {
   request_timeout: { status: 408, detail: 'The request took too long to arrive' },
   idempotency_in_progress: { status: 409, detail: 'A request with this Idempotency-Key is being processed' },
   key_limit_reached: { status: 409, detail: 'The user has as many API keys as one may have' },
+  second_factor_enrolled: { status: 409, detail: 'The account has a second factor already' },
+  second_factor_not_enrolled: { status: 409, detail: 'The account has no second factor' },
   task_limit_reached: { status: 409, detail: 'The user has as many tasks as one may have' },
   precondition_failed: { status: 412, detail: 'The resource has changed since it was read' },
   payload_too_large: { status: 413, detail: 'The request body is too large' },
@@ -69,8 +80,17 @@ export interface FieldError {
   readonly message: string
 }
 
+/** Members of a problem beside the usual ones (RFC 9457 section 3.2). */
+interface ProblemExtensions {
+  /** Of `second_factor_required` at a login: what the code is presented with. A secret for five minutes. */
+  readonly mfa_token?: string
+  /** Of `second_factor_required`: the kinds of code that are accepted. */
+  readonly methods?: readonly string[]
+}
+
 interface ProblemOptions {
   readonly errors?: readonly FieldError[]
+  readonly extensions?: ProblemExtensions
   readonly headers?: Readonly<Record<string, string>>
   /** For the log; never sent. */
   readonly reason?: string
@@ -80,6 +100,7 @@ interface ProblemOptions {
 /** Headers of every response with that code. */
 function headersOf(code: ProblemCode): Readonly<Record<string, string>> {
   // RFC 9110 section 15.5.2: a 401 has a challenge.
+  if (code === 'invalid_client') return { 'www-authenticate': 'Basic realm="latchkey"' }
   if (statusOf(code) === 401) return { 'www-authenticate': 'Bearer' }
   return code === 'service_unavailable' ? { 'retry-after': '1' } : {}
 }
@@ -89,6 +110,7 @@ export class Problem extends Error {
   readonly code: ProblemCode
   readonly status: number
   readonly errors: readonly FieldError[] | undefined
+  readonly extensions: ProblemExtensions
   readonly headers: Readonly<Record<string, string>>
   readonly reason: string | undefined
 
@@ -98,13 +120,14 @@ export class Problem extends Error {
     this.code = code
     this.status = statusOf(code)
     this.errors = options.errors
+    this.extensions = options.extensions ?? {}
     this.headers = { ...headersOf(code), ...options.headers }
     this.reason = options.reason
   }
 }
 
 /** The wire form of a problem, RFC 9457. */
-export interface ProblemBody {
+export interface ProblemBody extends ProblemExtensions {
   type: 'about:blank'
   title: string
   status: number
@@ -151,5 +174,6 @@ export function toProblemBody(problem: Problem, requestId: string): ProblemBody 
     code: problem.code,
     request_id: requestId,
     ...(problem.errors ? { errors: problem.errors } : {}),
+    ...problem.extensions,
   }
 }

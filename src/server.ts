@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyInstance } from 'fastify'
 import { banner, isExposed } from './commands/banner.ts'
+import { runNewClient } from './commands/clients.ts'
 import { dataDirFault, explain, listenFault } from './commands/faults.ts'
 import { importOptions, runImport } from './commands/import.ts'
 import { runKeys } from './commands/keys.ts'
@@ -29,7 +30,8 @@ const commands: Record<string, Command> = {
   'keys rotate --now': runKeys.rotateNow,
 }
 
-const usage = 'usage: serve | migrate | keys list | keys rotate [--now] | import <file> [--report <file>]'
+const usage =
+  'usage: serve | migrate | keys list | keys rotate [--now] | clients new <id> [scope ...] | import <file> [--report <file>]'
 
 /** Milliseconds after which the banner is printed although the start is still pending. */
 const bannerDelay = 5_000
@@ -46,6 +48,9 @@ const endAtOnce = (signal: NodeJS.Signals) => process.exit(128 + constants.signa
 /** The only reader of the process's environment and arguments. */
 async function main(): Promise<void> {
   process.on('SIGTERM', endAtOnce).on('SIGINT', endAtOnce)
+  const [first, second, ...rest] = process.argv.slice(2)
+  // Before the configuration is read: it needs none, and may run where the service does not.
+  if (first === 'clients' && second === 'new') return runNewClient(rest)
   loadEnvFile()
   const command = commandOf(process.argv.slice(2))
   if (!command) throw new ConfigError(usage)

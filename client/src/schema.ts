@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * Create an account and open its first session
-         * @description A mail asks to verify the address. Where the service requires that before a login (`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 without a session, the same for a new and a taken address. With the `Idempotency-Key` of the signup that created the account, the right password opens another session of it.
+         * @description A mail asks to verify the address. Where the service requires that before a login (`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 without a session, the same for a new and a taken address. With the `Idempotency-Key` of the signup that created the account, the right password opens another session of it; an account with a second factor is asked for a code, as at a login.
          */
         post: operations["signUp"];
         delete?: never;
@@ -35,7 +35,7 @@ export interface paths {
         put?: never;
         /**
          * Open a session
-         * @description The error is the same without an account and for a wrong password. Only with the right password does it say that the address must be verified first, where the service requires that. A user has at most 20 sessions; one more ends the oldest. The last `refresh_token` of the device gives it its own budget of wrong passwords, so that an attacker cannot lock its user out.
+         * @description The error is the same without an account and for a wrong password. Only with the right password does it say that the address must be verified first, where the service requires that, or that the account has a second factor: `second_factor_required` has an `mfa_token`, with which `POST /api/auth/login/second-factor` takes the code. A user has at most 20 sessions; one more ends the oldest. The last `refresh_token` of the device gives it its own budget of wrong passwords, so that an attacker cannot lock its user out.
          */
         post: operations["logIn"];
         delete?: never;
@@ -78,6 +78,143 @@ export interface paths {
          * @description The access and refresh tokens of an ended session are refused from then on. Without a body, the current session ends. A trusted issuer's token has no session: all such tokens of the user issued until now are revoked. API keys stay.
          */
         post: operations["logOut"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/login/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open a session with a code, after the right password
+         * @description The `mfa_token` is good for five minutes and one session; a wrong code does not use it up. It ends with a change or reset of the password and with the factor: then the login begins anew.
+         */
+        post: operations["logInWithSecondFactor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/reauthenticate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Authenticate the session's user again, for what asks for a recent or a strong login
+         * @description The answer to `insufficient_user_authentication` (RFC 9470). The session stays, its tokens have a new `auth_time`, and `acr` `aal2` with a code of the second factor. The refresh token rotates: use the one of the answer. An account with a second factor needs `code`.
+         */
+        post: operations["reauthenticate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/mfa": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read whether the account has a second factor */
+        get: operations["getSecondFactor"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/mfa/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to set up an authenticator app as second factor
+         * @description Counts for nothing until it is confirmed, and replaces an earlier setup that was not. A confirmed factor is never replaced: delete it first.
+         */
+        post: operations["setUpTotp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/mfa/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm the setup by a code of the app; every other session ends
+         * @description From then on each login takes a code. This session stays `aal1` until it reauthenticates. A recovery code is not accepted: there are none yet.
+         */
+        post: operations["confirmTotp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/mfa/totp/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Remove the second factor, for a code of it; every other session ends
+         * @description A recovery code is accepted, for a device that is lost. Where the service requires a second factor of all (`REQUIRE_SECOND_FACTOR=all`), this session ends too.
+         */
+        post: operations["deleteTotp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/mfa/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace the recovery codes, for a code of the second factor
+         * @description The old ones work no more. A recovery code is accepted, and used up.
+         */
+        post: operations["renewRecoveryCodes"];
         delete?: never;
         options?: never;
         head?: never;
@@ -477,7 +614,7 @@ export interface components {
              * @description What happened, for a program
              * @enum {string}
              */
-            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_grant" | "email_not_verified" | "host_not_allowed" | "insufficient_scope" | "session_required" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "key_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "key_limit_reached" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
+            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "session_required" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "key_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "key_limit_reached" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
             /** @description Names this request in the log of the service */
             request_id: string;
             /** @description On `validation_failed`: the fields and what is wrong with them */
@@ -487,6 +624,10 @@ export interface components {
                 /** @description What is wrong with it */
                 message: string;
             }[];
+            /** @description On `second_factor_required` at a login: what the code is presented with, for five minutes; opaque */
+            mfa_token?: string;
+            /** @description On `second_factor_required`: the kinds of code that are accepted */
+            methods?: ("totp" | "recovery_code")[];
         };
         /** @description An account, as its owner sees it */
         User: {
@@ -579,6 +720,77 @@ export interface components {
              * @enum {string}
              */
             scope?: "current" | "others" | "all";
+        };
+        SecondFactorLogIn: {
+            /**
+             * @description From the problem `second_factor_required` that the right password was answered with
+             * @example Jb3vTt1oC1jY3YtZm9yLWRvY3VtZW50YXRpb24tb25seSE
+             */
+            mfa_token: string;
+            /**
+             * @description Six digits of the authenticator app, or a recovery code where the operation accepts one; spaces, hyphens and the case of letters do not matter
+             * @example 492039
+             */
+            code: string;
+        };
+        Reauthenticate: {
+            /**
+             * Format: password
+             * @example password123
+             */
+            password: string;
+            /**
+             * @description Six digits of the authenticator app, or a recovery code where the operation accepts one; spaces, hyphens and the case of letters do not matter
+             * @example 492039
+             */
+            code?: string;
+        };
+        Code: {
+            /**
+             * @description Six digits of the authenticator app, or a recovery code where the operation accepts one; spaces, hyphens and the case of letters do not matter
+             * @example 492039
+             */
+            code: string;
+        };
+        SetUpTotp: {
+            /**
+             * Format: password
+             * @example password123
+             */
+            password: string;
+        };
+        /** @description A second factor that is yet to be confirmed (RFC 6238) */
+        TotpSetup: {
+            /**
+             * @description For typing into an authenticator app, in base32 (RFC 4648)
+             * @example GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ
+             */
+            secret: string;
+            /**
+             * @description The same for a QR code
+             * @example otpauth://totp/Latchkey:test%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Latchkey&algorithm=SHA1&digits=6&period=30
+             */
+            otpauth_uri: string;
+        };
+        /** @description Shown once: only MACs of them are kept */
+        RecoveryCodes: {
+            /** @description Each is good once, in place of a code of the app */
+            recovery_codes: string[];
+        };
+        /** @description An account's second factor */
+        SecondFactor: {
+            totp: {
+                /** @description Whether a login takes a code */
+                enabled: boolean;
+                /**
+                 * Format: date-time
+                 * @description Null without a confirmed factor
+                 * @example 2026-01-31T12:00:00.000Z
+                 */
+                confirmed_at: string | null;
+            };
+            /** @example 10 */
+            recovery_codes_left: number;
         };
         Profile: {
             /** @example Test User */
@@ -920,6 +1132,18 @@ export interface operations {
                     };
                 };
             };
+            /** @description `second_factor_required`: A code of the second factor is required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "second_factor_required";
+                    };
+                };
+            };
             /** @description `idempotency_in_progress`: A request with this Idempotency-Key is being processed */
             409: {
                 headers: {
@@ -1060,7 +1284,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `email_not_verified`: The email address has not been verified */
+            /** @description `email_not_verified`: The email address has not been verified; `second_factor_required`: A code of the second factor is required */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1068,7 +1292,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "email_not_verified";
+                        code?: "email_not_verified" | "second_factor_required";
                     };
                 };
             };
@@ -1376,6 +1600,926 @@ export interface operations {
             };
         };
     };
+    logInWithSecondFactor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactorLogIn"];
+            };
+        };
+        responses: {
+            /** @description The session was opened */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description `invalid_token`: The token is not valid; `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_token" | "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `invalid_code`: Incorrect code */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_code";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/json in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    reauthenticate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reauthenticate"];
+            };
+        };
+        responses: {
+            /** @description The same session, authenticated now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `invalid_credentials`: Incorrect email or password; `invalid_code`: Incorrect code; `unauthorized`: Could not validate credentials */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_credentials" | "invalid_code" | "unauthorized";
+                    };
+                };
+            };
+            /** @description `second_factor_required`: A code of the second factor is required; `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "second_factor_required" | "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `user_not_found`: User not found; `session_not_found`: Session not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "user_not_found" | "session_not_found";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/json in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    getSecondFactor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The second factor */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactor"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthorized`: Could not validate credentials */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unauthorized";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    setUpTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetUpTotp"];
+            };
+        };
+        responses: {
+            /** @description To be shown once, as a QR code */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotpSetup"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `invalid_credentials`: Incorrect email or password; `unauthorized`: Could not validate credentials */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_credentials" | "unauthorized";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `user_not_found`: User not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "user_not_found";
+                    };
+                };
+            };
+            /** @description `second_factor_enrolled`: The account has a second factor already */
+            409: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "second_factor_enrolled";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/json in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    confirmTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Code"];
+            };
+        };
+        responses: {
+            /** @description The factor counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `invalid_code`: Incorrect code; `unauthorized`: Could not validate credentials */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_code" | "unauthorized";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `second_factor_enrolled`: The account has a second factor already; `second_factor_not_enrolled`: The account has no second factor */
+            409: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "second_factor_enrolled" | "second_factor_not_enrolled";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/json in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    deleteTotp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Code"];
+            };
+        };
+        responses: {
+            /** @description The factor and its recovery codes are removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `invalid_code`: Incorrect code; `unauthorized`: Could not validate credentials */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_code" | "unauthorized";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `second_factor_not_enrolled`: The account has no second factor */
+            409: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "second_factor_not_enrolled";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/json in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    renewRecoveryCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Code"];
+            };
+        };
+        responses: {
+            /** @description The new codes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `invalid_code`: Incorrect code; `unauthorized`: Could not validate credentials */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_code" | "unauthorized";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `second_factor_not_enrolled`: The account has no second factor */
+            409: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "second_factor_not_enrolled";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/json in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
     getMe: {
         parameters: {
             query?: never;
@@ -1534,7 +2678,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1542,7 +2686,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "insufficient_scope";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -1670,7 +2814,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1678,7 +2822,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "insufficient_scope";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -1804,7 +2948,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1812,7 +2956,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "insufficient_scope";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -1906,7 +3050,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1914,7 +3058,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "insufficient_scope";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -2054,7 +3198,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2062,7 +3206,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "insufficient_scope";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -2588,7 +3732,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2596,7 +3740,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "insufficient_scope";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -2722,7 +3866,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2730,7 +3874,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "insufficient_scope";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -2824,7 +3968,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `session_required`: The request needs the token of a session; `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `session_required`: The request needs the token of a session; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2832,7 +3976,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "session_required" | "insufficient_scope";
+                        code?: "session_required" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -2964,7 +4108,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2972,7 +4116,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "insufficient_scope";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3128,7 +4272,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3136,7 +4280,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "insufficient_scope";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3258,7 +4402,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3266,7 +4410,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "insufficient_scope";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3448,7 +4592,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3456,7 +4600,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "insufficient_scope";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3607,7 +4751,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3615,7 +4759,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "insufficient_scope";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3782,7 +4926,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3790,7 +4934,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "insufficient_scope";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3965,7 +5109,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3973,7 +5117,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "insufficient_scope";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };

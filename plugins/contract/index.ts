@@ -48,7 +48,12 @@ export default fp<{ readonly basePath?: string }>(
               type: 'http',
               scheme: 'bearer',
               bearerFormat: 'JWT',
-              description: 'An access token from signup or login (RFC 6750, RFC 9068)',
+              description: 'An access token from signup, login or `POST /oauth/token` (RFC 6750, RFC 9068)',
+            },
+            client: {
+              type: 'http',
+              scheme: 'basic',
+              description: 'Id and secret of a service client, both form-urlencoded (RFC 6749 section 2.3.1)',
             },
             api_key: {
               type: 'http',
@@ -74,7 +79,12 @@ export default fp<{ readonly basePath?: string }>(
         ...(scope !== undefined && guard?.takesKeys ? [apiKey] : []),
       ]
       route.schema = { ...route.schema, security, ...(scope === undefined ? {} : { 'x-scopes': [scope] }) }
-      documentProblems(route, [...derivedProblems(route), ...(guard?.problems ?? []), ...stepUp(route)])
+      documentProblems(route, [
+        ...derivedProblems(route),
+        ...(guard?.problems ?? []),
+        ...stepUp(route),
+        ...enrolment(route),
+      ])
     })
     // Cached: rendering takes tens of milliseconds, and the route is public.
     let yaml: string | undefined
@@ -99,6 +109,7 @@ interface GuardInContract {
 const apiKey = { api_key: [] }
 
 const bearer = { bearer: [] }
+const client = { client: [] }
 
 const guards: Record<Access, GuardInContract> = {
   public: { security: [], problems: [] },
@@ -113,10 +124,20 @@ const guards: Record<Access, GuardInContract> = {
     problems: ['unauthorized', 'not_owner', 'insufficient_scope', 'invalid_request'],
     takesKeys: true,
   },
+  service: {
+    security: [client, bearer],
+    problems: ['invalid_client', 'insufficient_scope', 'invalid_request'],
+  },
 }
 
 function stepUp({ config: { maxAge, acr } = {} }: RouteOptions): ProblemCode[] {
   return maxAge === undefined && acr === undefined ? [] : ['insufficient_user_authentication']
+}
+
+/** Only with REQUIRE_SECOND_FACTOR=all; the contract does not depend on the configuration. */
+function enrolment({ config }: RouteOptions): ProblemCode[] {
+  const asks = (config?.access === 'user' || config?.access === 'owner') && !config.withoutSecondFactor
+  return asks ? ['second_factor_enrolment_required'] : []
 }
 
 function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {

@@ -1,5 +1,6 @@
 import { type SchemaOptions, type Static, type TSchema, Type } from '@sinclair/typebox'
 import { problemCodes } from '../../src/problem.ts'
+import { codeKinds } from '../../src/second-factor/codes.ts'
 
 /** A typed reference to a schema added with `app.addSchema`. */
 export function Ref<T extends TSchema>(schema: T) {
@@ -46,6 +47,17 @@ export const ProblemSchema = Type.Object(
         }),
         { description: 'On `validation_failed`: the fields and what is wrong with them' },
       ),
+    ),
+    mfa_token: Type.Optional(
+      Type.String({
+        description:
+          'On `second_factor_required` at a login: what the code is presented with, for five minutes; opaque',
+      }),
+    ),
+    methods: Type.Optional(
+      Type.Array(Type.Unsafe<string>({ type: 'string', enum: codeKinds }), {
+        description: 'On `second_factor_required`: the kinds of code that are accepted',
+      }),
     ),
   },
   {

@@ -13,6 +13,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The budget per client address; `everything` by default. */
     budget?: BudgetName
+    /** Counts failed authentications of service clients instead of requests; so does access `service`. */
+    limitsFailures?: true
   }
 }
 
@@ -32,7 +34,9 @@ export default fp<RateLimitOptions>(
     // Before the library's hook, which would give each route its own counters.
     app.addHook('onRoute', (route) => {
       const budget = budgetOf(route)
-      if (route.config?.health) route.config = { ...route.config, rateLimit: false }
+      const { health, limitsFailures, access } = route.config ?? {}
+      if (health || limitsFailures || access === 'service')
+        route.config = { ...route.config, rateLimit: false }
       if (!byAddress || budget === undefined) return
       const limiter = limiters.get(budget) ?? app.rateLimit(limiterOf(app.counters, budgets, budget))
       limiters.set(budget, limiter)

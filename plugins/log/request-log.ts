@@ -42,6 +42,7 @@ export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): v
         ...(traceId ? { trace_id: traceId } : {}),
         ...(request.user ? { user_id: request.user.userId } : {}),
         ...(request.user?.keyId ? { key_id: request.user.keyId } : {}),
+        ...(request.service ? { client_id: request.service.id } : {}),
         ...(problem ? { code: problem.code, reason: problem.reason } : {}),
       },
       'request',

@@ -1,6 +1,7 @@
 import type { EventBuffer } from '../audit.ts'
 import type { Blocklist } from '../passwords/blocklist.ts'
 import type { Passwords } from '../passwords/pool.ts'
+import type { SecondFactorPolicy } from '../second-factor/policy.ts'
 import type { SessionDeps } from '../sessions/policy.ts'
 import type { AccountLimits } from './guess-limits.ts'
 
@@ -11,5 +12,6 @@ export interface AccountDeps extends SessionDeps {
   readonly verificationRequired: boolean
   readonly accountLimits: AccountLimits
   readonly blocklist: Blocklist
+  readonly secondFactor: SecondFactorPolicy
   readonly securityEvents: Pick<EventBuffer, 'note'>
 }

@@ -6,7 +6,7 @@ import type { Count, Counter, Counters } from '../limits/counters.ts'
 import { rateLimited } from '../limits/refusal.ts'
 import type { PasswordReset } from '../users/password-resets.ts'
 
-/** An attempt at an account's password. */
+/** An attempt at an account's password, or at a code of its second factor. */
 export interface Guess {
   /** Canonical; it may have no account. */
   readonly email: string
@@ -17,12 +17,15 @@ export interface Guess {
   readonly device?: string | undefined
   /** The last reset of the account. */
   readonly reset?: PasswordReset | null | undefined
+  /** A code; else a password. */
+  readonly isCode?: boolean
 }
 
 /** Limits by account, from whatever address the requests come. */
 export interface AccountLimits {
   /**
-   * Verifies a password unless too many were wrong. A right password does not count.
+   * Verifies a password or a code unless too many of either were wrong: both use the same budget. A right one does not
+   * count, and does not uncount the wrong ones before it.
    * @throws Problem rate_limited, and whatever `verify` throws, which does not count either
    */
   guess(guess: Guess, verify: () => Promise<boolean>): Promise<boolean>
@@ -35,16 +38,20 @@ interface Options {
   readonly onReached: (counter: Counter, guess: Pick<Guess, 'userId' | 'ip'> | undefined) => void
 }
 
+interface CounterPair {
+  readonly account: Counter
+  readonly pair: Counter
+  /** Whether the pair alone bounds the guess, so that strangers cannot lock the account's user out. */
+  readonly known: boolean
+}
+
 export function createAccountLimits(options: Options): AccountLimits {
   const { counters, budgets, onReached } = options
   // A MAC: neither Redis nor a log contains addresses, or hashes that a list of addresses could be matched with.
   const { current: key } = derivedKeys(options.secret, undefined, 'rate limit')
   // A reset renames the counters, which restarts them on every instance and in Redis.
-  const nameOf = ({ email, reset }: Guess) =>
-    createHmac('sha256', key)
-      .update(reset ? `${email} ${reset.at}` : email)
-      .digest('base64url')
-      .slice(0, 22)
+  const macOf = (text: string) => createHmac('sha256', key).update(text).digest('base64url').slice(0, 22)
+  const nameOf = ({ email, reset }: Guess) => macOf(reset ? `${email} ${reset.at}` : email)
 
   // No lookup here: the timing of a refusal must not reveal an account.
   function isKnown({ device, reset, ip }: Guess): boolean {
@@ -54,6 +61,21 @@ export function createAccountLimits(options: Options): AccountLimits {
     return Boolean(isRecent) && clientKey(reset?.ip ?? '') === clientKey(ip)
   }
 
+  /** The counters of a guess: of the account, and of the account and the device. */
+  function countersOf(guess: Guess): CounterPair[] {
+    const pair = (name: string, known: boolean): CounterPair => ({
+      account: { limit: 'account', key: name },
+      pair: { limit: 'pair', key: `${name} ${guess.device ?? clientKey(guess.ip)}` },
+      known,
+    })
+    const shared = pair(nameOf(guess), isKnown(guess))
+    // Codes count a second time, where no reset restarts the counters or makes an address known: an attacker who reads
+    // the mailbox can reset the password again and again, and the code is what still keeps him out.
+    return guess.isCode
+      ? [shared, pair(macOf(`second factor ${guess.userId}`), guess.device !== undefined)]
+      : [shared]
+  }
+
   function refuse(counter: Counter, count: Count, guess: Guess): never {
     onReached(counter, guess)
     throw rateLimited(counter, count)
@@ -61,21 +83,25 @@ export function createAccountLimits(options: Options): AccountLimits {
 
   return {
     async guess(guess, verify) {
-      const name = nameOf(guess)
-      const account: Counter = { limit: 'account', key: name }
-      const pair: Counter = { limit: 'pair', key: `${name} ${guess.device ?? clientKey(guess.ip)}` }
-      // Counted before the password is verified, so that concurrent guesses cannot exceed the budget.
-      const [ofAccount, ofPair] = await counters.take([account, pair])
-      if (!ofAccount || !ofPair) throw new Error('the counters returned no count')
-      const counted = [...(ofAccount.refused ? [] : [account]), ...(ofPair.refused ? [] : [pair])]
+      const pairs = countersOf(guess)
+      const taken = pairs.flatMap(({ account, pair }) => [account, pair])
+      // Counted before anything is verified, so that concurrent guesses cannot exceed the budget.
+      const counts = await counters.take(taken)
+      const countOf = (counter: Counter): Count => {
+        const count = counts[taken.indexOf(counter)]
+        if (!count) throw new Error('the counters returned no count')
+        return count
+      }
+      const counted = taken.filter((counter) => !countOf(counter).refused)
       try {
-        if (ofPair.refused) refuse(pair, ofPair, guess)
-        if (ofAccount.refused && !isKnown(guess)) refuse(account, ofAccount, guess)
+        for (const { pair } of pairs) if (countOf(pair).refused) refuse(pair, countOf(pair), guess)
+        for (const { account, known } of pairs)
+          if (countOf(account).refused && !known) refuse(account, countOf(account), guess)
         const matched = await verify()
         if (matched) counters.giveBack(counted)
         return matched
       } catch (error) {
-        // No password was verified, so neither counter keeps the guess.
+        // Nothing was verified, so no counter keeps the guess.
         counters.giveBack(counted)
         throw error
       }

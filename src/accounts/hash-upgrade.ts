@@ -8,20 +8,26 @@ interface Verified {
   /** The hash that the password matched. */
   readonly hash: string
   readonly password: string
-  readonly sessionId: string
+  /** Undefined before the second factor: there is no session yet. */
+  readonly sessionId?: string | undefined
   readonly ip: string
 }
 
-/** Replaces an outdated hash by a current one. A failure is only logged: the next login tries again. */
+/**
+ * Replaces an outdated hash by a current one. A failure is only logged: the next login tries again.
+ * @returns the hash that is stored now
+ */
 export async function upgradeHash(
   deps: SessionDeps & { readonly passwords: Passwords },
   { userId, hash, password, sessionId, ip }: Verified,
-): Promise<void> {
+): Promise<string> {
+  let stored = hash
   try {
     await deps.passwords.upgrade(hash, password, (next) =>
       commit(deps, async (trx, { events }) => {
         // Compare-and-set: another instance or a password change may have replaced it.
         if (!(await replacePasswordHash(trx, userId, { from: hash, to: next }))) return
+        stored = next
         events.push({ event: 'password_hash_upgraded', userId, sessionId, ip })
       }),
     )
@@ -31,4 +37,5 @@ export async function upgradeHash(
       'password hash upgrade failed; the next login retries it',
     )
   }
+  return stored
 }

@@ -2,13 +2,14 @@ import { Problem } from '../problem.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { commit } from '../sessions/commit.ts'
 import { knownDevice } from '../sessions/known-devices.ts'
-import { openSession, type SignedIn } from '../sessions/opening.ts'
-import { endWaiting } from '../users/claims.ts'
+import type { SignedIn } from '../sessions/opening.ts'
 import type { CanonicalEmail } from '../users/email.ts'
 import { type Credentials, findCredentials } from '../users/without-owner.ts'
 import type { AccountDeps } from './deps.ts'
 import { upgradeHash } from './hash-upgrade.ts'
+import { openVerifiedIn } from './opening.ts'
 import { type Verified, withPassword } from './password-check.ts'
+import { challenge } from './second-factor-challenge.ts'
 
 export interface LogIn {
   readonly email: CanonicalEmail
@@ -20,7 +21,7 @@ export interface LogIn {
 /**
  * Opens a session for the right password. The error is the same without an account, for a wrong password and for a
  * malformed hash.
- * @throws Problem invalid_credentials, email_not_verified, rate_limited, service_unavailable
+ * @throws Problem second_factor_required, invalid_credentials, email_not_verified, rate_limited, service_unavailable
  */
 export async function logIn(
   deps: AccountDeps,
@@ -39,7 +40,10 @@ interface Presented {
   readonly device?: string | undefined
 }
 
-/** Verifies the password, then opens a session; a second factor belongs between the two. */
+/**
+ * Verifies the password, then opens a session; an account with a second factor is asked for a code instead.
+ * @throws Problem second_factor_required, and what {@link logIn} throws
+ */
 export async function openByPassword(
   deps: AccountDeps,
   { email, password, device }: Presented,
@@ -48,12 +52,16 @@ export async function openByPassword(
   const attempt = { failure: 'login_failed', email, password, device, caller } as const
   const find = () => findCredentials(deps.db, email)
   return withPassword(deps, attempt, find, async (verified) => {
-    assertMayLogIn(deps, verified.account, caller)
+    const { account, hash } = verified
+    assertMayLogIn(deps, account, caller)
+    const upgrade = { userId: account.id, hash, password, ip: caller.ip }
+    if (account.second_factor !== null && deps.sessionPolicy.secondFactor !== 'off') {
+      // Before the challenge, which is bound to the hash.
+      const passwordHash = await upgradeHash(deps, upgrade)
+      throw challenge(deps, { userId: account.id, device, passwordHash, factor: account.second_factor })
+    }
     const signedIn = await openVerified(deps, verified, caller)
-    if (!signedIn) return undefined
-    const { user, session } = signedIn
-    const { hash } = verified
-    await upgradeHash(deps, { userId: user.id, hash, password, sessionId: session.id, ip: caller.ip })
+    if (signedIn) await upgradeHash(deps, { ...upgrade, sessionId: signedIn.session.id })
     return signedIn
   })
 }
@@ -64,19 +72,13 @@ function assertMayLogIn(deps: AccountDeps, account: Credentials, { ip }: Caller)
   throw new Problem('email_not_verified')
 }
 
-/** @returns undefined when the hash has been replaced meanwhile */
+/** @returns undefined when the hash has been replaced, or a second factor confirmed, meanwhile */
 async function openVerified(
   deps: AccountDeps,
-  { account, hash }: Verified<Credentials>,
+  verified: Verified<Credentials>,
   caller: Caller,
 ): Promise<SignedIn | undefined> {
-  const { password_hash: _, reset: __, waiting, ...user } = account
-  return commit(deps, async (trx, effects) => {
-    const opening = { userId: user.id, passwordHash: hash, caller }
-    const session = await openSession(trx, deps.sessionPolicy, opening, effects)
-    if (!session) return undefined
-    if (waiting) await endWaiting(trx, user.id)
-    effects.events.push({ event: 'login', userId: user.id, sessionId: session.id, ip: caller.ip })
-    return { user, session }
-  })
+  return commit(deps, (trx, effects) =>
+    openVerifiedIn(trx, deps, { ...verified, secondFactor: false, caller }, effects),
+  )
 }

@@ -83,7 +83,7 @@ async function createAccount(
     const user = await insertUser(trx, { email, name, passwordHash })
     if (!user) throw new Problem('email_already_registered')
     if (keyed) await keep(trx, user.id, keyed, null)
-    const opening = { userId: user.id, passwordHash, caller }
+    const opening = { userId: user.id, passwordHash, secondFactor: false, caller }
     const session = await openSession(trx, deps.sessionPolicy, opening, effects)
     if (!session) throw new Error('the new account was not found in its own transaction')
     const made = { userId: user.id, sessionId: session.id, ip: caller.ip }

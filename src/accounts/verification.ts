@@ -18,6 +18,7 @@ import { findCredentials, type LockedAccount, lockAccount } from '../users/witho
 import type { AccountDeps } from './deps.ts'
 import { endAccess } from './end-access.ts'
 import { assertMailAvailable, assertRoom } from './mail-requests.ts'
+import { removeFactorIn } from './second-factor-removal.ts'
 import type { SignUp } from './sign-up.ts'
 
 /**
@@ -128,9 +129,10 @@ async function confirmEmail(
   if (!account.contested && !account.waiting) return
   await deleteClaim(trx, owner)
   if (!account.contested) return
-  // Two parties signed up, and only the mailbox can decide: no password works until it is reset by mail, and every
-  // session and API key ends. An account in use keeps its content, since the mailbox has just confirmed it.
+  // Two parties signed up, and only the mailbox can decide: no password and no second factor works until it is reset by
+  // mail, and every session and API key ends. An account in use keeps its content, since the mailbox has just confirmed it.
   await setOwnedPasswordHash(trx, owner, null)
+  await removeFactorIn(trx, { owner, ip }, effects)
   if (account.waiting) await resetOwnedName(trx, owner)
   await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
   await endKeysIn(trx, { userId: owner, ip }, effects)

@@ -22,6 +22,8 @@ interface Options {
   readonly clock: Clock
   /** Called for each use, with a time of the clock. */
   readonly onUse?: (keyId: string, at: number) => void
+  /** How long a key is remembered; default: until it expires. */
+  readonly rememberMs?: number
 }
 
 /**
@@ -30,10 +32,7 @@ interface Options {
  */
 export class KeyVerifier {
   readonly #options: Options
-  readonly #known = new LRUCache<string, Principal>({
-    max: maxKnown,
-    dispose: ({ keyId = '' }) => this.#hashes.delete(keyId),
-  })
+  readonly #known: LRUCache<string, Principal>
   /** Of the known keys, by id. */
   readonly #hashes = new Map<string, string>()
   /** A key cannot come to be: its text is random, and handed out once it is stored. */
@@ -42,16 +41,22 @@ export class KeyVerifier {
 
   constructor(options: Options) {
     this.#options = options
+    this.#known = new LRUCache({
+      max: maxKnown,
+      ttl: options.rememberMs ?? 0,
+      dispose: ({ keyId = '' }) => this.#hashes.delete(keyId),
+    })
   }
 
   /**
+   * @param beforeLookUp called before a key that is not known yet is looked up; may throw
    * @throws TokenRefused
    * @throws Problem service_unavailable when the look-up fails: fails closed
    */
-  async verify(text: string): Promise<Principal> {
+  async verify(text: string, beforeLookUp?: () => Promise<void>): Promise<Principal> {
     if (!isWellFormedKey(text)) throw new TokenRefused('key_checksum')
     const hash = keyHash(text)
-    const user = this.#known.get(hash) ?? (await this.#look(text, hash))
+    const user = this.#known.get(hash) ?? (await this.#look(text, hash, beforeLookUp))
     const { assertLive, clock, onUse } = this.#options
     const now = clock()
     if (now >= user.expiresAt) throw new TokenRefused('expired')
@@ -75,8 +80,9 @@ export class KeyVerifier {
   }
 
   /** One look-up of a key at a time. */
-  async #look(text: string, hash: string): Promise<Principal> {
+  async #look(text: string, hash: string, before?: () => Promise<void>): Promise<Principal> {
     if (this.#unknown.has(hash)) throw new TokenRefused('key_unknown')
+    await before?.()
     let pending = this.#pending.get(hash)
     if (!pending) {
       pending = this.#options.find({ text, hash }).finally(() => this.#pending.delete(hash))

@@ -7,7 +7,18 @@ import { type EndedKey, endedColumns, isLive, secondsOf, toEnded } from './repos
 export async function findKeyPrincipal(db: Db, hash: Uint8Array): Promise<Principal | undefined> {
   const row = await db
     .selectFrom('api_keys')
-    .select(['id', 'user_id', 'scopes', 'created_at', 'expires_at'])
+    .select(['api_keys.id', 'user_id', 'scopes', 'created_at', 'expires_at'])
+    .select((eb) =>
+      eb
+        .exists(
+          eb
+            .selectFrom('totp_factors')
+            .select('id')
+            .whereRef('totp_factors.user_id', '=', 'api_keys.user_id')
+            .where('confirmed_at', 'is not', null),
+        )
+        .as('enrolled'),
+    )
     .where('hash', '=', hash)
     .where(isLive)
     .executeTakeFirst()
@@ -22,6 +33,7 @@ export async function findKeyPrincipal(db: Db, hash: Uint8Array): Promise<Princi
     expiresAt: secondsOf(row.expires_at),
     scopes: row.scopes,
     keyId: row.id,
+    enrolled: Boolean(row.enrolled),
   }
 }
 

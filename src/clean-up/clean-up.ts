@@ -45,6 +45,8 @@ const expired: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
   mail_outbox: sql`(state in ('sent', 'dropped') and created_at < now() - interval '1 hour')
     or created_at < now() - make_interval(days => ${mailDays})`,
   one_time_tokens: sql`expires_at < now() - make_interval(hours => ${giveUpAfterHours})`,
+  used_mfa_tokens: sql`expires_at < now() - interval '1 hour'`,
+  totp_factors: sql`confirmed_at is null and created_at < now() - interval '1 day'`,
   idempotency_keys: sql`created_at <= now() - make_interval(hours => ${keptHours})`,
   ended_sessions: sql`ended_at < now() - make_interval(days => ${knownDays})`,
   // Past the minute for which its end would still be announced.

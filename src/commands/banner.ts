@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts'
 import { isLoopback } from '../http/loopback.ts'
+import type { JwksIssuer } from '../tokens/foreign-token.ts'
 
 /** @param address where the service listens */
 export function banner(config: Config, address: string, { redisAway = false } = {}): string {
@@ -8,12 +9,17 @@ export function banner(config: Config, address: string, { redisAway = false } = 
     config.docs ? ['docs', `${address}/docs`] : ['contract', `${address}/openapi.json`],
     ['database', database.kind === 'embedded' ? `embedded PGlite in ${database.dataDir}` : 'PostgreSQL'],
     ['mode', config.mode],
-    ...config.trustedIssuers.map(({ issuer, jwksUrl }) => ['trusts', `${issuer} by ${jwksUrl}`]),
+    ...config.trustedIssuers.map((entry) => ['trusts', `${entry.issuer} by ${keysOf(entry)}`]),
     ['mail', mailNote(config, address)],
     ['limits', limitsOf(config, redisAway)],
   ]
   const lines = rows.map(([name, value]) => `  ${name?.padEnd(9)} ${value}`)
   return `Latchkey listens on ${address}\n${lines.join('\n')}\n${config.mode === 'production' ? '' : developmentNotes(config)}`
+}
+
+function keysOf({ jwksUrl, secret }: JwksIssuer): string {
+  const published = jwksUrl ?? (secret === undefined ? 'its discovery document' : undefined)
+  return [published, secret === undefined ? undefined : 'a shared secret'].filter(Boolean).join(' and ')
 }
 
 function mailNote({ mode, mail }: Config, address: string): string {

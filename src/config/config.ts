@@ -1,7 +1,9 @@
 import type { TokenAlgorithm } from '../keys/signing-keys.ts'
 import type { Budgets } from '../limits/budgets.ts'
 import type { HashCost } from '../passwords/hashes.ts'
+import type { ServiceClient } from '../services/clients.ts'
 import type { JwksIssuer } from '../tokens/foreign-token.ts'
+import type { SecondFactorRule } from '../tokens/requirements.ts'
 import type { MailConfig } from './mail-config.ts'
 
 /** The configuration of the process; frozen, made once by `loadConfig`. */
@@ -29,6 +31,7 @@ export interface Config {
   /** Age at which a signing key is rotated; 0 never rotates. */
   readonly keyRotationDays: number
   readonly audience: string
+  readonly serviceClients: readonly ServiceClient[]
   /** Trusted besides this service itself and those that share its secret. */
   readonly trustedIssuers: readonly JwksIssuer[]
   /** Longest lifetime, `iat` to `exp`, accepted of a foreign token. */
@@ -38,6 +41,7 @@ export interface Config {
   /** Longest life of an API key. */
   readonly maxKeyDays: number
   readonly revocationPollSeconds: number
+  readonly requireSecondFactor: SecondFactorRule
   readonly maxTasksPerUser: number
   readonly hashing: {
     readonly concurrency: number

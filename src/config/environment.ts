@@ -36,7 +36,9 @@ export const Environment = Type.Object({
   ),
   KEY_ROTATION_DAYS: Type.Integer({ minimum: 0, maximum: 3650, default: 90 }),
   AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
+  SERVICE_CLIENTS: Type.Optional(Type.String()),
   BETTER_AUTH_URL: Type.Optional(Type.String()),
+  BETTER_AUTH_SECRET: Type.Optional(Type.String()),
   TRUSTED_ISSUERS: Type.Optional(Type.String()),
   TRUSTED_TOKEN_MAX_DAYS: Type.Integer({ minimum: 1, maximum: 3660, default: 31 }),
   ACCESS_TOKEN_EXPIRE_MINUTES: Type.Integer({ minimum: 1, maximum: 1440, default: 15 }),
@@ -45,6 +47,9 @@ export const Environment = Type.Object({
   API_KEY_MAX_DAYS: Type.Integer({ minimum: 1, maximum: 3650, default: 365 }),
   // Well below the staleness at which every token is refused: src/sessions/revocations.ts.
   REVOCATION_POLL_SECONDS: Type.Integer({ minimum: 1, maximum: 5, default: 2 }),
+  REQUIRE_SECOND_FACTOR: Type.Union([Type.Literal('off'), Type.Literal('enrolled'), Type.Literal('all')], {
+    default: 'enrolled',
+  }),
   // At most the count that src/db/migrations/0011_task_counts.ts can hold.
   MAX_TASKS_PER_USER: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 10_000 }),
   // Default: hashesAtOnce in config.ts.
@@ -58,6 +63,7 @@ export const Environment = Type.Object({
   RATE_LIMIT_REFRESH: BudgetOf('refresh'),
   RATE_LIMIT_FORGOT: BudgetOf('forgot'),
   RATE_LIMIT_VERIFY: BudgetOf('verify'),
+  RATE_LIMIT_SERVICE: BudgetOf('service'),
   RATE_LIMIT_EVERYTHING: BudgetOf('everything'),
   RATE_LIMIT_ACCOUNT: BudgetOf('account'),
   RATE_LIMIT_PAIR: BudgetOf('pair'),
@@ -101,7 +107,7 @@ export class ConfigError extends Error {
 }
 
 /** Lists and JSON, where a line break between entries is harmless. */
-const maySpanLines = ['TRUSTED_ISSUERS', 'CORS_ORIGINS', 'TRUST_PROXY']
+const maySpanLines = ['TRUSTED_ISSUERS', 'SERVICE_CLIENTS', 'CORS_ORIGINS', 'TRUST_PROXY']
 
 /**
  * Parses and validates the environment by the schema.
@@ -111,7 +117,7 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   const known: Record<string, string> = {}
   const faults = new Map<string, string>()
   for (const name of Object.keys(Environment.properties)) {
-    const isSecret = name.startsWith('SECRET_KEY')
+    const isSecret = name.startsWith('SECRET_KEY') || name === 'BETTER_AUTH_SECRET'
     // Never trimmed: others that share the secret may not trim it. src/tokens/secret.ts refuses white space around it.
     const value = isSecret ? env[name] : env[name]?.trim()
     // `NAME=` in a compose file means unset, except for a secret, where it is a mistake.

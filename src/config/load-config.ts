@@ -5,6 +5,7 @@ import { secretWeakness } from '../tokens/secret.ts'
 import type { Config } from './config.ts'
 import { ConfigError, parseEnvironment, type Variables } from './environment.ts'
 import { mailConfig, mailFaults, missingForMail } from './mail-config.ts'
+import { readServiceClients } from './service-clients.ts'
 import { readTrustedIssuers } from './trusted-issuers.ts'
 import { list, proxyFaults, urlFaults } from './urls.ts'
 
@@ -27,7 +28,9 @@ export function loadConfig(
   }
   const publicUrl = (variables.PUBLIC_URL ?? `http://127.0.0.1:${variables.PORT}`).replace(/\/+$/, '')
   const trusted = readTrustedIssuers(variables, publicUrl)
-  faults.push(...urlFaults(variables), ...proxyFaults(variables), ...mailFaults(variables), ...trusted.faults)
+  const services = readServiceClients(variables.SERVICE_CLIENTS)
+  faults.push(...urlFaults(variables), ...proxyFaults(variables), ...mailFaults(variables))
+  faults.push(...trusted.faults, ...services.faults)
   if (faults.length > 0) throw new ConfigError(faults.join('\n'))
 
   return deepFreeze({
@@ -51,12 +54,14 @@ export function loadConfig(
     algorithm: variables.ALGORITHM,
     keyRotationDays: variables.KEY_ROTATION_DAYS,
     audience: variables.AUDIENCE ?? publicUrl,
+    serviceClients: services.clients,
     trustedIssuers: trusted.issuers,
     foreignTokenSeconds: variables.TRUSTED_TOKEN_MAX_DAYS * 86_400,
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },
     maxKeyDays: variables.API_KEY_MAX_DAYS,
     revocationPollSeconds: variables.REVOCATION_POLL_SECONDS,
+    requireSecondFactor: variables.REQUIRE_SECOND_FACTOR,
     maxTasksPerUser: variables.MAX_TASKS_PER_USER,
     hashing: {
       concurrency:

@@ -2,16 +2,19 @@ import { Type } from '@sinclair/typebox'
 import { Value, ValueErrorType } from '@sinclair/typebox/value'
 import { parseStrictJson } from '../http/strict-json.ts'
 import { betterAuthIssuer } from '../tokens/better-auth.ts'
-import { issuerWeakness, type JwksIssuer, type TrustedIssuer } from '../tokens/foreign-token.ts'
+import type { JwksIssuer } from '../tokens/foreign-token.ts'
 import { isHttpUrl, isPlainText } from '../tokens/http-url.ts'
+import { issuerFaults } from '../tokens/issuer-keys.ts'
 import { signatureAlgorithms } from '../tokens/jwk.ts'
+import { secretWeakness } from '../tokens/secret.ts'
 
 const TrustedIssuers = Type.Array(
   Type.Object(
     {
       issuer: Type.String({ minLength: 1, expected: 'the text that its tokens have in iss' }),
       audience: Type.String({ minLength: 1, expected: 'the text that its tokens have in aud' }),
-      jwks_url: Type.String({ expected: 'an http(s) URL without credentials' }),
+      jwks_url: Type.Optional(Type.String({ expected: 'an http(s) URL without credentials' })),
+      secret: Type.Optional(Type.String({ expected: 'a text of 32 bytes or more' })),
       algorithms: Type.Optional(
         Type.Array(
           Type.Union(
@@ -24,7 +27,7 @@ const TrustedIssuers = Type.Array(
     },
     {
       additionalProperties: false,
-      expected: 'an object of issuer, audience, jwks_url and perhaps algorithms',
+      expected: 'an object of issuer, audience and perhaps jwks_url and algorithms, or secret',
     },
   ),
   { expected: 'a JSON list' },
@@ -32,29 +35,37 @@ const TrustedIssuers = Type.Array(
 
 interface IssuerVariables {
   readonly BETTER_AUTH_URL?: string
+  readonly BETTER_AUTH_SECRET?: string
   readonly TRUSTED_ISSUERS?: string
 }
 
 /**
- * Parses BETTER_AUTH_URL and TRUSTED_ISSUERS.
+ * Parses BETTER_AUTH_URL, BETTER_AUTH_SECRET and TRUSTED_ISSUERS.
  * @param publicUrl this service's own issuer, which no other may have
  * @returns the issuers, and the faults: names and rules, no values
  */
 export function readTrustedIssuers(
-  { BETTER_AUTH_URL: betterAuth, TRUSTED_ISSUERS: list = '[]' }: IssuerVariables,
+  variables: IssuerVariables,
   publicUrl: string,
 ): { issuers: readonly JwksIssuer[]; faults: readonly string[] } {
   const faults: string[] = []
   const issuers: JwksIssuer[] = []
+  const { BETTER_AUTH_URL: betterAuth, BETTER_AUTH_SECRET: secret, TRUSTED_ISSUERS: list = '[]' } = variables
   if (betterAuth !== undefined) {
-    if (isHttpUrl(betterAuth, { query: true })) issuers.push(betterAuthIssuer(betterAuth))
+    if (isHttpUrl(betterAuth, { query: true })) issuers.push(betterAuthIssuer(betterAuth, secret))
     else faults.push('BETTER_AUTH_URL must be an http(s) URL without credentials')
+  }
+  if (secret !== undefined) {
+    const weakness = secretWeakness(secret)
+    if (weakness) faults.push(`BETTER_AUTH_SECRET ${weakness}`)
+    if (betterAuth === undefined) faults.push('BETTER_AUTH_URL must be set when BETTER_AUTH_SECRET is')
   }
   const parsed = parseList(list)
   if (Value.Check(TrustedIssuers, parsed)) {
-    for (const [at, { jwks_url: jwksUrl, ...issuer }] of parsed.entries()) {
-      const wrong = entryFaults(issuer, jwksUrl)
-      if (wrong.length === 0) issuers.push({ ...issuer, jwksUrl })
+    for (const [at, { jwks_url: jwksUrl, ...rest }] of parsed.entries()) {
+      const issuer = { ...rest, ...(jwksUrl === undefined ? {} : { jwksUrl }) }
+      const wrong = entryFaults(issuer)
+      if (wrong.length === 0) issuers.push(issuer)
       faults.push(...wrong.map((fault) => `TRUSTED_ISSUERS[${at}].${fault}`))
     }
   } else {
@@ -76,12 +87,11 @@ export function readTrustedIssuers(
   return { issuers, faults }
 }
 
-function entryFaults({ issuer, audience }: TrustedIssuer, jwksUrl: string): string[] {
-  const faults: string[] = []
-  const weakness = issuerWeakness(issuer)
-  if (weakness) faults.push(`issuer ${weakness}`)
-  if (!isPlainText(audience)) faults.push('audience must be the text that its tokens have in aud')
-  if (!isHttpUrl(jwksUrl, { query: true })) faults.push('jwks_url must be an http(s) URL without credentials')
+function entryFaults(issuer: JwksIssuer): string[] {
+  const faults = issuerFaults(issuer).map(
+    ({ member, fault }) => `${member === 'jwksUrl' ? 'jwks_url' : member} ${fault}`,
+  )
+  if (!isPlainText(issuer.audience)) faults.push('audience must be the text that its tokens have in aud')
   return faults
 }
 

@@ -123,6 +123,30 @@ export interface OneTimeTokensTable {
   expires_at: TimestampByExpression
 }
 
+export interface TotpFactorsTable {
+  user_id: string
+  id: Generated<string>
+  secret: string
+  sealed_by: string
+  last_step: Generated<number>
+  created_at: TimestampByDefault
+  /** Null until the owner has shown a code: a setup. */
+  confirmed_at: ColumnType<string | null, string | null | undefined, string | null>
+}
+
+/** Those that are left: a used one is deleted. */
+export interface RecoveryCodesTable {
+  user_id: string
+  mac: Uint8Array
+}
+
+/** Until they would have expired. */
+export interface UsedMfaTokensTable {
+  token_hash: Uint8Array
+  user_id: string
+  expires_at: TimestampByExpression
+}
+
 export interface MailOutboxTable {
   id: GeneratedAlways<number>
   message_id: Generated<string>
@@ -174,6 +198,9 @@ export interface Database {
   security_events: SecurityEventsTable
   signing_keys: SigningKeysTable
   one_time_tokens: OneTimeTokensTable
+  totp_factors: TotpFactorsTable
+  recovery_codes: RecoveryCodesTable
+  used_mfa_tokens: UsedMfaTokensTable
   mail_outbox: MailOutboxTable
   idempotency_keys: IdempotencyKeysTable
   api_keys: ApiKeysTable

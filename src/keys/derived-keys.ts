@@ -1,7 +1,14 @@
 import { hkdfSync } from 'node:crypto'
 
 /** What a key is derived for. A new name makes everything invalid that was made under the old one. */
-type Purpose = 'refresh token' | 'one-time token' | 'idempotency' | 'rate limit' | 'signing key encryption'
+type Purpose =
+  | 'refresh token'
+  | 'one-time token'
+  | 'mfa token'
+  | 'idempotency'
+  | 'rate limit'
+  | 'signing key encryption'
+  | 'second factor encryption'
 
 /** `current` makes MACs and ciphertexts, both verify and decrypt, so that SECRET_KEY can change without a logout. */
 export interface DerivedKeys {

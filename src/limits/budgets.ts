@@ -20,6 +20,8 @@ export const budgets = {
   forgot: { max: 20, timeWindow: 15 * minute },
   /** Each presents a token from a mail; some cost a password hash. */
   verify: { max: 30, timeWindow: minute },
+  /** Failed authentications of service clients; one that succeeds is not counted. */
+  service: { max: 30, timeWindow: minute },
   /** Every other route but the health checks, preflights, and paths that do not exist. */
   everything: { max: 1_200, timeWindow: minute },
 

@@ -110,12 +110,20 @@ export function renderMail(
   { link, time, beginsAnew = false, ...facts }: MailFacts,
 ): Rendered {
   const lifetime = isLinkMail(mail) ? inWords(texts, secondsOf(mail, policy)) : ''
-  // The display name of the sender is the name of the service.
-  const service = from.name || new URL(appUrl).host
-  const values = { ...facts, service, lifetime, time: `${time.slice(0, 16).replace('T', ' ')} UTC` }
+  const values = {
+    ...facts,
+    service: serviceName({ from, appUrl }),
+    lifetime,
+    time: `${time.slice(0, 16).replace('T', ' ')} UTC`,
+  }
   const words = texts.mails[mail]
   const before = [...words.before, ...(beginsAnew ? (words.beforeAnew ?? []) : [])]
   return render(texts, { words: { ...words, before }, values, link })
+}
+
+/** The display name of the sender is the name of the service. */
+export function serviceName({ from, appUrl }: Pick<MailStyle, 'from' | 'appUrl'>): string {
+  return from.name || new URL(appUrl).host
 }
 
 async function tokenOf(

@@ -12,6 +12,11 @@ export type NoticeKind =
   | 'email_changed'
   | 'refresh_token_reused'
   | 'api_key_created'
+  | 'factor_added'
+  | 'factor_removed'
+  | 'second_factor_failed'
+  | 'recovery_code_used'
+  | 'recovery_codes_replaced'
 
 export type MailKind = RequestKind | NoticeKind
 

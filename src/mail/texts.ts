@@ -170,5 +170,59 @@ export const english: Texts = {
         'Sometimes this happens to a device that was restored from a backup. If you cannot explain it, set a new password, which ends all other sessions.',
       ],
     },
+    factor_added: {
+      subject: 'A second factor was added to your account at {service}',
+      heading: 'A second factor was added',
+      before: [
+        'Your account at {service} now asks for a code of an authenticator app at each login. All other sessions have ended.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [
+        'If it was you, keep the recovery codes in a safe place, apart from the device with the app.',
+        'If it was not you, somebody knows your password. Tell whoever runs {service} at once: only they can remove the factor.',
+      ],
+    },
+    factor_removed: {
+      subject: 'The second factor of your account at {service} was removed',
+      heading: 'The second factor was removed',
+      before: [
+        'Your account at {service} no longer asks for a code at a login. Its recovery codes work no more, and all other sessions have ended.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [`If it was you, or you asked {service} for it, there is nothing to do. ${notYou}`],
+    },
+    second_factor_failed: {
+      subject: 'A wrong code was given for your account at {service}',
+      heading: 'A wrong code was given',
+      before: [
+        'Somebody gave a wrong code of the second factor for your account at {service}. At a login, the right password came before it.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [
+        'If it was you, there is nothing to do.',
+        'If it was not you, somebody knows your password, and the code has kept them out: set a new password at once.',
+      ],
+    },
+    recovery_code_used: {
+      subject: 'A recovery code was used for your account at {service}',
+      heading: 'A recovery code was used',
+      before: [
+        'One of the recovery codes of your account at {service} was used in place of a code of your authenticator app. It does not work again.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [
+        'If it was you, get new codes before the last one is used. If the device is lost, remove the factor and add another.',
+        `If it was not you, the codes are in other hands: get new ones. ${notYou}`,
+      ],
+    },
+    recovery_codes_replaced: {
+      subject: 'New recovery codes for your account at {service}',
+      heading: 'Your recovery codes were replaced',
+      before: [
+        'Your account at {service} has new recovery codes, and the old ones work no more.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [`If it was you, there is nothing to do. ${notYou}`],
+    },
   },
 }

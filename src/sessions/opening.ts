@@ -1,4 +1,5 @@
 import type { Trx } from '../db/schema.ts'
+import { isEnrolled } from '../second-factor/repository.ts'
 import type { User } from '../users/user.ts'
 import { lockUser } from '../users/without-owner.ts'
 import type { Caller } from './caller.ts'
@@ -16,21 +17,32 @@ export interface SignedIn {
 /** Concurrent sessions of one user, at most. */
 export const maxSessions = 20
 
+interface Opening {
+  readonly userId: string
+  /** The hash that the password matched. */
+  readonly passwordHash: string
+  /** Whether a code was verified as well. */
+  readonly secondFactor: boolean
+  readonly caller: Caller
+}
+
 /**
- * Opens a session; past {@link maxSessions} the oldest ends.
- * @param passwordHash the hash that the password matched
- * @returns undefined when the account was deleted or its hash replaced meanwhile
+ * Opens a session; past {@link maxSessions} the oldest ends. The only way to one, so a second factor is demanded here,
+ * whatever the way to here has checked.
+ * @returns undefined when the account was deleted, its hash replaced or a second factor confirmed meanwhile
  */
 export async function openSession(
   trx: Trx,
   policy: SessionPolicy,
-  { userId, passwordHash, caller }: { userId: string; passwordHash: string; caller: Caller },
+  { userId, passwordHash, secondFactor, caller }: Opening,
   effects: Effects,
 ): Promise<Session | undefined> {
   // Count and insert under the lock: concurrent logins cannot exceed the cap. And a login verified before a concurrent
   // password change must not survive it.
   if ((await lockUser(trx, userId)) !== passwordHash) return undefined
+  // A statement of its own: one that waited for the lock would still read what was true before.
+  if (!secondFactor && policy.secondFactor !== 'off' && (await isEnrolled(trx, userId))) return undefined
   const surplus = await endSurplusSessions(trx, accessTokenLife(policy), userId, maxSessions - 1)
   noteEnded(effects, surplus, { userId, ip: caller.ip })
-  return insertSession(trx, userId, caller, policy)
+  return insertSession(trx, userId, { ...policy, caller, secondFactor })
 }

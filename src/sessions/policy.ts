@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import type { SecondFactorRule } from '../tokens/requirements.ts'
 import type { CommitDeps } from './commit.ts'
 import type { RefreshKeys } from './refresh-token.ts'
 
@@ -18,6 +19,8 @@ export interface SessionPolicy extends Lifetimes {
   /** The clock that tokens are verified by. */
   readonly clock: Clock
   readonly refreshKeys: RefreshKeys
+  /** Whose login takes a second factor. */
+  readonly secondFactor: SecondFactorRule
 }
 
 /** What sessions need of their surroundings; a Fastify instance with the plugins on it is one. */

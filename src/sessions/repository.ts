@@ -19,8 +19,7 @@ export const isLive = sql<boolean>`idle_expires_at > now()`
 export async function insertSession(
   trx: Trx,
   userId: string,
-  { ip, userAgent }: Pick<Caller, 'ip' | 'userAgent'>,
-  { idleDays, absoluteDays }: Lifetimes,
+  { idleDays, absoluteDays, caller, secondFactor }: Lifetimes & { caller: Caller; secondFactor: boolean },
 ): Promise<Session> {
   return trx
     .insertInto('sessions')
@@ -28,8 +27,9 @@ export async function insertSession(
       id: typeid('session').toString(),
       user_id: userId,
       salt: newSalt(),
-      ip,
-      user_agent: userAgent,
+      ip: caller.ip,
+      user_agent: caller.userAgent,
+      second_factor: secondFactor,
       idle_expires_at: inDays(Math.min(idleDays, absoluteDays)),
       expires_at: inDays(absoluteDays),
     })
@@ -74,6 +74,38 @@ export async function rotateSession(
     .where(isLive)
     .returningAll()
     .executeTakeFirst()
+}
+
+/**
+ * Notes that the session's user has just authenticated again. The refresh token rotates with it: a stolen one must not
+ * gain what the user has proved (session fixation).
+ * @returns undefined when the session has ended, or is not the owner's
+ */
+export async function reauthenticateOwnedSession(
+  trx: Trx,
+  owner: OwnerId,
+  id: string,
+  { idleDays, secondFactor }: Lifetimes & { secondFactor: boolean },
+): Promise<Session | undefined> {
+  return trx
+    .updateTable('sessions')
+    .set((eb) => ({
+      generation: eb('generation', '+', 1),
+      last_used_at: sql<string>`now()`,
+      idle_expires_at: nextIdleEnd(idleDays),
+      authenticated_at: sql<string>`now()`,
+      second_factor: secondFactor,
+    }))
+    .where('id', '=', id)
+    .where('user_id', '=', owner)
+    .where(isLive)
+    .returningAll()
+    .executeTakeFirst()
+}
+
+/** What a removed factor has proved, it proves no longer: later tokens of the owner's sessions are `aal1`. */
+export async function forgetOwnedSecondFactor(trx: Trx, owner: OwnerId): Promise<void> {
+  await trx.updateTable('sessions').set({ second_factor: false }).where('user_id', '=', owner).execute()
 }
 
 /** The owner's sessions that have not expired, newest first. */

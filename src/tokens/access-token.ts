@@ -10,6 +10,7 @@ import {
 import type { Issuer } from './issuers.ts'
 import type { KeySource } from './key-source.ts'
 import { TokenRefused } from './refusal.ts'
+import { checkClient, isClientToken, serviceOf } from './service.ts'
 import { isUserId } from './user-id.ts'
 
 /** `typ` of an access token (RFC 9068 section 2.1): explicit typing, so that no other JWT is accepted as one. */
@@ -24,7 +25,7 @@ export interface AccessTokenPolicy {
   readonly lifetime: number
 }
 
-/** RFC 9068 section 2.2. Without `email`: other services identify users by that claim. */
+/** Of a user's token, RFC 9068 section 2.2. Without `email`: other services identify users by that claim. */
 export interface AccessTokenClaims extends Readonly<Record<string, unknown>> {
   readonly iss: string
   readonly aud: string
@@ -41,19 +42,23 @@ export interface AccessTokenClaims extends Readonly<Record<string, unknown>> {
 
 const sessionId = /^session_[0-7][0-9a-hjkmnp-tv-z]{25}$/
 
-/** The issuer of a Latchkey's own access tokens. */
+/** The issuer of a Latchkey's own access tokens: those of users' sessions, and those of service clients. */
 export function latchkeyIssuer(policy: AccessTokenPolicy, keys: KeySource): Issuer {
   return {
     iss: policy.issuer,
     strict: true,
     keys,
-    check(header, { aud, sub, sid, exp, nbf, iat }, now) {
+    check(header, claims, now) {
+      const { aud, sub, sid, exp, nbf, iat } = claims
       if (!isType(header['typ'], accessTokenType)) throw new TokenRefused('type')
       // A token signed with the shared secret has no kid.
       if (header['alg'] === 'HS256' && 'kid' in header) throw new TokenRefused('header')
       if (!hasAudience(aud, policy.audience)) throw new TokenRefused('audience')
-      if (typeof sub !== 'string' || !isUserId(sub)) throw new TokenRefused('subject')
-      if (typeof sid !== 'string' || !sessionId.test(sid)) throw new TokenRefused('session')
+      if (isClientToken(claims)) checkClient(claims)
+      else {
+        if (typeof sub !== 'string' || !isUserId(sub)) throw new TokenRefused('subject')
+        if (typeof sid !== 'string' || !sessionId.test(sid)) throw new TokenRefused('session')
+      }
       const expiresAt = checkExpiry(exp, now)
       checkNotBefore(nbf, now)
       const issuedAt = checkIssuedAt(iat, now)
@@ -63,9 +68,11 @@ export function latchkeyIssuer(policy: AccessTokenPolicy, keys: KeySource): Issu
       }
     },
     principalOf(claims) {
+      if (isClientToken(claims)) throw new TokenRefused('service_token')
       const { sub, sid, iat, exp } = claims as unknown as AccessTokenClaims
       const user = { sub, userId: sub, issuer: undefined, sid, issuedAt: iat, expiresAt: exp }
       return { ...user, ...authenticationOf(claims) }
     },
+    serviceOf: (claims) => (isClientToken(claims) ? serviceOf(claims) : undefined),
   }
 }

@@ -5,14 +5,16 @@ export const betterAuthAlgorithms = ['EdDSA', 'ES256', 'ES512', 'RS256', 'PS256'
 
 /**
  * A Better Auth with the default settings: issuer and audience are the origin of its base URL.
+ * @param secret BETTER_AUTH_SECRET, where a signing function of its own makes HS256 tokens
  * @throws TypeError when the URL is invalid
  */
-export function betterAuthIssuer(url: string): JwksIssuer {
+export function betterAuthIssuer(url: string, secret?: string): JwksIssuer {
   const { origin } = new URL(url)
   return {
     issuer: origin,
     audience: origin,
     jwksUrl: `${origin}/api/auth/jwks`,
     algorithms: betterAuthAlgorithms,
+    ...(secret === undefined ? {} : { secret }),
   }
 }

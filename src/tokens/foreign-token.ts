@@ -60,14 +60,17 @@ export interface TrustedIssuer {
   readonly audience: string
 }
 
-/** An issuer that publishes its keys at a URL. */
+/** An issuer with keys of its own. */
 export interface JwksIssuer extends TrustedIssuer {
-  readonly jwksUrl: string
-  /** Accepted `alg` values; by default those of a Better Auth. */
+  /** Without it and without `secret`, the `jwks_uri` of the issuer's discovery document. */
+  readonly jwksUrl?: string
+  /** In place of key pairs: its tokens are signed with HS256 and this secret. */
+  readonly secret?: string
+  /** Accepted `alg` values of its key pairs; by default those of a Better Auth. */
   readonly algorithms?: readonly string[]
 }
 
-/** Tokens of an issuer with its own key pairs. */
+/** Tokens of an issuer with its own keys. */
 export function trustedIssuer(
   { issuer, audience, longestLifetime }: TrustedIssuer & ForeignTokenPolicy,
   keys: KeySource,

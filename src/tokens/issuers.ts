@@ -2,6 +2,7 @@ import type { UnverifiedToken } from './jws.ts'
 import type { KeySource } from './key-source.ts'
 import type { Principal } from './owner.ts'
 import { TokenRefused } from './refusal.ts'
+import type { Service } from './service.ts'
 
 type Parameters = Readonly<Record<string, unknown>>
 
@@ -18,8 +19,13 @@ export interface Issuer {
    * @throws TokenRefused
    */
   check(header: Parameters, claims: Parameters, now: number): void
-  /** The principal of a token that passed {@link check}. */
+  /**
+   * The user of a token that passed {@link check}.
+   * @throws TokenRefused service_token
+   */
   principalOf(claims: Parameters): Principal
+  /** The service client of a token that passed {@link check}; undefined for a user's. */
+  serviceOf?(claims: Parameters): Service | undefined
 }
 
 /**

@@ -1,20 +1,25 @@
 import { Problem } from '../problem.ts'
-import { fetchJwks } from './fetch-jwks.ts'
 import { type JwksKeys, keyName, keysOf } from './jwks-keys.ts'
+import type { JwksLocation } from './jwks-location.ts'
 import type { UnverifiedToken } from './jws.ts'
 import type { KeySource } from './key-source.ts'
 import { TokenRefused } from './refusal.ts'
 import { SingleFlight } from './single-flight.ts'
 
 interface JwksOptions {
-  readonly url: string
+  readonly location: JwksLocation
   /** `alg` values that the issuer is trusted with. */
   readonly algorithms: readonly string[]
   /** Logs what concerns the operator: a key that is not used, an endpoint that is down. */
   readonly warn: (message: string, fields: { jwks_url: string; kid?: string; err?: unknown }) => void
   /** Milliseconds that never go back. */
   readonly monotonic?: () => number
+  /** Waits out a cooldown; in milliseconds. */
+  readonly sleep?: (ms: number) => Promise<unknown>
 }
+
+/** For a whole fetch, with its discovery. */
+const timeoutMs = 2_000
 
 /** For which fetched keys are fresh; from half of it on, they are refreshed in the background. */
 const maxAgeMs = 600_000
@@ -27,13 +32,13 @@ const cooldownMs = 1_000
 
 const never = Number.NEGATIVE_INFINITY
 
-/** Consecutive unknown kids after which, during the cooldown, one is refused without waiting for a fetch. */
-const maxUnknownKids = 3
+/** Requests that wait for a fetch with an unknown kid. Past it they are refused at once: made-up kids cost nothing. */
+const maxWaiting = 1_000
 
 /**
  * The keys of an issuer, by kid and algorithm. An unknown kid waits for a fetch, which all callers share and a cooldown
- * bounds: a new key is found without a failed request, and made-up kids cannot flood the issuer. While the endpoint is
- * down, the known keys remain in use for an hour.
+ * bounds: a new key is found without a failed request even among made-up kids, which cannot flood the issuer. While the
+ * endpoint is down, the known keys remain in use for an hour.
  */
 export class JwksCache implements KeySource {
   readonly algorithms: readonly string[]
@@ -42,7 +47,7 @@ export class JwksCache implements KeySource {
   #keys: JwksKeys = new Map()
   #fetchedAt = never
   #failing = false
-  #notFound = 0
+  #waiting = 0
   readonly #flight: SingleFlight
   readonly #warned = new Set<string>()
   /** The key that verified a token: an issuer may replace the key under a kid. */
@@ -52,7 +57,8 @@ export class JwksCache implements KeySource {
     this.#options = options
     this.algorithms = options.algorithms
     this.#now = options.monotonic ?? (() => performance.now())
-    this.#flight = new SingleFlight({ run: () => this.#fetch(), cooldownMs, monotonic: this.#now })
+    const { sleep } = options
+    this.#flight = new SingleFlight({ run: () => this.#fetch(), cooldownMs, monotonic: this.#now, sleep })
   }
 
   /** Fetches the keys ahead of the first token. Never rejects. */
@@ -94,11 +100,6 @@ export class JwksCache implements KeySource {
     return this.#now() - this.#fetchedAt
   }
 
-  /** Whether an unknown kid is not worth waiting for. */
-  get #hopeless(): boolean {
-    return this.#flight.coolingDown && (this.#failing || this.#notFound >= maxUnknownKids)
-  }
-
   #pem(token: UnverifiedToken, name: string): string {
     const pem = this.#keys.get(name)
     if (pem === undefined) throw new TokenRefused('key')
@@ -107,21 +108,36 @@ export class JwksCache implements KeySource {
   }
 
   async #sought(token: UnverifiedToken, name: string): Promise<string> {
-    // A queued fetch will see the key; one in flight may have missed it.
-    const { queued, running } = this.#flight
-    await (queued ?? running)
-    if (!queued && !this.#trusted(name) && !this.#hopeless) await this.#flight.soon()
+    // A known name only has to be confirmed, and is as good as its key.
+    const isUnknown = !this.#keys.has(name)
+    if (!isUnknown || this.#waiting < maxWaiting) {
+      this.#waiting += isUnknown ? 1 : 0
+      await this.#newest(name)
+      this.#waiting -= isUnknown ? 1 : 0
+    }
     if (!this.#informed) {
       throw new Problem('service_unavailable', { reason: 'no_issuer_keys', headers: { 'retry-after': '2' } })
     }
-    this.#notFound = this.#keys.has(name) ? 0 : this.#notFound + 1
     return this.#pem(token, name)
   }
 
+  /** Waits for the key, or for a fetch that would have found it. Never rejects. */
+  async #newest(name: string): Promise<void> {
+    // A queued fetch will see the key; one in flight may have missed it.
+    const { queued, running } = this.#flight
+    await (queued ?? running)
+    if (queued || this.#trusted(name)) return
+    // Where nothing is known, the answer is 503 in any case.
+    if (this.#flight.coolingDown && this.#failing && !this.#informed) return
+    await this.#flight.soon()
+  }
+
   async #fetch(): Promise<void> {
-    const { url, warn } = this.#options
+    const { location, warn } = this.#options
+    const { url } = location
     try {
-      const keys = keysOf(await fetchJwks(url), this.algorithms, (kid, why) => this.#warnOnce(kid, why))
+      const found = await location.fetch(this.#now(), AbortSignal.timeout(timeoutMs))
+      const keys = keysOf(found, this.algorithms, (kid, why) => this.#warnOnce(kid, why))
       if (keys.size === 0 && this.#keys.size > 0) {
         warn('a trusted issuer has withdrawn all its keys: its tokens are refused', { jwks_url: url })
       }
@@ -138,7 +154,8 @@ export class JwksCache implements KeySource {
   }
 
   #warnOnce(kid: unknown, why: string): void {
-    const { url, warn } = this.#options
+    const { warn, location } = this.#options
+    const { url } = location
     const name = typeof kid === 'string' ? kid.slice(0, 256) : ''
     if (this.#warned.has(`${name} ${why}`) || this.#warned.size >= 100) return
     this.#warned.add(`${name} ${why}`)

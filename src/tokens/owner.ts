@@ -4,7 +4,7 @@ import type { UsedToken } from './used-token.ts'
 declare const guarded: unique symbol
 
 /**
- * A user id that a verified token carried. Statements on a user's data take no other type, and only the three
+ * A user id that a verified token carried. Statements on a user's data take no other type, and only the
  * functions below make one: a route that forgot its guard has nothing to call a repository with.
  */
 export type OwnerId = string & { readonly [guarded]: true }
@@ -35,6 +35,8 @@ export interface Principal {
   readonly scopes?: readonly string[] | undefined
   /** The API key that was presented. */
   readonly keyId?: string | undefined
+  /** Whether the account has a second factor; set for API keys, which have no `acr`. */
+  readonly enrolled?: boolean | undefined
   /** Claims about the user in a trusted issuer's token. */
   readonly profile?: Profile
 }
@@ -75,4 +77,9 @@ export function issuerOf(userId: string): string | undefined {
 /** The owner to whom a one-time token was mailed, once it is used up. */
 export function ownerByMail(token: UsedToken): OwnerId {
   return token.user_id as OwnerId
+}
+
+/** The owner whom the operator of the service names, on its command line. */
+export function ownerByOperator(userId: string): OwnerId {
+  return userId as OwnerId
 }

@@ -18,6 +18,9 @@ export type RefusalReason =
   | 'key_checksum'
   | 'key_unknown'
   | 'signature'
+  | 'credentials'
+  | 'user_token'
+  | 'service_token'
 
 /** A token that was refused. The message is the reason and contains nothing of the token. */
 export class TokenRefused extends Error {

@@ -1,5 +1,7 @@
 import { Problem } from '../problem.ts'
 import type { Principal } from './owner.ts'
+import { scopePattern } from './service.ts'
+import { looksMinted } from './user-id.ts'
 
 /** Authentication context classes of a Latchkey, weakest first: a password, a second factor besides (NIST SP 800-63B). */
 export const acrValues = ['aal1', 'aal2'] as const
@@ -17,7 +19,7 @@ export interface Requirements {
 
 /** Why `requirements` cannot be declared; undefined when they can. */
 export function requirementsFault({ scope, maxAge, acr }: Requirements): string | undefined {
-  if (scope !== undefined && !/^[a-z][a-z0-9:._-]{0,63}$/.test(scope)) return 'config.scope must be a scope'
+  if (scope !== undefined && !scopePattern.test(scope)) return 'config.scope must be a scope'
   if (maxAge !== undefined && !(Number.isInteger(maxAge) && maxAge >= 0))
     return 'config.maxAge must be a whole number of seconds'
   if (acr !== undefined && !acrValues.includes(acr)) return `config.acr must be ${acrValues.join(' or ')}`
@@ -36,6 +38,23 @@ export function assertSufficient(user: Principal, requirements: Requirements, no
   throw new Problem('insufficient_user_authentication', {
     headers: { 'www-authenticate': stepUpChallenge(requirements) },
   })
+}
+
+/** Of whom this service asks a second factor: of nobody, of those who have one, or of all its accounts. */
+export const secondFactorRules = ['off', 'enrolled', 'all'] as const
+
+export type SecondFactorRule = (typeof secondFactorRules)[number]
+
+/**
+ * Where a second factor is required of all, refuses an account without one. Decided by the token alone: a login without
+ * a second factor is `aal1`, and so is a session that has just confirmed one, until it reauthenticates. It concerns the
+ * accounts of this service: a trusted issuer's user has none here, unless a holder of the shared secret names one.
+ * @throws Problem second_factor_enrolment_required
+ */
+export function assertEnrolled(user: Principal, rule: SecondFactorRule): void {
+  if (rule !== 'all' || (user.issuer !== undefined && !looksMinted(user.userId))) return
+  if (user.enrolled || reaches(user.acr, 'aal2')) return
+  throw new Problem('second_factor_enrolment_required')
 }
 
 function assertScope({ scopes }: Principal, scope: string | undefined): void {

@@ -7,6 +7,8 @@ interface Options {
   readonly cooldownMs: number
   /** Milliseconds that never go back. */
   readonly monotonic?: (() => number) | undefined
+  /** Waits out the cooldown; in milliseconds. */
+  readonly sleep?: ((ms: number) => Promise<unknown>) | undefined
 }
 
 /** Runs a refresh one at a time, and no more often than its cooldown permits, however many callers ask for it. */
@@ -14,14 +16,16 @@ export class SingleFlight {
   readonly #run: () => Promise<void>
   readonly #cooldownMs: number
   readonly #monotonic: () => number
+  readonly #sleep: (ms: number) => Promise<unknown>
   #running: Promise<void> = Promise.resolve()
   #queued: Promise<void> | null = null
   #startedAt = Number.NEGATIVE_INFINITY
 
-  constructor({ run, cooldownMs, monotonic = () => performance.now() }: Options) {
+  constructor({ run, cooldownMs, monotonic = () => performance.now(), sleep = delay }: Options) {
     this.#run = run
     this.#cooldownMs = cooldownMs
     this.#monotonic = monotonic
+    this.#sleep = sleep
   }
 
   /** Runs after the run in flight, whatever the cooldown. */
@@ -37,7 +41,7 @@ export class SingleFlight {
   soon(): Promise<void> {
     this.#queued ??= this.#running.then(async () => {
       const waitMs = this.#startedAt + this.#cooldownMs - this.#monotonic()
-      if (waitMs > 0) await delay(waitMs)
+      if (waitMs > 0) await this.#sleep(waitMs)
       this.#queued = null
       this.#startedAt = this.#monotonic()
       await this.now()

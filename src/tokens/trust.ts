@@ -1,10 +1,11 @@
 import { latchkeyIssuer } from './access-token.ts'
-import { betterAuthAlgorithms, betterAuthIssuer } from './better-auth.ts'
-import { issuerWeakness, type JwksIssuer, sharedSecretTokens, trustedIssuer } from './foreign-token.ts'
+import { betterAuthIssuer } from './better-auth.ts'
+import { type JwksIssuer, sharedSecretTokens, trustedIssuer } from './foreign-token.ts'
 import { isHttpUrl, isPlainText } from './http-url.ts'
+import { issuerFaults, type KeysAt, keysOfIssuer } from './issuer-keys.ts'
 import type { Issuer } from './issuers.ts'
 import { signatureAlgorithms } from './jwk.ts'
-import type { KeySource } from './key-source.ts'
+import { jwksAt } from './jwks-location.ts'
 import { secretWeakness } from './secret.ts'
 import { SharedKeys } from './shared-keys.ts'
 
@@ -22,6 +23,8 @@ export interface Trust {
   readonly previousSecret?: string
   /** Origin of a Better Auth server with its JWT plugin. */
   readonly betterAuthUrl?: string
+  /** Its BETTER_AUTH_SECRET, where a signing function of its own makes HS256 tokens. */
+  readonly betterAuthSecret?: string
   readonly trustedIssuers?: readonly JwksIssuer[]
   /** Maximum of `exp - iat` in seconds for tokens of other issuers; unbounded by default. */
   readonly longestForeignLifetime?: number
@@ -32,14 +35,10 @@ const longestLifetime = 86_400
 
 /**
  * The issuers of the options.
- * @param keysAt makes the key source of a JWKS URL and its accepted algorithms
  * @throws Error for an invalid secret or URL
  */
-export function issuersOf(
-  trust: Trust,
-  keysAt: (url: string, algorithms: readonly string[]) => KeySource,
-): Issuer[] {
-  const { betterAuthUrl, longestForeignLifetime = Number.POSITIVE_INFINITY } = trust
+export function issuersOf(trust: Trust, keysAt: KeysAt): Issuer[] {
+  const { longestForeignLifetime = Number.POSITIVE_INFINITY } = trust
   const own = trust.latchkeyUrl?.replace(/\/+$/, '')
   // It is compared with `iss` as a string: another spelling would refuse every token.
   if (own !== undefined && !isHttpUrl(own)) throw new Error('latchkeyUrl must be an http(s) URL')
@@ -52,32 +51,44 @@ export function issuersOf(
       throw new Error(`${name} must be an http(s) URL`)
   }
   const shared = sharedKeys(trust)
-  const foreign = [
-    ...(betterAuthUrl ? [betterAuthIssuer(betterAuthUrl)] : []),
-    ...(trust.trustedIssuers ?? []),
-  ]
-  for (const { issuer, jwksUrl } of foreign) {
-    const weakness = issuerWeakness(issuer)
-    if (weakness) throw new Error(`the issuer of a trusted issuer ${weakness}`)
-    if (!isHttpUrl(jwksUrl, { query: true }))
-      throw new Error('the jwksUrl of a trusted issuer must be an http(s) URL')
-  }
   return [
     ...(own !== undefined && audience !== undefined
       ? [
           latchkeyIssuer(
             { issuer: own, audience, lifetime: longestLifetime },
-            shared ?? keysAt(trust.jwksUrl ?? `${own}/.well-known/jwks.json`, signatureAlgorithms),
+            shared ?? keysAt(jwksAt(trust.jwksUrl ?? `${own}/.well-known/jwks.json`), signatureAlgorithms),
           ),
         ]
       : []),
     ...(shared
       ? [sharedSecretTokens(shared, { audience: audience ?? '', longestLifetime: longestForeignLifetime })]
       : []),
-    ...foreign.map(({ jwksUrl, algorithms = betterAuthAlgorithms, ...issuer }) =>
-      trustedIssuer({ ...issuer, longestLifetime: longestForeignLifetime }, keysAt(jwksUrl, algorithms)),
-    ),
+    ...foreignIssuers(configuredIssuers(trust), longestForeignLifetime, keysAt),
   ]
+}
+
+/**
+ * The issuers of validated entries.
+ * @param longestLifetime maximum of `exp - iat` of their tokens, in seconds
+ */
+export function foreignIssuers(
+  entries: readonly JwksIssuer[],
+  longestLifetime: number,
+  keysAt: KeysAt,
+): Issuer[] {
+  return entries.map((entry) => trustedIssuer({ ...entry, longestLifetime }, keysOfIssuer(entry, keysAt)))
+}
+
+function configuredIssuers({ betterAuthUrl, betterAuthSecret, trustedIssuers = [] }: Trust): JwksIssuer[] {
+  if (betterAuthSecret !== undefined) {
+    const weakness = betterAuthUrl ? secretWeakness(betterAuthSecret) : 'needs betterAuthUrl'
+    if (weakness) throw new Error(`betterAuthSecret ${weakness}`)
+  }
+  for (const entry of trustedIssuers) {
+    const [first] = issuerFaults(entry)
+    if (first) throw new Error(`the ${first.member} of a trusted issuer ${first.fault}`)
+  }
+  return [...(betterAuthUrl ? [betterAuthIssuer(betterAuthUrl, betterAuthSecret)] : []), ...trustedIssuers]
 }
 
 function sharedKeys({ secret, previousSecret }: Trust): SharedKeys | undefined {

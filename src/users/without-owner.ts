@@ -1,6 +1,7 @@
 /** Statements on accounts before there is an owner: by address at a login, by id in a transaction or mail. */
 import { type Selectable, sql } from 'kysely'
 import type { Db, Trx, UsersTable } from '../db/schema.ts'
+import { confirmedFactor } from '../second-factor/repository.ts'
 import { isContested, isWaiting, openingHash } from './claims.ts'
 import type { CanonicalEmail } from './email.ts'
 import { lastReset, type PasswordReset } from './password-resets.ts'
@@ -12,6 +13,8 @@ export interface Credentials extends User {
   readonly password_hash: string | null
   readonly waiting: boolean
   readonly reset: PasswordReset | null
+  /** The id of its second factor, once that is confirmed. */
+  readonly second_factor: string | null
 }
 
 /**
@@ -22,10 +25,20 @@ export async function findCredentials(db: Db, email: CanonicalEmail): Promise<Cr
   const { id, name, email_verified, created_at, ...rest } = await db
     .selectFrom(sql<object>`(select)`.as('one'))
     .leftJoin('users', (join) => join.on('users.email', '=', email).on('users.issuer', 'is', null))
-    .select([...visible, openingHash, isWaiting, lastReset])
+    .select([...visible, openingHash, isWaiting, lastReset, confirmedFactor])
     .executeTakeFirstOrThrow()
   if (name === null || email_verified === null || created_at === null) return undefined
   return { id, name, email_verified, created_at, ...rest }
+}
+
+/** The same by its id: never a trusted issuer's user. */
+export async function findCredentialsById(db: Db, id: string): Promise<Credentials | undefined> {
+  return db
+    .selectFrom('users')
+    .select([...visible, openingHash, isWaiting, lastReset, confirmedFactor])
+    .where('id', '=', id)
+    .where('issuer', 'is', null)
+    .executeTakeFirst()
 }
 
 /**

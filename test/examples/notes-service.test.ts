@@ -24,11 +24,10 @@ async function notes(t: Test, trust: LatchkeyAuthOptions): Promise<FastifyInstan
   return app
 }
 
-/** What the example answers to a token. */
 const ask = (app: FastifyInstance, url: string, token?: string) =>
   app.inject({ url, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } })
 
-/** All that it promises of two users, the same whatever their tokens are verified with. */
+/** The guarantees of the example, for tokens of either kind. */
 async function servesBoth(t: Test, app: FastifyInstance, alice: TestUser, bob: TestUser) {
   const path = `/api/${alice.id}/notes`
   const write = (token: string) =>
@@ -40,7 +39,7 @@ async function servesBoth(t: Test, app: FastifyInstance, alice: TestUser, bob: T
     })
   t.equal((await write(alice.token)).statusCode, 201)
   t.same((await ask(app, path, alice.token)).json(), [{ text: 'buy milk' }])
-  t.same((await ask(app, `/api/${bob.id}/notes`, bob.token)).json(), [], 'of the other one, nothing')
+  t.same((await ask(app, `/api/${bob.id}/notes`, bob.token)).json(), [], 'no note of another user')
 
   for (const answer of [await ask(app, path, bob.token), await write(bob.token)]) {
     t.match(problemOf(answer), { media: /^application\/problem\+json/, status: 403, code: 'not_owner' })
@@ -58,7 +57,7 @@ async function servesBoth(t: Test, app: FastifyInstance, alice: TestUser, bob: T
   t.same((await ask(app, '/greeting', alice.token)).json(), { greeting: `Hello ${alice.id}` })
 }
 
-t.test('HS256: by the shared secret', async (t) => {
+t.test('tokens under HS256 are verified with the shared secret', async (t) => {
   const { app: latchkey, alice, bob } = await twoUsers(t)
   const app = await notes(t, { latchkeyUrl, secret })
   await servesBoth(t, app, alice, bob)
@@ -72,7 +71,7 @@ t.test('HS256: by the shared secret', async (t) => {
   t.equal((await ask(app, `/api/${alice.id}/notes`, token)).statusCode, 200, 'a refreshed token')
 })
 
-t.test('EdDSA: by the JWKS, through a rotation of keys (J20)', async (t) => {
+t.test('tokens under EdDSA are verified by the JWKS, also during a key rotation (J20)', async (t) => {
   const db = await migratedDatabase(t)
   const latchkey = await testApp(t, { env: { ALGORITHM: 'EdDSA' }, db })
   const [alice, bob] = [await signUp(latchkey, 'alice'), await signUp(latchkey, 'bob')]
@@ -80,18 +79,18 @@ t.test('EdDSA: by the JWKS, through a rotation of keys (J20)', async (t) => {
   keys.serve(latchkey)
   const app = await notes(t, { latchkeyUrl, jwksUrl: keys.jwksUrl })
   await servesBoth(t, app, alice, bob)
-  t.equal(keys.asked(), 1, 'the keys were read once')
+  t.equal(keys.asked(), 1, 'one fetch of the keys')
 
   const clock = () => Math.floor(Date.now() / 1000)
   await rotateKeys({ db, algorithm: 'EdDSA', secret, previousSecret: undefined, clock }, { atOnce: true })
   await latchkey.signingKeys?.reload()
   const carol = await signUp(latchkey, 'carol')
-  t.equal((await ask(app, `/api/${carol.id}/notes`, carol.token)).statusCode, 200, 'by the new key')
-  t.equal((await ask(app, `/api/${alice.id}/notes`, alice.token)).statusCode, 200, 'by the old one')
+  t.equal((await ask(app, `/api/${carol.id}/notes`, carol.token)).statusCode, 200, 'signed by the new key')
+  t.equal((await ask(app, `/api/${alice.id}/notes`, alice.token)).statusCode, 200, 'signed by the old key')
   t.equal(keys.asked(), 2)
 
   keys.serve(null)
-  t.equal((await ask(app, `/api/${carol.id}/notes`, carol.token)).statusCode, 200, 'keys known go on')
+  t.equal((await ask(app, `/api/${carol.id}/notes`, carol.token)).statusCode, 200, 'known keys still verify')
 })
 
 t.test('503 while Latchkey is down at the start, then it recovers (A13)', async (t) => {
@@ -99,7 +98,7 @@ t.test('503 while Latchkey is down at the start, then it recovers (A13)', async 
   const alice = await signUp(latchkey, 'alice')
   const keys = await servedKeys(t)
   const app = await notes(t, { latchkeyUrl, jwksUrl: keys.jwksUrl })
-  t.equal((await ask(app, '/')).statusCode, 200, 'it starts')
+  t.equal((await ask(app, '/')).statusCode, 200, 'the service starts')
   const path = `/api/${alice.id}/notes`
   const unknown = await ask(app, path, alice.token)
   t.match(problemOf(unknown), {
@@ -107,10 +106,10 @@ t.test('503 while Latchkey is down at the start, then it recovers (A13)', async 
     status: 503,
     code: 'service_unavailable',
   })
-  t.same(problemOf(await ask(app, path)), unauthorized, 'no token is a 401 all the same')
+  t.same(problemOf(await ask(app, path)), unauthorized, 'a request without a token gets 401')
   t.same((await ask(app, '/greeting', alice.token)).json(), { greeting: 'Hello stranger' })
 
   keys.serve(latchkey)
   await delay(Number(unknown.headers['retry-after']) * 1000)
-  t.equal((await ask(app, path, alice.token)).statusCode, 200, 'after as long as Retry-After says')
+  t.equal((await ask(app, path, alice.token)).statusCode, 200, 'after the time in Retry-After')
 })

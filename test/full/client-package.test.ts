@@ -6,7 +6,7 @@ import t from 'tap'
 import { password } from '../helper.ts'
 import { service } from '../support/client-service.ts'
 
-/** Without what tap sets for the children of a test. */
+/** Runs a command without tap's environment. */
 async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
   const { PATH = '', HOME = '' } = process.env
   const { stdout } = await promisify(execFile)(command, args, { cwd, env: { PATH, HOME } }).catch((error) => {
@@ -31,7 +31,7 @@ const code: ProblemCode | undefined = isProblem(refused.error, 'not_owner') ? re
 console.log(JSON.stringify({ title: task?.title, code, web: typeof webStorage }))
 `
 
-t.test('the package has what it should, and works where it is installed', async (t) => {
+t.test('the client package has its files, compiles and runs in another project', async (t) => {
   const root = t.testdir({ consumer: { 'package.json': '{"type":"module"}', 'main.ts': consumer } })
   const [pack] = JSON.parse(
     await run('client', 'npm', 'pack', '--json', '--silent', '--pack-destination', root),

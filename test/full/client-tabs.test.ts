@@ -7,7 +7,7 @@ import { password } from '../helper.ts'
 import { startChromium } from '../support/chromium.ts'
 import { type Service, service } from '../support/client-service.ts'
 
-/** An app as a team would write it, with two ways for this test to ask it. A refresh takes long enough to collide. */
+/** A minimal app; its refreshes are slow enough to collide. */
 const page = `<!doctype html>
 <title>tab</title>
 <script type="importmap">
@@ -54,7 +54,7 @@ async function openTab(context: BrowserContext, { url }: Service): Promise<Page>
 const ask = (tab: Page) => tab.evaluate<number[]>('ask(10)')
 const good = Array.from({ length: 20 }, () => 200)
 
-t.test('two tabs refresh at once: one refresh, and no session is lost', async (t) => {
+t.test('two tabs that refresh concurrently send one refresh, and keep the session', async (t) => {
   const latchkey = await service(t, serveApp)
   const browser = await startChromium(t)
   const context = await browser.newContext()
@@ -79,7 +79,7 @@ t.test('two tabs refresh at once: one refresh, and no session is lost', async (t
   t.same(
     [await one.evaluate('ends'), await two.evaluate('ends')],
     [0, 1],
-    'the other tab is told of a logout',
+    'the other tab is notified of the logout',
   )
 })
 
@@ -98,6 +98,6 @@ t.test('without Web Locks both tabs refresh, and the grace of the service keeps 
     t.same((await Promise.all([ask(one), ask(two)])).flat(), good)
     if (latchkey.refreshes() === 2) collisions++
   }
-  t.equal(collisions, 3, 'they do collide, so it is the lock that spares one')
+  t.equal(collisions, 3, 'without the lock, refreshes collide')
   t.same([await one.evaluate('ends'), await two.evaluate('ends')], [0, 0])
 })

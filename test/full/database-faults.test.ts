@@ -11,7 +11,7 @@ import { freshDatabase } from '../support/postgres.ts'
 import { server } from '../support/production.ts'
 import { networkTo } from '../support/proxy.ts'
 
-/** An instance as the process makes it, on the database that `url` names. */
+/** An app on a database. */
 async function instanceOn(t: Test, url: string, env: Record<string, string> = {}) {
   const config = testConfig({ DATABASE_URL: url, REVOCATION_POLL_SECONDS: '1', ...env })
   const database = await openDatabase(config, () => {})
@@ -21,7 +21,7 @@ async function instanceOn(t: Test, url: string, env: Record<string, string> = {}
   return app
 }
 
-/** The test's own way to a database. */
+/** A connection that does not go through the proxy. */
 function directTo(t: Test, url: string): Db {
   const db = openPostgres({ url, poolSize: 3, onIdleError: () => {}, timeouts: false })
   t.teardown(() => db.destroy())
@@ -38,8 +38,8 @@ const isUnavailable = (t: Test, { statusCode, headers }: Answer, what: string) =
 
 const addTask = (user: TestUser, title = 'Buy milk') => user.call('POST', user.tasks, { title })
 
-/** Asks until the answer has that status. @returns the answers until then, and the seconds that it took */
-async function until(status: number, ask: () => Promise<{ statusCode: number }>, most: number) {
+/** Retries until the status is answered. @returns the statuses seen, and the seconds it took */
+async function until(status: number, ask: () => Promise<{ statusCode: number }>, maxSeconds: number) {
   const begun = performance.now()
   const seen = new Set<number>()
   for (;;) {
@@ -47,7 +47,7 @@ async function until(status: number, ask: () => Promise<{ statusCode: number }>,
     seen.add(statusCode)
     const seconds = (performance.now() - begun) / 1000
     if (statusCode === status) return { seen: [...seen].sort(), seconds }
-    if (seconds > most) throw new Error(`no ${status} within ${most} s, but ${[...seen]}`)
+    if (seconds > maxSeconds) throw new Error(`no ${status} within ${maxSeconds} s, but ${[...seen]}`)
     await delay(20)
   }
 }
@@ -58,19 +58,19 @@ async function secondsOf<T>(work: Promise<T>): Promise<{ result: T; seconds: num
   return { result, seconds: (performance.now() - begun) / 1000 }
 }
 
-/** Waits until a statement of the service waits for a lock. */
+/** Resolves when a statement of the service waits for a lock. */
 async function untilOneWaits(db: Db): Promise<void> {
   const waiting = sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
   while ((await waiting.execute(db)).rows.length === 0) await delay(10)
 }
 
-t.test('no database at the start: alive, not ready, and ready soon after it is there', async (t) => {
+t.test('without a database at the start, the service is live and not ready, and recovers', async (t) => {
   const network = await networkTo(t, { up: false })
   const app = await instanceOn(t, network.url)
   t.equal((await app.inject('/health/live')).statusCode, 200)
   isUnavailable(t, await app.inject('/health/ready'), 'ready')
   isUnavailable(t, await app.inject({ method: 'POST', url: '/api/auth/login', payload: {} }), 'login')
-  // Long enough for the pauses between two tries to have grown.
+  // Long enough for the retries to back off.
   await delay(1_000)
   isUnavailable(t, await app.inject('/health/ready'), 'ready')
   await network.up()
@@ -80,7 +80,7 @@ t.test('no database at the start: alive, not ready, and ready soon after it is t
 })
 
 t.test(
-  'the database goes away in mid-request, stays away, hangs: 503, and it heals (J02, J07)',
+  'a database that breaks during a request, is down, or hangs: 503, and the service recovers (J02, J07)',
   async (t) => {
     const network = await networkTo(t)
     const app = await instanceOn(t, network.url)
@@ -95,16 +95,16 @@ t.test(
       })
       await untilOneWaits(db)
       network.cut()
-      isUnavailable(t, await change, 'a transaction that is cut')
+      isUnavailable(t, await change, 'an interrupted transaction')
     })
     t.equal((await until(201, () => addTask(alice), 5)).seen.includes(500), false)
     const login = { email: alice.email, password }
     const logIn = () => app.inject({ method: 'POST', url: '/api/auth/login', payload: login })
-    t.equal((await until(200, logIn, 5)).seen.includes(401), false, 'nothing of it was done')
+    t.equal((await until(200, logIn, 5)).seen.includes(401), false, 'the transaction was rolled back')
 
     await network.down()
     for (const ask of [() => addTask(alice), () => bob.call('GET', bob.tasks), logIn])
-      isUnavailable(t, await ask(), 'nothing listens')
+      isUnavailable(t, await ask(), 'connection refused')
     isUnavailable(t, await app.inject('/health/ready'), 'ready')
     await network.up()
     for (const ask of [
@@ -116,10 +116,10 @@ t.test(
 
     network.freezeAll()
     const writeAndRead = [() => addTask(alice), () => bob.call('GET', bob.tasks)]
-    // First on the connections that there are, then on new ones.
+    // First on open connections, then on new ones.
     for (const ask of [...writeAndRead, ...writeAndRead]) {
       const { result, seconds } = await secondsOf(ask())
-      isUnavailable(t, result, 'nothing answers')
+      isUnavailable(t, result, 'no reply')
       t.ok(seconds <= 5, `${seconds.toFixed(1)} s`)
     }
     await network.up()
@@ -128,7 +128,7 @@ t.test(
   },
 )
 
-t.test('a database that has become read-only: 503 on writes, reads go on, it heals', async (t) => {
+t.test('a database that becomes read-only: 503 on writes, reads work, the service recovers', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url)
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -145,7 +145,7 @@ t.test('a database that has become read-only: 503 on writes, reads go on, it hea
   isUnavailable(t, await logIn(), 'a transaction')
   t.equal((await bob.call('GET', alice.tasks)).statusCode, 403)
 
-  // The connections stay: they are still to where no writes are possible, and only new ones are not.
+  // Open connections stay read-only; only new ones can write.
   await sql
     .raw(`alter database "${new URL(url).pathname.slice(1)}" reset default_transaction_read_only`)
     .execute(directWritable(t, url))
@@ -153,14 +153,14 @@ t.test('a database that has become read-only: 503 on writes, reads go on, it hea
   t.notMatch((await until(200, logIn, 5)).seen, [500])
 })
 
-/** As where the database's own settings say read-only. */
+/** Overrides the database's read-only setting. */
 function directWritable(t: Test, url: string): Db {
   const writable = new URL(url)
   writable.searchParams.set('options', '-c default_transaction_read_only=off')
   return directTo(t, writable.href)
 }
 
-t.test('a server that takes no more connections: 503, and it heals', async (t) => {
+t.test('a server without free connections: 503, and the service recovers', async (t) => {
   const role = `latchkey_test_${process.pid}`
   const admin = directTo(t, server)
   await sql`create role ${sql.id(role)} login password 'x'`.execute(admin)
@@ -183,7 +183,7 @@ t.test('a server that takes no more connections: 503, and it heals', async (t) =
   await until(200, () => bob.call('GET', bob.tasks), 5)
 })
 
-t.test('a lock and an exhausted pool: 503 in time, and no lock is left behind (J05)', async (t) => {
+t.test('a held lock and an exhausted pool: 503 in bounded time, and no lock remains (J05)', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url, { DATABASE_POOL_SIZE: '1' })
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -194,26 +194,26 @@ t.test('a lock and an exhausted pool: 503 in time, and no lock is left behind (J
     const held = secondsOf(alice.call('PUT', '/api/auth/password', change))
     await untilOneWaits(db)
     const excluded = await secondsOf(bob.call('PUT', '/api/auth/password', change))
-    isUnavailable(t, excluded.result, 'who gets no connection')
+    isUnavailable(t, excluded.result, 'without a connection')
     t.ok(excluded.seconds <= 1.5, `${excluded.seconds.toFixed(1)} s`)
     const refused = await secondsOf(bob.call('GET', alice.tasks))
     t.equal(refused.result.statusCode, 403)
-    t.ok(refused.seconds < 0.5, 'what needs only the token waits for nobody')
+    t.ok(refused.seconds < 0.5, 'a check of the token alone does not wait')
     const { result, seconds } = await held
-    isUnavailable(t, result, 'who waits for the lock')
+    isUnavailable(t, result, 'waiting for the lock')
     t.ok(seconds <= 3, `${seconds.toFixed(1)} s`)
   })
-  // A moment later, since the service also asks on its own account.
-  const underWay = sql`select state from pg_stat_activity where datname = current_database() and
+  // The service's own polls may be running.
+  const active = sql`select state from pg_stat_activity where datname = current_database() and
     application_name = 'latchkey' and state <> 'idle' and pid <> pg_backend_pid()`
   const latest = performance.now() + 1_000
-  let { rows } = await underWay.execute(db)
-  while (rows.length > 0 && performance.now() < latest) rows = (await underWay.execute(db)).rows
-  t.same(rows, [], 'nothing is under way any more')
+  let { rows } = await active.execute(db)
+  while (rows.length > 0 && performance.now() < latest) rows = (await active.execute(db)).rows
+  t.same(rows, [], 'no statement is running')
   for (const user of [alice, bob]) t.equal((await addTask(user)).statusCode, 201)
 })
 
-t.test('an insert that waits for a lock holds up nobody else (J05)', async (t) => {
+t.test('an insert that waits for a lock does not delay other users (J05)', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url, { DATABASE_POOL_SIZE: '1' })
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -222,17 +222,17 @@ t.test('an insert that waits for a lock holds up nobody else (J05)', async (t) =
     await sql`select 1 from users where id = ${alice.id} for update`.execute(trx)
     const held = secondsOf(addTask(alice))
     await untilOneWaits(db)
-    // What comes in the same instant may share its connection; from then on it is passed by.
+    // Requests of the same moment may share its connection; later ones do not.
     await delay(60)
     const { result, seconds } = await secondsOf(addTask(bob))
     t.equal(result.statusCode, 201)
     t.ok(seconds < 0.5, `${seconds.toFixed(1)} s`)
-    isUnavailable(t, (await held).result, 'who waits for the lock')
+    isUnavailable(t, (await held).result, 'waiting for the lock')
   })
   for (const user of [alice, bob]) t.equal((await addTask(user)).statusCode, 201)
 })
 
-t.test('a statement that cannot be prepared takes none with it that was sent behind it (J05)', async (t) => {
+t.test('a statement that cannot be prepared fails none that is pipelined behind it (J05)', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url, { DATABASE_POOL_SIZE: '1' })
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -240,18 +240,18 @@ t.test('a statement that cannot be prepared takes none with it that was sent beh
   const atOnce = (ask: () => Promise<Answer>) => Promise.all(Array.from({ length: 12 }, ask))
   const statuses = (answers: Answer[]) => [...new Set(answers.map(({ statusCode }) => statusCode))].sort()
   const db = directTo(t, url)
-  // Right after the start: no connection has these statements yet.
+  // Right after the start no connection has prepared these statements.
   await db.transaction().execute(async (trx) => {
     await sql`lock table tasks in access exclusive mode`.execute(trx)
     const { result, seconds } = await secondsOf(Promise.all([atOnce(list), atOnce(() => addTask(alice))]))
     for (const answers of result) t.same(statuses(answers), [503])
-    for (const answer of result.flat()) isUnavailable(t, answer, 'who waits for the lock, or behind one')
+    for (const answer of result.flat()) isUnavailable(t, answer, 'waiting for the lock, or behind it')
     t.ok(seconds <= 5, `${seconds.toFixed(1)} s`)
   })
   t.same(statuses(await atOnce(list)), [200])
   t.same(statuses(await atOnce(() => addTask(alice))), [201])
 
-  // Given up once, and then there in time for who was behind.
+  // The lock is released after the first timeout, in time for the statements behind.
   await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and
     pid <> pg_backend_pid() and application_name = 'latchkey' and query not ilike 'listen%'`.execute(db)
   await until(201, () => addTask(alice), 5)
@@ -265,7 +265,7 @@ t.test('a statement that cannot be prepared takes none with it that was sent beh
   t.same(statuses(await atOnce(list)), [200])
 })
 
-t.test('a row that somebody holds is passed by at the clean-up (J05)', async (t) => {
+t.test('the clean-up skips locked rows (J05)', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url)
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -282,7 +282,7 @@ t.test('a row that somebody holds is passed by at the clean-up (J05)', async (t)
   t.equal((await bob.call('GET', bob.tasks)).statusCode, 200)
 })
 
-t.test('what the database undoes for a deadlock is done again, and once', async (t) => {
+t.test('a transaction that a deadlock rolls back is retried, once', async (t) => {
   const { url } = await freshDatabase(t, server)
   const app = await instanceOn(t, url)
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
@@ -290,7 +290,7 @@ t.test('what the database undoes for a deadlock is done again, and once', async 
   const login = { email: alice.email, password }
   await app.inject({ method: 'POST', url: '/api/auth/login', payload: login })
   const new_password = 'another horse battery'
-  // Two that each hold what the other wants: whoever has waited longer is undone.
+  // A deadlock; PostgreSQL cancels the transaction that has waited longer.
   const changing = await db.transaction().execute(async (trx) => {
     await sql`select 1 from sessions for update`.execute(trx)
     const answer = alice.call('PUT', '/api/auth/password', { current_password: password, new_password })
@@ -307,7 +307,7 @@ t.test('what the database undoes for a deadlock is done again, and once', async 
   t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 200)
 })
 
-t.test('an answer that is lost after the commit: the same again is safe', async (t) => {
+t.test('a lost reply to a commit: repeating the request is safe', async (t) => {
   const network = await networkTo(t)
   const app = await instanceOn(t, network.url)
   const bob = await signUp(app, 'bob')
@@ -315,19 +315,19 @@ t.test('an answer that is lost after the commit: the same again is safe', async 
   const credentials = { email: 'alice@example.com', password }
   const account = { ...credentials, name: 'Alice' }
 
-  // Which commits, too.
+  // The mail worker commits too.
   await app.mailWorker?.settled()
   network.loseAnswerTo('commit')
   isUnavailable(t, await send('/api/auth/signup', account), 'signup')
   t.match((await send('/api/auth/signup', account)).json(), { code: 'email_already_registered' })
   const login = await send('/api/auth/login', credentials)
-  t.equal(login.statusCode, 200, 'the account is there, with its password')
+  t.equal(login.statusCode, 200, 'the account exists, with its password')
 
   const { refresh_token } = login.json()
   network.loseAnswerTo('update "sessions"')
   isUnavailable(t, await send('/api/auth/refresh', { refresh_token }), 'refresh')
   const refreshed = await send('/api/auth/refresh', { refresh_token })
-  t.equal(refreshed.statusCode, 200, 'the session goes on')
+  t.equal(refreshed.statusCode, 200, 'the session continues')
   const next = await send('/api/auth/refresh', { refresh_token: refreshed.json().refresh_token })
   t.equal(next.statusCode, 200)
 

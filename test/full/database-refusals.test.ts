@@ -12,7 +12,7 @@ import { runCommand, startService } from '../support/process.ts'
 import { production, server } from '../support/production.ts'
 import { get, signUpAt } from '../support/remote-user.ts'
 
-/** Starts the service on a URL that it cannot use. @returns what it writes, which is one line */
+/** Starts the service on an unusable URL. @returns its output, which is one line */
 async function refusal(t: Test, url: string, env: Record<string, string> = {}): Promise<string> {
   const cwd = t.testdir()
   const outputs: string[] = []
@@ -37,7 +37,7 @@ function withQuery(url: string, query: Record<string, string>): string {
   return changed.href
 }
 
-/** A CA, and certificates of it. */
+/** A CA, and certificates that it signs. */
 function authority(folder: string) {
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
   const key = (name: string) => [
@@ -81,10 +81,10 @@ function authority(folder: string) {
 }
 
 t.test(
-  'TLS to PostgreSQL: what is wrong with a certificate is told in one line, and nothing is let pass',
+  'TLS to PostgreSQL: an invalid certificate ends the start with one line, and a valid one is accepted',
   async (t) => {
     const database = await ownPostgres(t)
-    // Not the folder of the test, which is emptied for each service.
+    // Not t.testdir(), which is emptied for each service.
     const folder = mkdtempSync(join(tmpdir(), 'latchkey-ca-'))
     t.teardown(() => rmSync(folder, { recursive: true }))
     const { ca, certificate } = authority(folder)
@@ -155,7 +155,7 @@ t.test(
   },
 )
 
-t.test('what the server refuses is told in one line that names the variable', async (t) => {
+t.test('a refusal of the server is reported in one line that names the variable', async (t) => {
   const { url } = await freshDatabase(t, server)
   const changed = (change: (url: URL) => void) => {
     const other = new URL(url)
@@ -189,7 +189,7 @@ t.test('what the server refuses is told in one line that names the variable', as
     t.match(output, /^latchkey: DATABASE_URL: /, what)
     t.match(output, reason, what)
   }
-  // Which a wait mends, but for a command that does not wait.
+  // A service would retry; a command does not.
   const away = await runCommand(
     t,
     await production(t, { DATABASE_URL: changed((other) => (other.port = '1')) }),
@@ -202,7 +202,7 @@ t.test('what the server refuses is told in one line that names the variable', as
   })
 })
 
-t.test('a wrong password, and none, are told in one line', async (t) => {
+t.test('a wrong or missing password is reported in one line', async (t) => {
   const database = await ownPostgres(t)
   const hba = database.give(
     'hba.conf',
@@ -239,7 +239,7 @@ t.test('a database in another encoding than UTF8 stops every command', async (t)
   }
 })
 
-t.test('times, bytes and numbers are read whatever the settings of the database are', async (t) => {
+t.test('times, bytes and numbers are parsed under any settings of the database', async (t) => {
   const { url } = await freshDatabase(t, server)
   const db = openPostgres({ url, poolSize: 1, onIdleError: () => {} })
   t.teardown(() => db.destroy())

@@ -12,7 +12,7 @@ import { seedDataFolder } from '../support/snapshot.ts'
 
 const settings = { LOG_LEVEL: 'info', RATE_LIMITS: 'off', MAX_EVENT_LOOP_DELAY_MS: '0', DATA_DIR: 'data' }
 
-t.test('the disk of the embedded database fills up: 503 on writes, reads go on, it heals', async (t) => {
+t.test('a full disk under the embedded database: 503 on writes, reads work, it recovers', async (t) => {
   const disk = smallDisk(t, 64)
   seedDataFolder(join(disk.folder, 'data'))
   const service = await startService(t, settings, disk.folder)
@@ -42,7 +42,7 @@ t.test('the disk of the embedded database fills up: 503 on writes, reads go on, 
   t.same(
     new Set(await titlesAt(url, user)),
     new Set(acknowledged),
-    'reads go on, and show what was acknowledged',
+    'reads work, and return every acknowledged task',
   )
 
   t.equal((await get(`${url}/api/someone_else/tasks`, user)).status, 403)
@@ -51,21 +51,21 @@ t.test('the disk of the embedded database fills up: 503 on writes, reads go on, 
   t.equal((await fetch(`${url}/health/ready`)).status, 200)
   t.equal((await post(`${url}/api/auth/login`, { email: user.email, password })).status, 503)
   const warned = service.logged().filter(({ level }) => level === 40)
-  t.match(warned, [{ err: { type: 'NoRoomLeft', message: /^less than 8 MiB are free/ } }], 'told once')
+  t.match(warned, [{ err: { type: 'NoRoomLeft', message: /^less than 8 MiB are free/ } }], 'logged once')
 
   disk.makeRoom()
   t.equal((await add('with room again')).status, 201)
   acknowledged.push('with room again')
 
   disk.fill()
-  t.same(await service.stop('SIGTERM'), { code: 0, signal: null }, 'it ends in order without room, too')
+  t.same(await service.stop('SIGTERM'), { code: 0, signal: null }, 'a stop on a full disk')
   disk.makeRoom()
   const again = await startService(t, settings, disk.folder)
   t.same(new Set(await titlesAt(again.url, user)), new Set(acknowledged))
   t.same(await again.stop('SIGTERM'), { code: 0, signal: null })
 })
 
-/** Takes away from a database all of its log but the segment that it writes, and most of that one. */
+/** Deletes a database's WAL except the current segment, and fills most of that. */
 async function nearTheEndOfItsLog(dataDir: string): Promise<void> {
   const db = await openEmbedded(dataDir, () => {})
   await sql`checkpoint`.execute(db)
@@ -85,7 +85,7 @@ t.test('an embedded database that fails ends the process; the next start recover
   const dataDir = join(disk.folder, 'data')
   seedDataFolder(dataDir)
   await nearTheEndOfItsLog(dataDir)
-  // As if somebody else filled the disk between the look at its free space and the write.
+  // Simulates a race: the disk fills between the check of its free space and the write.
   const blind = join(disk.folder, 'blind.mjs')
   writeFileSync(
     blind,
@@ -124,11 +124,11 @@ t.test('an embedded database that fails ends the process; the next start recover
   disk.makeRoom()
   const again = await startService(t, settings, disk.folder)
   const { title } = (await (await get(`${again.url}${path}`, user)).json()) as { title: string }
-  t.ok(titles.slice(-2).includes(title), 'the last that was acknowledged, or the one that was not')
+  t.ok(titles.slice(-2).includes(title), 'the last acknowledged title, or the unacknowledged one')
   t.same(await again.stop('SIGTERM'), { code: 0, signal: null })
 })
 
-t.test('a first start without room ends in one line, and the next one with room starts', async (t) => {
+t.test('a first start on a full disk ends with one line, and succeeds when there is room', async (t) => {
   const disk = smallDisk(t, 48)
   disk.fill(12 * 2 ** 20)
   const refused = await runCommand(t, settings, disk.folder)

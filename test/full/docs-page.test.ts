@@ -3,30 +3,30 @@ import t, { type Test } from 'tap'
 import { startChromium } from '../support/chromium.ts'
 import { listeningApp, portOf } from '../support/wire.ts'
 
-/** Where pictures of the page go, for a person who wants to look at it. */
+/** A folder for screenshots, to check the page by eye. */
 const pictures = process.env['PICTURES']
 
 async function picture(page: Page, name: string): Promise<void> {
   if (pictures) await page.screenshot({ path: `${pictures}/${name}.png` })
 }
 
-/** The page, and everything that it complained of. */
-async function openDocs(t: Test): Promise<{ page: Page; complaints: string[] }> {
+/** The page, and its console errors and failed requests. */
+async function openDocs(t: Test): Promise<{ page: Page; problems: string[] }> {
   const app = await listeningApp(t)
   const browser = await startChromium(t)
   const page = await browser.newPage({ viewport: { width: 1200, height: 900 } })
-  const complaints: string[] = []
+  const problems: string[] = []
   page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
+    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text())
   })
-  page.on('pageerror', (error) => complaints.push(String(error)))
-  page.on('requestfailed', (request) => complaints.push(`${request.url()} failed`))
+  page.on('pageerror', (error) => problems.push(String(error)))
+  page.on('requestfailed', (request) => problems.push(`${request.url()} failed`))
   await page.goto(`http://127.0.0.1:${portOf(app)}/docs`)
   await page.locator('.opblock').first().waitFor()
-  return { page, complaints }
+  return { page, problems }
 }
 
-/** Tries an operation in the page, as a reader would, and reads the answer that it shows. */
+/** Runs an operation with "Try it out". @returns the response shown */
 async function tryOut(
   page: Page,
   operationId: string,
@@ -49,19 +49,19 @@ async function tryOut(
   }
 }
 
-t.test('the page at /docs signs up, authorizes and makes a task, under its policy', async (t) => {
-  const { page, complaints } = await openDocs(t)
+t.test('the page at /docs signs up, authorizes and creates a task, under its CSP', async (t) => {
+  const { page, problems } = await openDocs(t)
   await picture(page, '1-docs')
 
   const signup = await tryOut(page, 'signUp', {})
   t.match(signup.status, /^201/)
   const { user, token } = JSON.parse(signup.answer)
-  t.equal(user.name, 'Test User', 'what the page fills in can be sent as it is')
+  t.equal(user.name, 'Test User', 'the prefilled example is valid')
   await signup.block.locator('.responses-wrapper').scrollIntoViewIfNeeded()
   await picture(page, '2-signed-up')
 
   const refused = await tryOut(page, 'listTasks', { parameters: { user_id: user.id } })
-  t.match(refused.status, /^401/, 'before the token is given')
+  t.match(refused.status, /^401/, 'before the token is entered')
   t.match(JSON.parse(refused.answer), { code: 'unauthorized' })
 
   await page.locator('button.authorize').first().click()
@@ -79,7 +79,7 @@ t.test('the page at /docs signs up, authorizes and makes a task, under its polic
   await made.block.locator('.responses-wrapper').scrollIntoViewIfNeeded()
   await picture(page, '4-task')
 
-  const [refusal, ...others] = complaints
+  const [refusal, ...others] = problems
   t.match(refusal, /401/, 'the one refused call')
-  t.same(others, [], 'and nothing that the policy refused, or that failed')
+  t.same(others, [], 'no violation of the CSP and no failure')
 })

@@ -10,9 +10,9 @@ import { get, type RemoteUser, signUpAt } from '../support/remote-user.ts'
 
 interface Outcome {
   readonly status?: number
-  /** What the answer says of its connection. */
+  /** The Connection header of the response. */
   readonly connection?: string
-  /** Of a request that got no answer. */
+  /** The socket error of a request without a response. */
   readonly error?: string
 }
 
@@ -35,7 +35,7 @@ async function underLoad(t: Test) {
   return { service, user, tasks: `${service.url}${user.tasks}` }
 }
 
-/** Asks until the process is not ready any more, as a gateway does. */
+/** Polls readiness, as a gateway does, until the process is not ready. */
 async function notReady({ url }: Service): Promise<number> {
   for (;;) {
     const { status } = await fetch(`${url}/health/ready`)
@@ -43,50 +43,50 @@ async function notReady({ url }: Service): Promise<number> {
   }
 }
 
-t.test('SIGTERM under load: not ready first, all that is sent is served, exit 0', async (t) => {
+t.test('SIGTERM under load: not ready first, every request is served, exit code 0', async (t) => {
   const { service, user, tasks } = await underLoad(t)
   const idle = new Agent({ keepAlive: true })
   await send(idle, tasks, user)
 
   const outcomes: Outcome[] = []
-  let told: number | undefined
-  // As many as keep the process busy: each sends the next request when it has its answer, until it hears of the end.
+  let readiness: number | undefined
+  // Clients keep the process busy until the gateway would notice that it is not ready.
   const clients = Array.from({ length: 20 }, async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-    while (told === undefined) outcomes.push(await send(agent, tasks, user))
+    while (readiness === undefined) outcomes.push(await send(agent, tasks, user))
     agent.destroy()
   })
   while (outcomes.length < 200) await delay(10)
   const begun = performance.now()
   const ending = service.stop('SIGTERM')
   const health = notReady(service).then(async (status) => {
-    // A gateway does not look all the time.
+    // A gateway polls at intervals.
     await delay(300)
-    told = status
+    readiness = status
   })
   const late = await send(idle, tasks, user)
   await Promise.all([health, ...clients])
   t.same(await ending, { code: 0, signal: null })
   const seconds = (performance.now() - begun) / 1000
 
-  t.equal(told, 503)
+  t.equal(readiness, 503)
   t.match(late, { status: 200, connection: 'close' }, 'a request on an idle connection')
   t.same(
     outcomes.filter(({ status }) => status !== 200),
     [],
-    'each was answered',
+    'every request was answered',
   )
   const last = outcomes.slice(-20)
   t.same(
     last.map(({ connection }) => connection),
     last.map(() => 'close'),
-    'the answers of the end say that their connections end',
+    'the last responses close their connections',
   )
   t.ok(seconds < 10, `${seconds.toFixed(1)} s`)
   idle.destroy()
 })
 
-t.test('clients that never hear of it: no request is cut, and the process ends', async (t) => {
+t.test('clients that never stop: no request is cut off, and the process ends', async (t) => {
   const { service, user, tasks } = await underLoad(t)
   const outcomes: Outcome[] = []
   const clients = Array.from({ length: 20 }, async () => {
@@ -99,7 +99,7 @@ t.test('clients that never hear of it: no request is cut, and the process ends',
     agent.destroy()
   })
   while (outcomes.length < 200) await delay(10)
-  // One that begins a request and never ends it.
+  // A request that is never completed.
   const slow = connect(Number(new URL(service.url).port), '127.0.0.1')
   slow.on('error', () => {})
   await once(slow, 'connect')
@@ -111,13 +111,13 @@ t.test('clients that never hear of it: no request is cut, and the process ends',
   slow.destroy()
 
   const unanswered = outcomes.filter(({ error }) => error !== undefined)
-  t.same([...new Set(unanswered.map(({ error }) => error))], ['ECONNREFUSED'], 'refused, never cut')
+  t.same([...new Set(unanswered.map(({ error }) => error))], ['ECONNREFUSED'], 'refused, never cut off')
   t.same([...new Set(outcomes.map(({ status }) => status))].sort(), [200, undefined])
   t.ok(seconds < 10, `${seconds.toFixed(1)} s`)
 })
 
 t.test(
-  'with a database that hangs, one SIGTERM ends the process in time and a second one at once',
+  'with a database that hangs, one SIGTERM ends the process in bounded time and a second one at once',
   async (t) => {
     const network = await networkTo(t)
     const env = await production(t, { DATABASE_URL: network.url, RATE_LIMITS: 'off', LOG_LEVEL: 'error' })
@@ -125,22 +125,22 @@ t.test(
     const [patient, urgent] = await Promise.all([startService(t, env, cwd), startService(t, env, cwd)])
     const user = await signUpAt(patient.url)
     network.freezeAll()
-    const underWay = get(`${patient.url}${user.tasks}`, user)
-    await ends(t, patient.stop('SIGTERM'), 'asked once', 12)
-    const { status, headers } = await underWay
+    const pending = get(`${patient.url}${user.tasks}`, user)
+    await ends(t, patient.stop('SIGTERM'), 'one SIGTERM', 12)
+    const { status, headers } = await pending
     t.same([status, headers.get('retry-after')], [503, '1'])
 
     const unanswered = get(`${urgent.url}${user.tasks}`, user).catch(() => {})
     const ending = urgent.stop('SIGTERM')
     await notReady(urgent)
     process.kill(urgent.pid, 'SIGTERM')
-    await ends(t, ending, 'asked twice', 1)
+    await ends(t, ending, 'two SIGTERMs', 1)
     t.match(urgent.logged(), [{ level: 50, msg: 'second SIGTERM, exiting' }])
     await unanswered
   },
 )
 
-t.test('SIGTERM during the start', async (t) => {
+t.test('SIGTERM during the start ends the process', async (t) => {
   const network = await networkTo(t)
   network.freezeAll()
   const env = await production(t, { DATABASE_URL: network.url })
@@ -154,7 +154,7 @@ t.test('SIGTERM during the start', async (t) => {
   await ends(t, waiting.ended, 'while it waits for the database', 12)
 })
 
-/** Asserts that a process comes to its end by itself within so many seconds. */
+/** Asserts that a process exits by itself within `limit` seconds. */
 async function ends(t: Test, ending: Promise<{ code: number | null }>, when: string, limit: number) {
   const begun = performance.now()
   const { code } = await ending

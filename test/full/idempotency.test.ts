@@ -30,7 +30,7 @@ async function setting(t: Test) {
   return { db, service, start, create, tasks }
 }
 
-/** Until a statement of the service waits for a lock. */
+/** Resolves when a statement of the service waits for a lock. */
 async function untilOneWaits(db: Db): Promise<void> {
   for (;;) {
     const { rows } = await sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and
@@ -40,7 +40,7 @@ async function untilOneWaits(db: Db): Promise<void> {
   }
 }
 
-/** Until no transaction of the service is open. */
+/** Resolves when no transaction of the service is open. */
 async function untilAllEnded(db: Db): Promise<void> {
   for (;;) {
     const { rows } = await sql`select 1 from pg_stat_activity where datname = current_database() and
@@ -50,13 +50,13 @@ async function untilAllEnded(db: Db): Promise<void> {
   }
 }
 
-t.test('two instances make one task of one key', async (t) => {
+t.test('two instances create one task for one key', async (t) => {
   const { db, service: one, start, create, tasks } = await setting(t)
   const two = await start()
 
-  await t.test('while it is under way on one, the other answers 409', async (t) => {
+  await t.test('while one instance serves the request, the other answers 409', async (t) => {
     const held = await db.transaction().execute(async (trx) => {
-      // What the insert of a task waits for: its user's row.
+      // The insert of a task waits for its user's row.
       await sql`select 1 from users for update`.execute(trx)
       const first = create(one, 'held')
       await untilOneWaits(db)
@@ -76,7 +76,7 @@ t.test('two instances make one task of one key', async (t) => {
     t.equal((await tasks()).length, 1)
   })
 
-  await t.test('of 20 at once on both, there is one, and the others get it or 409', async (t) => {
+  await t.test('20 concurrent requests on both create one task, and get it or 409', async (t) => {
     for (let round = 0; round < 10; round++) {
       const answers = await Promise.all(
         Array.from({ length: 20 }, (_, at) => create(at % 2 ? one : two, `round-${round}`)),
@@ -93,7 +93,7 @@ t.test('two instances make one task of one key', async (t) => {
   })
 })
 
-t.test('kill -9 before the commit leaves nothing, and the key is free', async (t) => {
+t.test('kill -9 before the commit stores nothing, and the key can be used again', async (t) => {
   const { db, service, start, create, tasks } = await setting(t)
   await db.transaction().execute(async (trx) => {
     await sql`select 1 from users for update`.execute(trx)
@@ -109,9 +109,9 @@ t.test('kill -9 before the commit leaves nothing, and the key is free', async (t
   t.same((await tasks()).length, 1)
 })
 
-t.test('kill -9 between the commit and the answer: the repetition gets the outcome', async (t) => {
+t.test('kill -9 between commit and response: the repetition gets the stored outcome', async (t) => {
   const { db, service, start, create, tasks } = await setting(t)
-  // A commit that has been asked for and waits: the service can be killed, the commit goes through.
+  // The commit waits in the server: it succeeds although the service is killed.
   await sql`create function wait_at_commit() returns trigger language plpgsql as
     'begin perform pg_advisory_xact_lock(42); return null; end'`.execute(db)
   await sql`create constraint trigger waits after insert on tasks deferrable initially deferred

@@ -8,7 +8,7 @@ import { runCommand, startCommand } from '../support/process.ts'
 import { production } from '../support/production.ts'
 
 const users = 100_000
-/** Pads each line, so that a file held in memory would show. */
+/** Lines are padded, so that buffering the whole file would show. */
 const bytesOfLine = 1_500
 const bad = new Set([17, 99_999])
 
@@ -35,7 +35,7 @@ async function writeLines(path: string, count: number): Promise<void> {
   await finished(file)
 }
 
-/** Makes a command say at its end how much memory it had, in KiB. */
+/** Makes a command print its peak memory at exit, in KiB. */
 const measured = {
   NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(
     "process.on('exit',()=>process.stderr.write('maxRSS '+process.resourceUsage().maxRSS+'\\n'))",
@@ -44,7 +44,7 @@ const measured = {
 
 const memoryOf = (output: string) => Number(/^maxRSS (\d+)$/m.exec(output)?.[1]) / 1024
 
-t.test('100,000 users, cut short and run again', { timeout: 120_000 }, async (t) => {
+t.test('an import of 100,000 users resumes after SIGINT and kill -9', { timeout: 120_000 }, async (t) => {
   const cwd = t.testdir()
   const env = await production(t)
   const db = openPostgres({ url: env['DATABASE_URL'] as string, poolSize: 1, onIdleError: () => {} })
@@ -81,9 +81,9 @@ t.test('100,000 users, cut short and run again', { timeout: 120_000 }, async (t)
     t.equal((await cut.ended).code, code, signal)
     const [made, found] = [imported, alreadyThere].map((text) => Number(text.replaceAll(',', '')))
     const after = await countUsers()
-    t.comment(`${signal}: ${before} before, said to have imported ${made} and found ${found}, ${after} after`)
-    t.ok(after >= before + (made ?? 0), 'what was said to be imported is there')
-    t.ok(after < users - bad.size, 'and it was in the middle')
+    t.comment(`${signal}: ${before} before, reported ${made} imported and ${found} found, ${after} after`)
+    t.ok(after >= before + (made ?? 0), 'every user reported as imported is stored')
+    t.ok(after < users - bad.size, 'the import was incomplete')
   }
 
   const there = await countUsers()
@@ -106,5 +106,5 @@ t.test('100,000 users, cut short and run again', { timeout: 120_000 }, async (t)
   t.comment(
     `${small.toFixed(0)} MiB for 1,000 lines, ${large.toFixed(0)} MiB for a file of ${file.toFixed(0)} MiB`,
   )
-  t.ok(large - small < file * 0.7, 'the file is not held in memory')
+  t.ok(large - small < file * 0.7, 'the file is not buffered in memory')
 })

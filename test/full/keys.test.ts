@@ -4,7 +4,7 @@ import { verifiesWith } from '../support/mint.ts'
 import { ask, post, runCommand, type Service, startService } from '../support/process.ts'
 import { production } from '../support/production.ts'
 
-/** A pool that the load keeps busy, and keys to rotate under it. */
+/** A pool small enough to be busy under load. */
 const settings = { DATABASE_POOL_SIZE: '2', ALGORITHM: 'EdDSA', RATE_LIMITS: 'off' }
 
 const credentials = { email: 'test@example.com', password: 'correct horse battery' }
@@ -23,7 +23,7 @@ const kidOf = (token: string) =>
   JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
 
 for (const algorithm of ['EdDSA', 'RS256']) {
-  t.test(`instances that start at once on an empty database make one ${algorithm} key`, async (t) => {
+  t.test(`concurrent first starts of three instances create one ${algorithm} key`, async (t) => {
     const env = { ...(await production(t, settings)), ALGORITHM: algorithm }
     const cwd = t.testdir()
     const services = await Promise.all([1, 2, 3].map(() => startService(t, env, cwd)))
@@ -48,7 +48,7 @@ t.test('`keys rotate --now` under load on two instances: no 401 (J20)', { timeou
   const seen = new Set<string>()
   let slowest = 0
   let running = true
-  /** Every token at both instances, again and again. */
+  /** Sends every token to both instances in a loop. */
   const load = async () => {
     while (running) {
       for (const { token, user } of tokens) {
@@ -64,7 +64,7 @@ t.test('`keys rotate --now` under load on two instances: no 401 (J20)', { timeou
       }
     }
   }
-  /** New tokens from both, used at once at the other one too: it has not seen their key yet. */
+  /** New tokens of both, used at once on the other instance, which may not know their key yet. */
   const logins = async () => {
     while (running) {
       tokens = [...tokens.slice(-4), await logIn(one), await logIn(two)]
@@ -72,7 +72,7 @@ t.test('`keys rotate --now` under load on two instances: no 401 (J20)', { timeou
       await delay(100)
     }
   }
-  /** Unknown kids from a stranger use up the reload of each second. */
+  /** An attacker's unknown kids use up the one reload per second. */
   const noise = async () => {
     const [header = '', ...rest] = tokens[0]?.token.split('.') ?? []
     while (running) {
@@ -91,7 +91,7 @@ t.test('`keys rotate --now` under load on two instances: no 401 (J20)', { timeou
   const rotated = await runCommand(t, env, cwd, 'keys', 'rotate', '--now')
   t.match(rotated, { code: 0, output: /^key [\w-]{43} signs from / })
   const next = rotated.output.split(' ')[1] ?? ''
-  // An instance looks every 30 seconds.
+  // An instance reloads its keys every 30 seconds.
   for (let at = 0; at < 350 && !seen.has(next); at++) await delay(100)
   await delay(3_000)
   running = false
@@ -105,7 +105,7 @@ t.test('`keys rotate --now` under load on two instances: no 401 (J20)', { timeou
   for (const { token } of tokens) t.ok(verifiesWith(jwks[0] as never, token))
 })
 
-t.test('a SECRET_KEY that opens no key stops the start in one line', async (t) => {
+t.test('a SECRET_KEY that decrypts no key ends the start with one line', async (t) => {
   const env = await production(t, settings)
   const cwd = t.testdir()
   const first = await startService(t, env, cwd)
@@ -123,7 +123,7 @@ t.test('a SECRET_KEY that opens no key stops the start in one line', async (t) =
   t.same(await after.stop('SIGTERM'), { code: 0, signal: null })
 })
 
-t.test('the key commands on a schema that is behind, and what they refuse', async (t) => {
+t.test('the key commands refuse an outdated schema and a second pending key', async (t) => {
   const env = await production(t, settings)
   const cwd = t.testdir()
   const keys = (...args: string[]) => runCommand(t, env, cwd, 'keys', ...args)

@@ -9,20 +9,20 @@ import { seedDataFolder } from '../support/snapshot.ts'
 
 const settings = { RATE_LIMITS: 'off', MAX_EVENT_LOOP_DELAY_MS: '0' }
 
-/** What the service has acknowledged, to be there however it ends. */
+/** Everything that the service has acknowledged. */
 class Acknowledged {
   readonly titles = new Map<RemoteUser, string[]>()
-  /** The last refresh token of each chain. */
+  /** The last refresh token of each session. */
   readonly refreshTokens = new Map<RemoteUser, string>()
   readonly endedTokens: string[] = []
-  /** How many writes. */
+  /** Number of writes. */
   count = 0
 
-  /** Writes until the service is gone. */
+  /** Writes until the service is killed. */
   async fill(url: string): Promise<void> {
     const users = await Promise.all([signUpAt(url), signUpAt(url)])
     const work = users.flatMap((user) => [this.#tasks(url, user), this.#refresh(url, user)])
-    // Whatever was not answered counts for nothing.
+    // Requests without a response are not counted.
     await Promise.allSettled([...work, this.#logOut(url, users[0])])
   }
 
@@ -63,21 +63,21 @@ class Acknowledged {
     t.same(
       [...new Set((await Promise.all(asked)).map(({ status }) => status))],
       [401],
-      `${asked.length} logouts hold`,
+      `${asked.length} logouts are kept`,
     )
   }
 
-  /** To be done soon: the token before the last is good for ten seconds after an answer that was lost. */
-  async assertSessionsGoOn(t: Test, url: string): Promise<void> {
+  /** To be called within the grace of 10 seconds for a lost response. */
+  async assertSessionsContinue(t: Test, url: string): Promise<void> {
     const refreshed = [...this.refreshTokens.values()].map((refresh_token) =>
       post(`${url}/api/auth/refresh`, { refresh_token }),
     )
     this.refreshTokens.clear()
-    t.same([...new Set((await Promise.all(refreshed)).map(({ status }) => status))], [200], 'sessions go on')
+    t.same([...new Set((await Promise.all(refreshed)).map(({ status }) => status))], [200], 'refreshed')
   }
 }
 
-/** Starts, is written to, and is killed at a moment that nobody chose. */
+/** Starts a service, writes, and kills it at a random moment. */
 async function killedWhileWriting(t: Test, env: Record<string, string>, cwd: string, all: Acknowledged) {
   const service = await startService(t, env, cwd)
   const enough = all.count + 10
@@ -88,19 +88,19 @@ async function killedWhileWriting(t: Test, env: Record<string, string>, cwd: str
   await filling
 }
 
-t.test('kill -9 on PostgreSQL, again and again, loses nothing that was acknowledged', async (t) => {
+t.test('repeated kill -9 on PostgreSQL loses nothing that was acknowledged', async (t) => {
   const env = await production(t, settings)
   const cwd = t.testdir()
   const survivor = await startService(t, env, cwd)
   const all = new Acknowledged()
   for (let round = 0; round < 8; round++) {
     await Promise.all([killedWhileWriting(t, env, cwd, all), killedWhileWriting(t, env, cwd, all)])
-    await all.assertSessionsGoOn(t, survivor.url)
+    await all.assertSessionsContinue(t, survivor.url)
   }
   await all.assertThere(t, survivor.url)
 })
 
-t.test('kill -9 with the embedded database, too', async (t) => {
+t.test('repeated kill -9 on the embedded database loses nothing that was acknowledged', async (t) => {
   const cwd = t.testdir()
   seedDataFolder(join(cwd, 'data'))
   const all = new Acknowledged()
@@ -109,7 +109,7 @@ t.test('kill -9 with the embedded database, too', async (t) => {
   await all.assertThere(t, service.url)
 })
 
-t.test('a rejection that nobody handles is logged once, and the process drains and ends', async (t) => {
+t.test('an unhandled rejection is logged once, and the process drains and ends', async (t) => {
   const cwd = t.testdir()
   const fault = join(cwd, 'fault.mjs')
   writeFileSync(fault, `process.on('SIGWINCH', () => Promise.reject(new Error('nobody waits for this')))`)
@@ -122,7 +122,7 @@ t.test('a rejection that nobody handles is logged once, and the process drains a
   await Promise.race(logins)
   const [ended, ...answers] = await Promise.all([service.stop('SIGWINCH'), ...logins])
   t.same(ended, { code: 1, signal: null })
-  t.same([...new Set(answers.map(({ status }) => status))], [200], 'what was under way is answered')
+  t.same([...new Set(answers.map(({ status }) => status))], [200], 'requests in flight are answered')
   t.match(service.logged(), [{ level: 60, err: { type: 'Error', message: 'nobody waits for this' } }])
   t.equal(service.logged().length, 1)
 })

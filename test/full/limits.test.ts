@@ -15,7 +15,7 @@ if (!given) throw new Error('TEST_REDIS_URL must name a Redis server for this te
 
 const share = Math.floor(budgets.login.max / 4)
 
-/** Instances of the service on one database and one Redis, as behind a gateway, and what they log. */
+/** Two instances on one database and one Redis, and their log lines. */
 async function instances(t: Test, redisUrl: string, env: Record<string, string> = {}) {
   const { url } = await freshDatabase(t, server)
   const config = testConfig({
@@ -38,7 +38,7 @@ async function instances(t: Test, redisUrl: string, env: Record<string, string> 
   return { one: await start(), two: await start(), log }
 }
 
-/** Waits for one line of each instance, from now on. */
+/** Waits for the next line with these words of each instance. */
 function loggedByBoth(log: EventEmitter, words: string): Promise<{ level: number }[]> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`not logged by both: ${words}`)), 20_000)
@@ -55,14 +55,14 @@ function loggedByBoth(log: EventEmitter, words: string): Promise<{ level: number
   })
 }
 
-/** An address that no other run of a test has come from. */
+/** A random address, without counters of earlier runs. */
 const newAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}`
 
-/** Refused for its body, so that no hash is computed, and counted all the same. */
+/** An invalid login: counted, without computing a hash. */
 const login = (app: FastifyInstance, from: string) =>
   app.inject({ method: 'POST', url: '/api/auth/login', payload: {}, remoteAddress: from })
 
-/** Sends logins until one is limited, and tells how many went through; anything but 400 and 429 throws. */
+/** Sends logins until one is limited. @returns how many passed */
 async function letThrough(apps: readonly FastifyInstance[], from: string): Promise<number> {
   for (let sent = 0; sent <= 100; sent++) {
     const { statusCode } = await login(apps[sent % apps.length] as FastifyInstance, from)
@@ -99,7 +99,7 @@ t.test('the limits of an address and of an account hold across instances (H07)',
   for (const at of [0, 1]) t.equal((await guess(at, password)).statusCode, 429)
 })
 
-t.test('right passwords on one instance leave nothing counted on another (H07)', async (t) => {
+t.test('correct passwords are not counted, on any instance (H07)', async (t) => {
   const { one, two } = await instances(t, given)
   const alice = await signUp(one, 'alice')
   for (let at = 0; at < budgets.account.max + 5; at++) {
@@ -113,11 +113,11 @@ t.test('right passwords on one instance leave nothing counted on another (H07)',
   }
 })
 
-t.test('a request costs one round trip, one that asks for a password two', async (t) => {
+t.test('a request costs one round trip to Redis, one that verifies a password two', async (t) => {
   const redis = await ownRedis(t)
   const { one } = await instances(t, redis.url)
   const alice = await signUp(one, 'alice')
-  /** Commands that Redis ran, without those that connections begin with. */
+  /** Number of script calls. */
   const ran = () =>
     redis.command(async (client) => {
       const stats = await client.info('commandstats')
@@ -133,20 +133,20 @@ t.test('a request costs one round trip, one that asks for a password two', async
   }
   t.equal(await cost(20, () => alice.call('GET', alice.tasks)), 1)
   t.equal(await cost(20, () => one.inject('/nowhere')), 1)
-  t.equal(await cost(5, () => login(one, newAddress())), 1, 'a body that cannot be a login')
+  t.equal(await cost(5, () => login(one, newAddress())), 1, 'an invalid body')
   const wrong = { email: alice.email, password: 'a wrong guess' }
   t.equal(await cost(5, () => one.inject({ method: 'POST', url: '/api/auth/login', payload: wrong })), 2)
 
   const keys = await redis.command((client) => client.keys('*'))
-  t.notMatch(keys.join(), /@|alice/, 'Redis has no addresses of people')
+  t.notMatch(keys.join(), /@|alice/, 'no email address in Redis')
   const ends = await redis.command((client) => Promise.all(keys.map((key) => client.pttl(key))))
   t.ok(
     ends.every((end) => end > 0),
-    'nothing stays for good',
+    'every key expires',
   )
 })
 
-t.test('whatever Redis does, limits are never none and never a 500, and they come back (J09)', async (t) => {
+t.test('every failure of Redis leaves stricter limits, no 500, and recovers (J09)', async (t) => {
   const redis = await ownRedis(t)
   const { one, two, log } = await instances(t, redis.url)
   const faults: Record<string, { breaks: () => unknown; mends: () => unknown }> = {
@@ -169,17 +169,17 @@ t.test('whatever Redis does, limits are never none and never a 500, and they com
     const start = performance.now()
     t.equal(await letThrough([one], from), share, `${name}: a share of the budget`)
     t.equal(await letThrough([two], from), share, 'on each instance')
-    t.ok(performance.now() - start < 2_000, 'and nobody waits long for it')
+    t.ok(performance.now() - start < 2_000, 'without waiting for Redis')
     t.match(await away, [{ level: 40 }, { level: 40 }])
 
     const back = loggedByBoth(log, 'Redis answers again')
     await mends()
-    t.match(await back, [{ level: 30 }, { level: 30 }], 'it comes back by itself')
+    t.match(await back, [{ level: 30 }, { level: 30 }], 'recovers by itself')
   }
   t.equal(await letThrough([one, two], newAddress()), budgets.login.max, 'after all of them')
 })
 
-t.test('a Redis that has lost its counters does not give an instance more (J09)', async (t) => {
+t.test('Redis losing its counters resets no limit of an instance (J09)', async (t) => {
   const redis = await ownRedis(t)
   const { one } = await instances(t, redis.url)
   const from = newAddress()
@@ -190,11 +190,11 @@ t.test('a Redis that has lost its counters does not give an instance more (J09)'
   t.equal(
     await letThrough([one], newAddress()),
     budgets.login.max,
-    'and one that has lost the scripts gets them anew',
+    'scripts that Redis has lost are loaded again',
   )
 })
 
-t.test('a start without Redis limits too, and finds it when it is there (J09)', async (t) => {
+t.test('a start without Redis applies limits, and uses Redis when it is reachable (J09)', async (t) => {
   const redis = await ownRedis(t)
   await redis.kill()
   const { one, two, log } = await instances(t, redis.url)

@@ -15,7 +15,7 @@ async function instances(t: Test, smtpPort: number, count: number, env: Record<s
   const config = testConfig({
     DATABASE_URL: url,
     SMTP_URL: `smtp://127.0.0.1:${smtpPort}`,
-    // Not what these are about, and 50 at once wait for it.
+    // 50 concurrent requests would wait for a connection.
     DATABASE_POOL_SIZE: '10',
     ...env,
   })
@@ -38,7 +38,7 @@ const post = (app: FastifyInstance | undefined, path: string, payload: object) =
 
 const tokenIn = (text: string | undefined) => /#token=([\w-]+)/.exec(text ?? '')?.[1] ?? 'none'
 
-/** The token of the newest mail whose link leads to a page. */
+/** The token of the newest mail with a link to a page. */
 const tokenFor = (page: string, mails: readonly { text: string }[]) =>
   tokenIn(mails.findLast(({ text }) => text.includes(`/${page}#`))?.text)
 
@@ -48,7 +48,7 @@ t.test('three instances send each mail once', async (t) => {
   const smtp = await mailServer(t)
   const apps = await instances(t, smtp.port, 3)
   const addresses = Array.from({ length: 60 }, (_, at) => `user${at}@example.com`)
-  // All of them look at the outbox all the time, not only the one that wrote into it.
+  // All workers poll constantly, not only that of the writing instance.
   const busy = setInterval(() => {
     for (const app of apps) app.mail.wake()
   }, 1)
@@ -68,7 +68,7 @@ t.test('three instances send each mail once', async (t) => {
   t.same(states.rows, [{ state: 'sent', attempts: 1, count: 60 }])
 })
 
-t.test('of 50 resets at once on two instances one succeeds (E08)', async (t) => {
+t.test('of 50 concurrent resets on two instances, one succeeds (E08)', async (t) => {
   const smtp = await mailServer(t)
   const apps = await instances(t, smtp.port, 2)
   const alice = await signUp(apps[0] as FastifyInstance, 'alice')
@@ -87,7 +87,7 @@ t.test('of 50 resets at once on two instances one succeeds (E08)', async (t) => 
   t.equal(login.statusCode, 200)
 })
 
-t.test('50 requests at once on two instances leave three mails (E14)', async (t) => {
+t.test('50 concurrent requests on two instances send three mails (E14)', async (t) => {
   const smtp = await mailServer(t)
   const apps = await instances(t, smtp.port, 2)
   const alice = await signUp(apps[0] as FastifyInstance, 'alice')
@@ -102,7 +102,7 @@ t.test('50 requests at once on two instances leave three mails (E14)', async (t)
   t.equal(rows.rows.length, 3)
 })
 
-t.test('the resets of a verified address are its own, on all instances together (E14)', async (t) => {
+t.test('a verified address has its own quota of resets, over all instances (E14)', async (t) => {
   const smtp = await mailServer(t)
   const apps = await instances(t, smtp.port, 2)
   const [one] = apps as [FastifyInstance, FastifyInstance]
@@ -126,14 +126,14 @@ t.test('the resets of a verified address are its own, on all instances together 
 })
 
 t.test(
-  'signups that contest an account while its mailbox decides change nothing of that (E11)',
+  'concurrent signups with the address do not affect the reset that its mailbox chooses (E11)',
   async (t) => {
     const smtp = await mailServer(t)
     const apps = await instances(t, smtp.port, 2, { REQUIRE_EMAIL_VERIFICATION: 'true' })
     const email = 'victim@example.com'
     await post(apps[0], 'signup', { email, password, name: 'Mallory' })
     await settled(apps)
-    // Until the mailbox has had its share: a further mail would replace the link.
+    // Uses up the mailbox's share: a further mail would replace the link.
     for (const chosen of ['the password of victor', 'the password of vera']) {
       await post(apps[1], 'signup', { email, password: chosen, name: 'Victor' })
       await settled(apps)
@@ -213,7 +213,7 @@ t.test('kill -9 between the commit and the delivery; the next start delivers (E1
   t.teardown(() => db.destroy())
   const waiting = await db.selectFrom('mail_outbox').selectAll().execute()
   t.match(waiting, [{ kind: 'signup', state: 'waiting', recipient: alice.email }])
-  // Whatever the first had begun is its own for two minutes.
+  // A claimed mail is reserved for two minutes.
   await sql`update mail_outbox set next_attempt_at = now()`.execute(db)
 
   const smtp = await mailServer(t, { port })

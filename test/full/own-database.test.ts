@@ -21,7 +21,7 @@ async function untilReadyIs(status: number, url: string, maxSeconds: number): Pr
 const untilReady = (url: string, maxSeconds: number) => untilReadyIs(200, url, maxSeconds)
 const untilNotReady = (url: string, maxSeconds: number) => untilReadyIs(503, url, maxSeconds)
 
-t.test('J01, J02: a server that comes late, is killed in mid-load and comes back', async (t) => {
+t.test('a database that starts late and is killed under load loses no write (J02)', async (t) => {
   const database = await ownPostgres(t)
   const env = await production(t, { DATABASE_URL: database.url, RATE_LIMITS: 'off' })
   const { url } = await startService(t, env, t.testdir())
@@ -29,7 +29,7 @@ t.test('J01, J02: a server that comes late, is killed in mid-load and comes back
   t.equal(await statusOf(`${url}/health/ready`), 503)
 
   database.start()
-  t.ok((await untilReady(url, 20)) < 10, 'ready soon after the database is')
+  t.ok((await untilReady(url, 20)) < 10, 'ready soon after the database')
   const user = await signUpAt(url)
 
   const acknowledged: string[] = []
@@ -51,10 +51,10 @@ t.test('J01, J02: a server that comes late, is killed in mid-load and comes back
     await database.kill()
     const refused = others.length
     while (others.length < refused + 8) await delay(10)
-    // A backend may answer for a moment after its postmaster was killed.
+    // A backend may still answer briefly after its postmaster was killed.
     await untilNotReady(url, 5)
-    t.equal((await fetch(`${url}${user.tasks}`)).status, 401, 'tokens are judged all the same')
-    // Its processes end by themselves; until the last has, it cannot be started.
+    t.equal((await fetch(`${url}${user.tasks}`)).status, 401, 'tokens are still verified')
+    // It cannot be started until its last backend has exited.
     for (let started = false; !started; ) {
       database.start()
       started = await untilReady(url, 3).then(
@@ -68,10 +68,10 @@ t.test('J01, J02: a server that comes late, is killed in mid-load and comes back
   writing = false
   await Promise.all(writers)
 
-  t.same([...new Set(others.map(({ status }) => status))], [503], 'nothing but 503 meanwhile (J02)')
+  t.same([...new Set(others.map(({ status }) => status))], [503], 'only 503 during the outage (J02)')
   t.ok(
     others.every(({ headers }) => Number(headers.get('retry-after')) > 0),
-    'which says when to come again',
+    'each with a Retry-After in seconds',
   )
   const found = new Set(await titlesAt(url, user))
   t.same(

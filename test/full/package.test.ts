@@ -23,7 +23,7 @@ const tsconfig = {
   },
 }
 
-/** A project of its own, with what the package's manifest asks for and nothing of this one around it. */
+/** A separate project with only the package and its dependencies. */
 function consumer(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-consumer-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
@@ -48,7 +48,7 @@ function consumer(t: Test): string {
 
 const required = "process.stdout.write(typeof require('latchkey/auth').latchkeyAuth)"
 
-/** What a service may write, and what it may not: to the compiler, an expected error that is none is one. */
+/** What must compile, and what must not. */
 const types = `
 import Fastify from 'fastify'
 import { latchkeyAuth, type OwnerId, type Principal } from 'latchkey/auth'
@@ -62,7 +62,7 @@ await app.register(latchkeyAuth, {
 })
 // @ts-expect-error: there is no such option
 await app.register(latchkeyAuth, { secretKey: 'x' })
-// @ts-expect-error: nobody is called so
+// @ts-expect-error: no such access
 app.get('/a', { config: { access: 'admin' } }, async () => 1)
 
 app.get('/:user_id', { config: { access: 'owner' } }, async (request) => {
@@ -70,9 +70,9 @@ app.get('/:user_id', { config: { access: 'owner' } }, async (request) => {
   const caller: Principal = request.caller
   const name: string | undefined = request.user?.profile?.name
   const reason: string | undefined = request.problem?.reason
-  // @ts-expect-error: there may be nobody
+  // @ts-expect-error: user may be undefined
   request.user.sub
-  // @ts-expect-error: a text is not an owner
+  // @ts-expect-error: a string is not an OwnerId
   const other: OwnerId = 'user'
   return { owner, caller, name, reason, other }
 })
@@ -81,13 +81,13 @@ await app.register(async (scope) => {
 })
 `
 
-/** For `env`: runs Node without the instrumentation that tap puts into every child of a test. */
+/** Arguments for `env`: Node without tap's instrumentation. */
 function bare(args: string[], env: Record<string, string> = {}): string[] {
   const settings = Object.entries({ PATH: process.env['PATH'], ...env })
   return ['-i', ...settings.map(([name, value]) => `${name}=${value}`), process.execPath, ...args]
 }
 
-/** Starts the compiled example and tells where it listens. */
+/** Starts the compiled example. @returns its URL */
 async function start(t: Test, cwd: string, env: Record<string, string>): Promise<string> {
   const child = spawn('env', bare(['out/service.js'], { PORT: '0', ...env }), { cwd })
   t.teardown(() => child.kill('SIGKILL'))
@@ -120,7 +120,7 @@ t.test('another project compiles the example against the package, and runs it', 
 
 const service = JSON.parse(readFileSync('package.json', 'utf8'))
 
-t.test('npm pack gets a manifest of the entry, and gives that of the service back', async (t) => {
+t.test('npm pack uses the manifest of latchkey/auth, and restores that of the service', async (t) => {
   const folder = t.testdir({ dist: t.fixture('symlink', resolve('dist')) })
   const file = join(folder, 'package.json')
   const text = readFileSync('package.json', 'utf8')
@@ -128,14 +128,14 @@ t.test('npm pack gets a manifest of the entry, and gives that of the service bac
   const step = (name: string) =>
     run(process.execPath, [resolve('dist/scripts/package.js'), name], { cwd: folder })
 
-  for (const times of ['once', 'after a run that was cut short']) {
+  for (const times of ['once', 'after an interrupted run']) {
     await step('prepack')
     const { dependencies, peerDependencies, files, ...rest } = JSON.parse(readFileSync(file, 'utf8'))
     const names = ['@fastify/jwt', 'fastify-plugin', 'lru-cache']
     t.same(dependencies, Object.fromEntries(names.map((name) => [name, service.dependencies[name]])), times)
     t.same(Object.keys(peerDependencies), ['fastify'])
     t.ok(files.includes('dist/plugins/auth.d.ts'))
-    t.notOk(rest.devDependencies ?? rest.scripts ?? rest.overrides, 'nothing to run or to build with')
+    t.notOk(rest.devDependencies ?? rest.scripts ?? rest.overrides, 'no scripts, no development dependencies')
   }
   await step('postpack')
   t.equal(readFileSync(file, 'utf8'), text)

@@ -8,7 +8,7 @@ import { post, runCommand, startCommand, startService } from '../support/process
 import { production, server } from '../support/production.ts'
 import { get, signUpAt } from '../support/remote-user.ts'
 
-/** The test's own way to a database. */
+/** A connection that does not go through the pooler. */
 function directTo(t: Test, url: string): Db {
   const db = openPostgres({ url, poolSize: 3, onIdleError: () => {}, timeouts: false })
   t.teardown(() => db.destroy())
@@ -39,7 +39,7 @@ async function lockHolders(db: Db | Trx): Promise<unknown[]> {
 
 for (const mode of ['transaction', 'session'] as const) {
   t.test(
-    `behind a pooler in ${mode} mode, instances that start at once all serve, and no lock stays`,
+    `behind a pooler in ${mode} mode, instances that start concurrently all serve, and no lock remains`,
     async (t) => {
       // In session mode, each connection of an instance has one of the pooler's.
       const { direct, env, cwd } = await behind(t, mode, { default_pool_size: mode === 'session' ? 60 : 4 })
@@ -53,7 +53,7 @@ for (const mode of ['transaction', 'session'] as const) {
     },
   )
 
-  t.test(`behind a pooler in ${mode} mode, of four migrations at once one does it and all end`, async (t) => {
+  t.test(`behind a pooler in ${mode} mode, of four concurrent migrations one applies it`, async (t) => {
     const { direct, env, cwd } = await behind(t, mode)
     const runs = await Promise.all([1, 2, 3, 4].map(() => runCommand(t, env, cwd, 'migrate')))
     t.same(
@@ -65,16 +65,16 @@ for (const mode of ['transaction', 'session'] as const) {
   })
 }
 
-t.test('a lock that an earlier version left on a connection holds up no migration', async (t) => {
+t.test('a session lock of an earlier version does not block a migration', async (t) => {
   const { direct, env, cwd } = await behind(t, 'transaction')
-  await direct.connection().execute(async (left) => {
-    await sql`select pg_advisory_lock(3853314791062309107)`.execute(left)
+  await direct.connection().execute(async (earlier) => {
+    await sql`select pg_advisory_lock(3853314791062309107)`.execute(earlier)
     t.match(await runCommand(t, env, cwd, 'migrate'), { code: 0, output: /^applied 0001/ })
-    await sql`select pg_advisory_unlock_all()`.execute(left)
+    await sql`select pg_advisory_unlock_all()`.execute(earlier)
   })
 })
 
-t.test('behind a pooler in transaction mode nothing is set that outlives a transaction', async (t) => {
+t.test('behind a pooler in transaction mode, no setting outlives a transaction', async (t) => {
   const { direct, through, env, cwd } = await behind(t, 'transaction')
   const service = await startService(t, env, cwd)
   const [alice, bob] = [await signUpAt(service.url), await signUpAt(service.url)]
@@ -83,7 +83,7 @@ t.test('behind a pooler in transaction mode nothing is set that outlives a trans
       post(`${service.url}${(at % 2 ? alice : bob).tasks}`, { title: 'x' }, (at % 2 ? alice : bob).token),
     ),
   )
-  // Through every connection that the pooler has, as another application would.
+  // Over every connection of the pooler, as another application.
   const other = openPostgres({ url: through, poolSize: 4, onIdleError: () => {}, timeouts: false })
   t.teardown(() => other.destroy())
   const settings = await Promise.all(
@@ -100,9 +100,9 @@ t.test('behind a pooler in transaction mode nothing is set that outlives a trans
     t.match(row, { timeout: '0', isolation: 'read committed', channels: 0, prepared: 0 })
   }
   t.same(await lockHolders(direct), [])
-  t.match(service.output(), /statement_timeout is 0/, 'which the log says')
+  t.match(service.output(), /statement_timeout is 0/, 'the log warns')
 
-  // A transaction is bounded all the same.
+  // Transactions are still bounded.
   await direct.transaction().execute(async (trx) => {
     await sql`select 1 from users for update`.execute(trx)
     const begun = performance.now()
@@ -121,7 +121,7 @@ t.test('behind a pooler in transaction mode nothing is set that outlives a trans
   })
 })
 
-t.test('DATABASE_PREPARE left on behind a pooler in transaction mode stops the start', async (t) => {
+t.test('DATABASE_PREPARE=true behind a pooler in transaction mode stops the start', async (t) => {
   const { direct, through, env, cwd } = await behind(t, 'transaction')
   const { code, output } = await runCommand(t, { ...env, DATABASE_PREPARE: 'true', LOG_LEVEL: 'silent' }, cwd)
   t.equal(code, 1)
@@ -131,14 +131,14 @@ t.test('DATABASE_PREPARE left on behind a pooler in transaction mode stops the s
   )
   const other = directTo(t, through)
   const { rows } = await sql`select current_setting('statement_timeout') as timeout`.execute(other)
-  t.same(rows, [{ timeout: '0' }], 'and has set nothing')
+  t.same(rows, [{ timeout: '0' }], 'no setting was changed')
   t.same(await lockHolders(direct), [])
 })
 
-t.test('a migration that waits behind a pooler ends at a signal, and leaves no lock', async (t) => {
+t.test('a migration that waits behind a pooler ends on SIGTERM, and leaves no lock', async (t) => {
   const { direct, env, cwd } = await behind(t, 'transaction')
   await direct.transaction().execute(async (trx) => {
-    // Until this ends, nobody can tell whether there is a table of that name.
+    // Blocks the migration, which creates a table of the same name.
     await sql`create table users (id int)`.execute(trx)
     const service = startCommand(t, { ...env, PORT: '0' }, cwd)
     await service.said(/"msg":"migrating"/)
@@ -152,7 +152,7 @@ t.test('a migration that waits behind a pooler ends at a signal, and leaves no l
   t.match(await runCommand(t, env, cwd, 'migrate'), { code: 0, output: /^applied 0001/ })
 })
 
-t.test('search_path by options, which the pooler refuses, is told in one line', async (t) => {
+t.test('search_path in options, which the pooler refuses, is reported in one line', async (t) => {
   const { through, env, cwd } = await behind(t, 'transaction')
   const url = `${through}?options=-c%20search_path%3Dauth`
   const { code, output } = await runCommand(t, { ...env, DATABASE_URL: url, LOG_LEVEL: 'silent' }, cwd)
@@ -160,7 +160,7 @@ t.test('search_path by options, which the pooler refuses, is told in one line', 
   t.match(output, /^latchkey: DATABASE_URL: the pooler refuses the parameter options.*\n$/)
 })
 
-t.test('times are read whatever DateStyle the database has, behind a pooler too', async (t) => {
+t.test('times are parsed under any DateStyle, also behind a pooler', async (t) => {
   const { direct, env, cwd, url } = await behind(t, 'transaction')
   await sql`alter database ${sql.id(new URL(url).pathname.slice(1))} set datestyle = 'German'`.execute(direct)
   const service = await startService(t, env, cwd)

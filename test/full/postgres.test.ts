@@ -6,7 +6,7 @@ import { openPostgres } from '../../src/db/postgres.ts'
 import { ask, post, runCommand, startService } from '../support/process.ts'
 import { production } from '../support/production.ts'
 
-t.test('two instances that start at once on an empty database both serve', async (t) => {
+t.test('two instances that start concurrently on an empty database both serve', async (t) => {
   const env = await production(t)
   const cwd = t.testdir()
   const [one, two] = await Promise.all([startService(t, env, cwd), startService(t, env, cwd)])
@@ -21,7 +21,7 @@ t.test('two instances that start at once on an empty database both serve', async
   const list = await ask(`${two.url}/api/${user.id}/tasks`, {
     headers: { authorization: `Bearer ${token}` },
   })
-  t.equal(list.status, 200, 'the other instance knows the token')
+  t.equal(list.status, 200, 'the other instance accepts the token')
   for (const service of [one, two]) {
     t.equal((await ask(`${service.url}/health/ready`)).status, 200)
     t.same(await service.stop('SIGTERM'), { code: 0, signal: null })
@@ -70,7 +70,7 @@ t.test('docs/configuration.md: a role that may only read and write rows serves',
   await t.rejects(sql`create table mine (id int)`.execute(theirs), { code: '42501' })
 })
 
-t.test('a column that a migration adds meanwhile stops no statement and no transaction', async (t) => {
+t.test('a column that a migration adds to a running service breaks no statement', async (t) => {
   const env = await production(t, { DATABASE_POOL_SIZE: '1', RATE_LIMITS: 'off' })
   const { url } = await startService(t, env, t.testdir())
   const credentials = { email: 'test@example.com', password: 'correct horse battery' }
@@ -95,7 +95,7 @@ t.test('a column that a migration adds meanwhile stops no statement and no trans
   }
 })
 
-t.test('a lock holds up no read, and reads go on after every connection was killed (J02, J05)', async (t) => {
+t.test('a lock delays no read, and reads recover after every connection was killed (J02, J05)', async (t) => {
   const env = await production(t, { DATABASE_POOL_SIZE: '1', RATE_LIMITS: 'off' })
   const { url } = await startService(t, env, t.testdir())
   const { token, user } = await post(`${url}/api/auth/signup`, {
@@ -124,7 +124,7 @@ t.test('a lock holds up no read, and reads go on after every connection was kill
     const answers = await Promise.all(Array.from({ length: 20 }, list))
     t.same([...new Set(answers.map(({ status }) => status))], [200])
     t.notOk(answered, 'the write still waits')
-    t.equal((await held).status, 503, 'and is given up')
+    t.equal((await held).status, 503, 'and times out')
   })
   t.equal((await post(tasks, { title: 'Buy bread' }, token)).status, 201)
 

@@ -11,7 +11,7 @@ import { type Service, startService } from '../support/process.ts'
 import { production } from '../support/production.ts'
 import { ownRedis } from '../support/redis.ts'
 
-/** The lines of a start that ends, without those of its log; undefined for one that goes on. */
+/** The output of a failed start without log lines; undefined if the start succeeds. */
 async function refusedStart(t: Test, url: string, env: Record<string, string> = {}) {
   const settings = await production(t, { REDIS_URL: url, LOG_LEVEL: 'info', ...env })
   const output = await startService(t, settings, t.testdir()).then(
@@ -31,7 +31,7 @@ const logIn = ({ url }: Pick<Service, 'url'>, email: string) =>
     body: JSON.stringify({ email, password: 'a wrong guess' }),
   })
 
-/** Wrong passwords for one account that two instances let through together. */
+/** Number of wrong passwords for one account that pass on all instances together. */
 async function guessesLetThrough(services: readonly Service[], email: string): Promise<number> {
   for (let sent = 0; ; sent++) {
     const { status } = await logIn(services[sent % services.length] as Service, email)
@@ -80,12 +80,12 @@ t.test('a Redis that refuses this service ends the start with one line', async (
   ])
 })
 
-t.test('a Redis that refuses later is logged as an error, and the limits go on', async (t) => {
+t.test('a refusal by Redis at run time is logged as an error, and limits still apply', async (t) => {
   const redis = await ownRedis(t)
   const service = await started(t, redis.url)
   await redis.command(async (client) => {
     await client.config('SET', 'requirepass', 'secret')
-    // Connections that are open would go on.
+    // Open connections would stay authenticated.
     await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   })
   for (let at = 0; ; at++) {
@@ -96,10 +96,10 @@ t.test('a Redis that refuses later is logged as an error, and the limits go on',
     break
   }
   const { headers } = await fetch(`${service.url}/nowhere`)
-  t.equal(headers.get('ratelimit-limit'), String(budgets.everything.max / 4), 'the share in force')
+  t.equal(headers.get('ratelimit-limit'), String(budgets.everything.max / 4), 'the local limit')
 })
 
-t.test('the start says that Redis is away, and answers have the share in force', async (t) => {
+t.test('a start without Redis is reported, and responses state the local limit', async (t) => {
   const service = await started(t, `redis://127.0.0.1:${await freePort()}`)
   t.match(service.output(), /limits +stricter ones of this process, until Redis answers\n/)
   const { headers } = await fetch(`${service.url}/nowhere`)
@@ -109,12 +109,11 @@ t.test('the start says that Redis is away, and answers have the share in force',
   )
 })
 
-/** A node serves nothing for a moment after it has got its slots. */
+/** A node is not ready right after it was given its slots. */
 async function clusterReady(redis: Redis): Promise<void> {
   while (!/cluster_state:ok/.test(String(await redis.call('CLUSTER', 'INFO')))) {}
 }
 
-/** Gives a node of a cluster its slots. */
 async function assignSlots(url: string, from: number, to: number): Promise<void> {
   const redis = new Redis(url)
   await redis.call('CLUSTER', 'ADDSLOTSRANGE', String(from), String(to))
@@ -161,7 +160,7 @@ t.test('a node of a cluster with several ends the start', async (t) => {
   ])
 })
 
-/** A CA of the test's own and a certificate for 127.0.0.1 that it has signed. */
+/** A CA, and a certificate for 127.0.0.1 signed by it. */
 function certificates(folder: string) {
   const at = (name: string) => join(folder, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' })
@@ -210,7 +209,7 @@ t.test('a Redis with TLS is served where its CA is known', async (t) => {
   t.equal(await guessesLetThrough([one, two], 'alice@example.com'), budgets.account.max)
   t.ok(
     (await redis.command((client) => client.keys('latchkey:account *'))).length > 0,
-    'it is the one that counts',
+    'the counters are in this Redis',
   )
 
   t.match(await refusedStart(t, url), [

@@ -10,7 +10,7 @@ import { signUp, testConfig } from '../helper.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { server } from '../support/production.ts'
 
-/** An instance, and somebody at psql. */
+/** An instance, and plain connections as of psql. */
 async function instance(t: Test, env: Record<string, string> = {}) {
   const { url } = await freshDatabase(t, server)
   const config = testConfig({ DATABASE_URL: url, ...env })
@@ -32,7 +32,7 @@ async function instance(t: Test, env: Record<string, string> = {}) {
 
 const revoke = "insert into revocations (session_id, ends_at) values ($1, now() + interval '1 hour')"
 
-/** What there is to read from a position, and where that leads. */
+/** Reads one page from a position. */
 async function readOn(db: Db, from: Position): Promise<{ sessions: string[]; position: Position }> {
   const { revocations, position } = await readRevocations(db, from)
   return {
@@ -43,10 +43,10 @@ async function readOn(db: Db, from: Position): Promise<{ sessions: string[]; pos
   }
 }
 
-t.test('what commits late is read, however long ago its transaction began, and once', async (t) => {
+t.test('a revocation that commits late is read, and once', async (t) => {
   const { db, connect } = await instance(t)
   const [late, other, foreign] = [await connect(), await connect(), await connect()]
-  // Of another application, for as long as it likes.
+  // A long transaction of another application.
   await foreign.query('begin; create table not_ours (id int)')
   await late.query('begin')
   await late.query(revoke, ['late'])
@@ -54,17 +54,17 @@ t.test('what commits late is read, however long ago its transaction began, and o
   t.same(all.sessions, [])
   await other.query(revoke, ['early'])
   const next = await readOn(db, all.position)
-  t.same(next.sessions, ['early'], 'nothing waits for the transaction that is open')
-  t.same((await readOn(db, next.position)).sessions, [], 'nor is anything read again because of it')
+  t.same(next.sessions, ['early'], 'an open transaction delays no read')
+  t.same((await readOn(db, next.position)).sessions, [], 'nothing is read twice')
   await late.query("update revocations set ends_at = ends_at + interval '1 s' where session_id = 'early'")
   await late.query('commit')
   const last = await readOn(db, next.position)
-  t.same(last.sessions, ['early', 'late'], 'also what changed a row that was read')
+  t.same(last.sessions, ['early', 'late'], 'and a changed row again')
   t.same((await readOn(db, last.position)).sessions, [])
   await foreign.query('rollback')
 })
 
-t.test('a savepoint, a failure and a bulk change do not confuse a position', async (t) => {
+t.test('savepoints, rollbacks and bulk changes lose no revocation', async (t) => {
   const { db, connect } = await instance(t)
   const [late, other] = [await connect(), await connect()]
   const start = await readOn(db, {})
@@ -89,7 +89,7 @@ t.test('a savepoint, a failure and a bulk change do not confuse a position', asy
   t.notOk(read.has('undone'))
 })
 
-/** Asks until the answer is 401. @returns milliseconds that it took */
+/** Retries until 401. @returns milliseconds */
 async function untilRefused(ask: () => Promise<number>): Promise<number> {
   const start = performance.now()
   while ((await ask()) !== 401) {
@@ -99,7 +99,7 @@ async function untilRefused(ask: () => Promise<number>): Promise<number> {
   return performance.now() - start
 }
 
-t.test('sessions that are ended by hand are refused within a second, of one user and of all', async (t) => {
+t.test('sessions ended by SQL are refused within a second, of one user and of all', async (t) => {
   const { app, db, connect, me } = await instance(t, { REVOCATION_POLL_SECONDS: '5' })
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
   const psql = await connect()
@@ -118,7 +118,7 @@ t.test('sessions that are ended by hand are refused within a second, of one user
   t.ok(all < 1000, `${Math.round(all)} ms`)
 })
 
-t.test('many rows, and a long one, are announced by one short message', async (t) => {
+t.test('many rows, or a long one, cause one short notification', async (t) => {
   const { connect } = await instance(t)
   const [listener, psql] = [await connect(), await connect()]
   const heard: string[] = []

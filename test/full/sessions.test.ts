@@ -9,7 +9,7 @@ import { freshDatabase } from '../support/postgres.ts'
 import { server } from '../support/production.ts'
 import { networkTo } from '../support/proxy.ts'
 
-/** Instances of the service on one database, as behind a gateway. */
+/** Two instances on one database. */
 async function instances(t: Test, options: { env?: Record<string, string>; notify?: boolean } = {}) {
   const { url } = await freshDatabase(t, server)
   const config = testConfig({ DATABASE_URL: url, ...options.env })
@@ -30,18 +30,18 @@ const me = async (app: FastifyInstance, token: string) =>
 const post = (app: FastifyInstance, url: string, payload: object, token?: string) =>
   app.inject({ method: 'POST', url, payload, headers: token ? { authorization: `Bearer ${token}` } : {} })
 
-/** Asks until the answer is `status`. @returns milliseconds that it took */
-async function until(status: number, ask: () => Promise<number>, most: number): Promise<number> {
+/** Retries until `status`. @returns milliseconds */
+async function until(status: number, ask: () => Promise<number>, maxMs: number): Promise<number> {
   const start = performance.now()
   while ((await ask()) !== status) {
-    if (performance.now() - start > most) throw new Error(`no ${status} within ${most} ms`)
-    // An answer that needs no input or output would leave no turn to what it waits for.
+    if (performance.now() - start > maxMs) throw new Error(`no ${status} within ${maxMs} ms`)
+    // An answer without I/O would starve the event loop.
     await setImmediate()
   }
   return performance.now() - start
 }
 
-t.test('20 logins at once on two instances all succeed, and upgrade the hash once (D10)', async (t) => {
+t.test('20 concurrent logins on two instances all succeed, and upgrade the hash once (D10)', async (t) => {
   const { one, two } = await instances(t)
   const [alice, bob] = [await signUp(one, 'alice'), await signUp(one, 'bob')]
   const imported = '$2b$04$fw/2egepBGQrIGBbiKL3h.Gpx51kYPNZVfe2gwddJStq9VNQp40/2'
@@ -57,7 +57,7 @@ t.test('20 logins at once on two instances all succeed, and upgrade the hash onc
   t.equal((await post(two, '/api/auth/login', { email: bob.email, password })).statusCode, 200)
 })
 
-t.test('50 refreshes at once on two instances make one successor (B03)', async (t) => {
+t.test('50 concurrent refreshes on two instances get one successor (B03)', async (t) => {
   const { one, two } = await instances(t)
   const alice = await signUp(one, 'alice')
   let current = alice.refreshToken
@@ -74,7 +74,7 @@ t.test('50 refreshes at once on two instances make one successor (B03)', async (
   }
 })
 
-t.test('whatever ends a session ends its tokens on the other instance within a second (B10)', async (t) => {
+t.test('every end of a session revokes its tokens on other instances within a second (B10)', async (t) => {
   const { one, two } = await instances(t)
   const events: Record<string, (user: TestUser, logIn: () => Promise<string>) => Promise<string>> = {
     logout: async (user) => {
@@ -123,13 +123,13 @@ t.test('whatever ends a session ends its tokens on the other instance within a s
     const logIn = async () =>
       (await post(one, '/api/auth/login', { email: user.email, password })).json().token
     const token = await end(user, logIn)
-    t.equal(await me(one, token), 401, `${name}: at once where it happened`)
+    t.equal(await me(one, token), 401, `${name}: at once on the same instance`)
     const latency = await until(401, () => me(two, token), 5000)
     t.ok(latency < 1000, `${name}: ${Math.round(latency)} ms on the other instance`)
   }
 })
 
-t.test('a pooler that passes no notifications: within the poll interval', async (t) => {
+t.test('behind a pooler without notifications, revocations arrive within the poll interval', async (t) => {
   const { one, two } = await instances(t, { notify: false, env: { REVOCATION_POLL_SECONDS: '1' } })
   const alice = await signUp(one, 'alice')
   t.equal(await me(two, alice.token), 200)
@@ -138,7 +138,7 @@ t.test('a pooler that passes no notifications: within the poll interval', async 
   t.ok(latency < 2000, `${Math.round(latency)} ms`)
 })
 
-t.test('what anybody with a role of the database announces ends no instance', async (t) => {
+t.test('a malformed notification of another role breaks no instance', async (t) => {
   const { one, two } = await instances(t, { env: { REVOCATION_POLL_SECONDS: '5' } })
   const [alice, bob] = [await signUp(one, 'alice'), await signUp(one, 'bob')]
   t.equal(await me(two, alice.token), 200)
@@ -151,7 +151,7 @@ t.test('what anybody with a role of the database announces ends no instance', as
   for (const app of [one, two]) t.equal(await me(app, bob.token), 200)
 })
 
-t.test('the database away: 503 from what cannot know, and it heals (J02, J09)', async (t) => {
+t.test('without a database, tokens get 503 once revocations are stale (J02, J09)', async (t) => {
   const { url, one, two } = await instances(t, { env: { REVOCATION_POLL_SECONDS: '1' } })
   const alice = await signUp(one, 'alice')
   const bob = await signUp(one, 'bob')
@@ -179,20 +179,20 @@ t.test('the database away: 503 from what cannot know, and it heals (J02, J09)', 
   t.equal(
     (await one.inject({ url: alice.tasks, headers: { authorization: `Bearer ${bob.token}` } })).statusCode,
     403,
-    'a token can still be told, for a while',
+    'tokens are verified until revocations are stale',
   )
   await until(503, async () => (await alice.call('GET', bob.tasks)).statusCode, 15_000)
-  t.pass('and then no token is taken at its word')
+  t.pass('no token is accepted with stale revocations')
 
   await bringBack()
   await until(200, () => me(one, alice.token), 15_000)
   await until(200, () => me(two, bob.token), 15_000)
   await bob.call('POST', '/api/auth/logout')
   const latency = await until(401, () => me(two, bob.token), 5000)
-  t.ok(latency < 2000, 'revocations travel again')
+  t.ok(latency < 2000, 'revocations arrive again')
 })
 
-t.test('a network that drops packets: 503, and no connection is waited for for good (J07)', async (t) => {
+t.test('a network that drops packets: 503, and hanging connections are replaced (J07)', async (t) => {
   const network = await networkTo(t)
   const config = { DATABASE_URL: network.url, REVOCATION_POLL_SECONDS: '1' }
   const { db, listen, migrate } = await openDatabase(testConfig(config), () => {})
@@ -202,15 +202,15 @@ t.test('a network that drops packets: 503, and no connection is waited for for g
   t.teardown(() => app.close())
   const alice = await signUp(app, 'alice')
 
-  // Each of the connections that reads go on is open: one that is made later is not frozen.
+  // Opens every connection for reads: connections made later are not frozen.
   for (let at = 0; at < 4; at++) await alice.call('GET', '/api/auth/sessions')
 
   network.freeze()
   const answer = await alice.call('GET', '/api/auth/sessions')
   t.match(answer.json(), { status: 503, code: 'service_unavailable' })
-  // Only the connections of before are frozen: new ones go through.
+  // Only existing connections are frozen.
   const latency = await until(200, async () => (await alice.call('GET', '/api/auth/me')).statusCode, 30_000)
-  t.ok(latency < 30_000, 'heals')
-  // Reads and everything else have connections of their own: the others heal as they are used.
+  t.ok(latency < 30_000, 'recovers')
+  // Reads and writes have separate connections, each replaced when used.
   await until(200, async () => (await app.inject('/health/ready')).statusCode, 30_000)
 })

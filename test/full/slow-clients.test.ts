@@ -4,7 +4,7 @@ import t from 'tap'
 import { type TestUser, twoUsers } from '../helper.ts'
 import { portOf } from '../support/wire.ts'
 
-/** Seconds from the first byte until the service ends the connection. */
+/** Seconds until the service closes the connection. */
 async function secondsUntilClosed(socket: Socket): Promise<number> {
   const begun = performance.now()
   socket.on('error', () => {})
@@ -12,7 +12,7 @@ async function secondsUntilClosed(socket: Socket): Promise<number> {
   return (performance.now() - begun) / 1000
 }
 
-/** Sends a text, and then one byte a second for as long as the connection is there. */
+/** Sends a text, and then one byte a second (Slowloris). */
 function drip(port: number, head: string): Socket {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
@@ -22,7 +22,7 @@ function drip(port: number, head: string): Socket {
   return socket
 }
 
-/** Asks for the list again and again without reading an answer, until neither side's buffers take more. */
+/** Requests a list without reading responses, until the buffers of both sides are full. */
 function neverReading(port: number, { tasks, token }: TestUser): Socket {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
@@ -32,13 +32,13 @@ function neverReading(port: number, { tasks, token }: TestUser): Socket {
 }
 
 t.test(
-  'slow senders, idle connections and slow readers are let go in time (G10)',
+  'slow senders, idle connections and slow readers are disconnected (G10)',
   { timeout: 120_000 },
   async (t) => {
     const { app, alice } = await twoUsers(t)
     await app.listen({ port: 0, host: '127.0.0.1' })
     const port = portOf(app)
-    // The service's end of it: a client that does not read does not see its connection closed.
+    // The server's socket: a client that does not read does not notice the close.
     const accepted = once(app.server, 'connection') as Promise<[Socket]>
     for (let at = 0; at < 100; at++) {
       await alice.call('POST', alice.tasks, { title: 'x'.repeat(200), description: 'y'.repeat(1000) })
@@ -52,7 +52,7 @@ t.test(
     const reader = neverReading(port, alice)
     t.teardown(() => reader.destroy())
     const [readerHere] = await accepted
-    // Connections to the database are open before those of the slow clients come.
+    // Opens the database connections before the slow clients connect.
     for (let at = 0; at < 4; at++) await alice.call('GET', alice.tasks)
     const idle = connect(port, '127.0.0.1')
     const live = 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n'

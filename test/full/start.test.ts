@@ -30,7 +30,7 @@ async function onPort(t: Test, env: Record<string, string> = {}) {
   }
 }
 
-/** As src/db/migrate.ts has it. */
+/** The lock of src/db/migrate.ts. */
 const lockOfMigrations = sql`select pg_advisory_xact_lock(hashtextextended('latchkey migrations ' || current_schema(), 0))`
 
 for (const [what, hold, line] of [
@@ -38,7 +38,7 @@ for (const [what, hold, line] of [
   ['waits', lockOfMigrations, "waiting for another instance's migration"],
 ] as const) {
   t.test(
-    `while a migration ${what}, the process is alive and not ready, says so, and serves after it`,
+    `while a migration ${what}, the process is live and not ready, logs it, and serves after it`,
     async (t) => {
       const { env, url, db } = await onPort(t)
       const cwd = t.testdir()
@@ -72,7 +72,7 @@ for (const [what, hold, line] of [
   )
 
   t.test(
-    `SIGTERM while a migration ${what} ends the process soon, and nothing goes on at the server`,
+    `SIGTERM while a migration ${what} ends the process soon, and cancels its statement in the database`,
     async (t) => {
       const { env, db } = await onPort(t)
       await db.transaction().execute(async (trx) => {
@@ -93,7 +93,7 @@ for (const [what, hold, line] of [
   )
 }
 
-t.test('a migration waits for another instance and for a table so long, and says which', async (t) => {
+t.test('a migration that waits too long for another instance or a table fails and names it', async (t) => {
   const { db } = await onPort(t)
   const options = { lockTimeoutMs: 200 }
   for (const [hold, reason] of [
@@ -109,7 +109,7 @@ t.test('a migration waits for another instance and for a table so long, and says
   t.not((await migrate(db, options)).length, 0)
 })
 
-t.test('a migration has no bound, whatever the role has', async (t) => {
+t.test('a migration ignores the statement_timeout of the database', async (t) => {
   const { url } = await freshDatabase(t, server)
   const db = directTo(t, url)
   const name = sql.id(new URL(url).pathname.slice(1))

@@ -15,7 +15,7 @@ async function signUp(url: string, name: string): Promise<Session> {
   return (await post(`${url}/api/auth/signup`, account)).json() as Promise<Session>
 }
 
-t.test('two instances together let a user have no more than MAX_TASKS_PER_USER tasks', async (t) => {
+t.test('two instances together enforce MAX_TASKS_PER_USER', async (t) => {
   for (const max of [7, 1_005]) {
     const env = await production(t, { MAX_TASKS_PER_USER: String(max), RATE_LIMITS: 'off' })
     const one = await startService(t, env, t.testdir())
@@ -61,13 +61,13 @@ t.test('two instances together let a user have no more than MAX_TASKS_PER_USER t
     t.same(
       (await Promise.all([add(one, alice), add(two, alice)])).map(({ status }) => status).sort(),
       [201, 409],
-      'room for one',
+      'quota for one more',
     )
     await Promise.all([one.stop('SIGTERM'), two.stop('SIGTERM')])
   }
 })
 
-/** Rows that a statement read from tables and indexes, by the plan that it was run with. */
+/** Rows read from tables and indexes, by the plan of the statement. */
 async function rowsReadBy(db: Db, text: string): Promise<number> {
   const { rows } = await sql<{
     'QUERY PLAN': [{ Plan: PlanNode }]
@@ -96,7 +96,7 @@ t.test('a list reads one row more than it returns, whatever its filter selects',
     timeouts: false,
   })
   t.teardown(() => db.destroy())
-  // Alice has nothing else than completed tasks, nearly all other users have none: the worst for an estimate.
+  // Only Alice has completed tasks: the worst case for the planner's estimate.
   await sql`insert into tasks (user_id, title, completed) select ${alice.user.id}, 'x', true from generate_series(1, 20000)`.execute(
     db,
   )

@@ -8,7 +8,7 @@ import { goodClaims, mint, sign } from '../support/mint.ts'
 const latchkeyUrl = 'http://latchkey.test'
 const alice = goodClaims()['sub']
 
-/** Another team's service, with a route of each kind and nothing else of this one. */
+/** Another service with latchkey/auth, and a route for each access. */
 async function foreignApp(
   t: Test,
   prepare: (app: FastifyInstance) => unknown = () => {},
@@ -35,7 +35,7 @@ async function foreignApp(
 
 const forbidden = { media: unauthorized.media, status: 403, code: 'not_owner' }
 
-t.test('another service has the guard, the caller and the problem answers', async (t) => {
+t.test('another service gets the guard, the caller and the problem responses', async (t) => {
   const { ask } = await foreignApp(t)
   t.equal((await ask('/')).statusCode, 200)
   const { user, caller, owner } = (await ask('/me', mint())).json()
@@ -53,11 +53,11 @@ t.test('another service has the guard, the caller and the problem answers', asyn
   t.match(problemOf(unclear), { media: unauthorized.media, status: 400, code: 'invalid_request' })
 })
 
-t.test('its own 404s, errors and schemas stay its own', async (t) => {
+t.test('its 404s, errors and schemas are not affected', async (t) => {
   let codes: unknown[] = []
   const { app, ask } = await foreignApp(t, (app) => {
     app.addSchema({ $id: 'Problem', type: 'object', properties: { code: { type: 'integer' } } })
-    // Like one that takes no JSON Schema.
+    // A serializer for another kind of schema.
     app.setSerializerCompiler(({ schema }) => {
       if (!(schema as { own?: true }).own) throw new Error('this is no schema')
       return (data) => `own ${JSON.stringify(data)}`
@@ -76,7 +76,7 @@ t.test('its own 404s, errors and schemas stay its own', async (t) => {
   })
 
   t.equal((await ask('/own', mint())).body, 'own {"a":1}')
-  t.same(problemOf(await ask('/own', mint({}, { exp: 1 }))), unauthorized, 'not by its serializer')
+  t.same(problemOf(await ask('/own', mint({}, { exp: 1 }))), unauthorized, 'its serializer is not used')
   t.same((await ask('/broken')).json(), {
     statusCode: 500,
     error: 'Internal Server Error',
@@ -93,7 +93,7 @@ t.test('its own 404s, errors and schemas stay its own', async (t) => {
   ])
 })
 
-t.test('routes of third-party plugins are declared by their scope', async (t) => {
+t.test('routes of third-party plugins take the access of their scope', async (t) => {
   const thirdParty = async (app: FastifyInstance) => {
     app.get('/metrics', async () => 'metrics')
   }
@@ -109,11 +109,11 @@ t.test('routes of third-party plugins are declared by their scope', async (t) =>
   })
   t.equal((await ask('/inside/metrics')).statusCode, 401)
   t.equal((await ask('/inside/metrics', mint())).statusCode, 200)
-  t.equal((await ask('/before/metrics')).statusCode, 200, 'what comes before has no guard')
-  t.equal(app.accessOfScope, null, 'the scope ends')
+  t.equal((await ask('/before/metrics')).statusCode, 200, 'routes registered before the guard')
+  t.equal(app.accessOfScope, null, 'only within the scope')
 })
 
-t.test('a route that came too early for its guard is not served', async (t) => {
+t.test('a route registered before the guard is not served', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   app.register(latchkeyAuth, { latchkeyUrl, secret })
@@ -126,7 +126,7 @@ t.test('a route that came too early for its guard is not served', async (t) => {
   t.notOk(entered)
 })
 
-t.test('assertLive has the last word', async (t) => {
+t.test('a token that assertLive refuses is refused', async (t) => {
   const reasons: unknown[] = []
   const { ask } = await foreignApp(
     t,
@@ -147,7 +147,7 @@ t.test('assertLive has the last word', async (t) => {
   t.same(reasons, [undefined, 'revoked'])
 })
 
-t.test('what assertLive says once the body has come counts too', async (t) => {
+t.test('assertLive is called again after the body has arrived', async (t) => {
   let ended = false
   const { app, ask } = await foreignApp(t, () => {}, {
     latchkeyUrl,
@@ -167,7 +167,7 @@ t.test('what assertLive says once the body has come counts too', async (t) => {
   t.same(problemOf(await send(true)), unauthorized)
 })
 
-t.test('what is trusted is what the options say', async (t) => {
+t.test('the options decide which tokens are trusted', async (t) => {
   const trusting = async (options: LatchkeyAuthOptions) => foreignApp(t, () => {}, options)
   await t.rejects(trusting({}), { message: 'there is no issuer to trust' })
   await t.rejects(trusting({ secret: 'too short' }), { message: /^the shared secret must be at least 32/ })
@@ -193,7 +193,21 @@ t.test('what is trusted is what the options say', async (t) => {
     })
   }
 
-  // A Latchkey makes `iss` of its PUBLIC_URL without the slash.
+  const good = 'u7Wb2QxKp9RmZt4VnY6cLs8DfGh1JaEo'
+  const named = { issuer: 'https://id.example.com', audience: 'things' }
+  const faulty: [LatchkeyAuthOptions, RegExp][] = [
+    [{ betterAuthSecret: good }, /^betterAuthSecret needs betterAuthUrl$/],
+    [{ betterAuthUrl: named.issuer, betterAuthSecret: 'short' }, /^betterAuthSecret must be at least 32/],
+    [{ trustedIssuers: [{ ...named, secret: 'short' }] }, /^the secret of a trusted issuer must be at least/],
+    [
+      { trustedIssuers: [{ ...named, secret: good, jwksUrl: 'http://a.test/jwks' }] },
+      /^the jwksUrl of a trusted issuer must be left out beside a secret$/,
+    ],
+    [{ trustedIssuers: [{ ...named, issuer: 'id' }] }, /^the jwksUrl of a trusted issuer or secret must be/],
+  ]
+  for (const [options, message] of faulty) await t.rejects(trusting(options), { message })
+
+  // The `iss` of a Latchkey is its PUBLIC_URL without the trailing slash.
   const { ask } = await trusting({ latchkeyUrl: `${latchkeyUrl}/`, audience: 'things', secret })
   t.same(problemOf(await ask('/me', mint())), unauthorized, 'another audience')
   t.equal((await ask('/me', mint({}, { aud: 'things' }))).statusCode, 200)
@@ -204,5 +218,37 @@ t.test('what is trusted is what the options say', async (t) => {
   const bySecret = await trusting({ secret })
   const answer = await bySecret.ask('/me', sign({ alg: 'HS256' }, shared))
   t.match(answer.json(), { owner: 'someone', user: { issuer: 'shared-secret' } })
-  t.same(problemOf(await bySecret.ask('/me', mint())), unauthorized, 'no Latchkey is named')
+  t.same(problemOf(await bySecret.ask('/me', mint())), unauthorized, 'without latchkeyUrl')
+})
+
+t.test('issuers with a secret: their own users, and nothing by the key of another', async (t) => {
+  const [own, other] = ['u7Wb2QxKp9RmZt4VnY6cLs8DfGh1JaEo', 'k3Hd5TgRq8WnXv1YbZ7mPc9SfJu2LeAo']
+  const betterAuthUrl = 'http://app.example.com'
+  const { ask } = await foreignApp(t, () => {}, {
+    latchkeyUrl,
+    secret,
+    betterAuthUrl,
+    betterAuthSecret: other,
+    trustedIssuers: [{ issuer: 'machines', audience: 'things', secret: own }],
+  })
+  const { iat, exp } = goodClaims()
+  const claims = { iss: 'machines', aud: 'things', sub: 'm1', iat, exp }
+  const answer = await ask('/me', sign({ alg: 'HS256' }, claims, own))
+  t.match(answer.json(), { owner: 'machines m1', user: { sub: 'm1', issuer: 'machines' } })
+  const atFrontend = { ...claims, iss: betterAuthUrl, aud: betterAuthUrl }
+  t.match((await ask('/me', sign({ alg: 'HS256' }, atFrontend, other))).json(), {
+    owner: `${betterAuthUrl} m1`,
+  })
+  const crossed: Record<string, string> = {
+    'the secret of the service': sign({ alg: 'HS256' }, claims, secret),
+    'the secret of the frontend': sign({ alg: 'HS256' }, claims, other),
+    'of the other at the frontend': sign({ alg: 'HS256' }, atFrontend, own),
+    'as the service': sign({ alg: 'HS256', typ: 'at+jwt' }, goodClaims(), own),
+    'without iss': sign({ alg: 'HS256' }, { ...claims, iss: undefined }, own),
+    'another MAC': sign({ alg: 'HS512' }, claims, own, 'sha512'),
+    'another audience': sign({ alg: 'HS256' }, { ...claims, aud: 'x' }, own),
+  }
+  for (const [label, token] of Object.entries(crossed)) {
+    t.same(problemOf(await ask('/me', token)), unauthorized, label)
+  }
 })

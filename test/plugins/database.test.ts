@@ -3,7 +3,7 @@ import { buildApp } from '../../src/app.ts'
 import { disconnectedDatabase } from '../../src/db/disconnected.ts'
 import { problemOf, testConfig } from '../helper.ts'
 
-t.test('while the database is away, only liveness answers, however it is asked', async (t) => {
+t.test('while the database is unreachable, only the liveness check succeeds', async (t) => {
   const away = Object.assign(new Error('away'), { code: 'ECONNREFUSED' })
   const app = await buildApp(testConfig(), {
     db: disconnectedDatabase(),

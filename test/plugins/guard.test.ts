@@ -9,10 +9,17 @@ import { mint } from '../support/mint.ts'
 const notOwner = { ...unauthorized, title: 'Forbidden', status: 403, code: 'not_owner' }
 notOwner.detail = 'Not authorized to access this resource'
 
-/** The policy as a reviewer reads it. Whatever the router has beyond this list fails the test below. */
+/** The policy as a reviewer reads it. A route that is not listed fails the test below. */
 const policy: Record<string, Access> = {
   'POST /api/auth/signup': 'public',
   'POST /api/auth/login': 'public',
+  'POST /api/auth/login/second-factor': 'public',
+  'POST /api/auth/reauthenticate': 'user',
+  'GET /api/auth/mfa': 'user',
+  'POST /api/auth/mfa/totp': 'user',
+  'POST /api/auth/mfa/totp/confirm': 'user',
+  'POST /api/auth/mfa/totp/delete': 'user',
+  'POST /api/auth/mfa/recovery-codes': 'user',
   'POST /api/auth/refresh': 'public',
   'POST /api/auth/logout': 'user',
   'GET /api/auth/sessions': 'user',
@@ -43,8 +50,13 @@ const policy: Record<string, Access> = {
   'GET /docs': 'public',
 }
 
-/** Bodies that pass validation, so that nothing but the guard can refuse. */
+/** Valid bodies, so that only the guard can refuse. */
 const bodies: Record<string, object> = {
+  'POST /api/auth/reauthenticate': { password: 'password123' },
+  'POST /api/auth/mfa/totp': { password: 'password123' },
+  'POST /api/auth/mfa/totp/confirm': { code: '123456' },
+  'POST /api/auth/mfa/totp/delete': { code: '123456' },
+  'POST /api/auth/mfa/recovery-codes': { code: '123456' },
   'PUT /api/auth/password': { current_password: 'password123', new_password: 'password1234' },
   'PUT /api/auth/email': { new_email: 'x@example.com', password: 'password123' },
   'PATCH /api/auth/me': { name: 'x' },
@@ -55,7 +67,7 @@ const bodies: Record<string, object> = {
   'PATCH /api/:user_id/tasks/:task_id': { title: 'x' },
 }
 
-/** What the router has, HEAD twins under their GET, the pages of /docs under /docs. */
+/** The routes of the router, HEAD as GET, the pages of /docs as /docs. */
 function routesOf(app: FastifyInstance) {
   return registeredRoutes(app).map(({ method, url }) => ({
     method,
@@ -64,7 +76,7 @@ function routesOf(app: FastifyInstance) {
   }))
 }
 
-t.test('every route that is registered refuses a stranger and another user (F01)', async (t) => {
+t.test('every registered route refuses anonymous callers and other users (F01)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const routes = routesOf(app)
   t.same([...new Set(routes.map(({ name }) => name))].sort(), Object.keys(policy).sort())
@@ -98,7 +110,7 @@ t.test('every route that is registered refuses a stranger and another user (F01)
   t.same((await alice.call('GET', alice.tasks)).json(), [], 'nothing was written')
 })
 
-t.test('the document has the routes and the guard of each', async (t) => {
+t.test('the contract has every route and its access', async (t) => {
   const app = await testApp(t)
   const document = (await app.inject('/openapi.json')).json()
   const seen = new Set(routesOf(app).map(({ name }) => name))
@@ -123,7 +135,7 @@ t.test('the document has the routes and the guard of each', async (t) => {
   }
 })
 
-/** An app with the guard and one route, as another service would have it. */
+/** A service with the guard and one route. */
 async function guarded(route: { method?: string; url: string; access?: unknown }) {
   const app = Fastify()
   await app.register(latchkeyAuth, { secret })
@@ -136,7 +148,7 @@ async function guarded(route: { method?: string; url: string; access?: unknown }
   await app.ready()
 }
 
-t.test('a route whose declaration is missing or wrong stops the start', async (t) => {
+t.test('a route with a missing or invalid declaration stops the start', async (t) => {
   await t.rejects(guarded({ url: '/a' }), { message: /^GET \/a: config\.access must be/ })
   await t.rejects(guarded({ url: '/a', access: 'admin' }), { message: /^GET \/a: config\.access must be/ })
   await t.rejects(guarded({ url: '/a', access: 'toString' }), { message: /^GET \/a: config\.access must be/ })
@@ -146,11 +158,14 @@ t.test('a route whose declaration is missing or wrong stops the start', async (t
   for (const access of ['public', 'optional', 'user']) {
     const route = { method: 'DELETE', url: '/a/:user_id/b', access }
     await t.rejects(guarded(route), {
-      message: /^DELETE \/a\/:user_id\/b: a path with :user_id needs access "owner"/,
+      message: /^DELETE \/a\/:user_id\/b: a path with :user_id needs access "owner" or "service"$/,
     })
   }
   await t.rejects(guarded({ url: '/a/:folder-:user_id', access: 'user' }), {
     message: /needs access "owner"/,
+  })
+  await t.rejects(guarded({ url: '/a', access: 'service' }), {
+    message: 'GET /a: access "service" needs config.scope',
   })
   await t.resolves(guarded({ url: '/a', access: 'public' }))
   await t.resolves(guarded({ url: '/a/::user_id', access: 'user' }), 'a colon is not a parameter')
@@ -165,7 +180,7 @@ t.test('a session that ends while a body arrives is refused, on every kind of ro
       }))
     },
   })
-  /** Sends a request whose body, which is read once its token is verified, ends when `end` has been done. */
+  /** Sends a request whose body is completed after `end`, when its token has been verified already. */
   async function slowly(
     user: typeof alice,
     method: string,
@@ -205,7 +220,7 @@ t.test('a session that ends while a body arrives is refused, on every kind of ro
   t.same(answers[2]?.json(), { sub: null })
   t.equal((await slowly(bob, 'PATCH', '/api/auth/me', { name: 'y' }, logOut)).statusCode, 200)
   const { rows } = await sql`select title from tasks where user_id = ${alice.id}`.execute(app.db)
-  t.same(rows, [{ title: 'x' }], 'nothing was done but before the logout')
+  t.same(rows, [{ title: 'x' }], 'only the request before the logout was served')
 })
 
 t.test('a token that expires while a body arrives is refused', async (t) => {
@@ -221,7 +236,7 @@ t.test('a token that expires while a body arrives is refused', async (t) => {
   t.same(problemOf(answer), unauthorized)
 })
 
-t.test('optional reads a good token and never fails', async (t) => {
+t.test('access optional reads a valid token and never refuses', async (t) => {
   let now = Math.floor(Date.now() / 1000)
   const { app, alice } = await twoUsers(t, {
     clock: () => now,

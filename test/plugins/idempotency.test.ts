@@ -17,22 +17,22 @@ const create = (user: TestUser, key: string, body: object) =>
 const titlesOf = async (user: TestUser) =>
   (await user.call('GET', user.tasks)).json().map(({ title }: { title: string }) => title)
 
-/** What a client is told of a task. */
-const told = ({ statusCode, headers: { etag, location }, body }: LightMyRequestResponse) => ({
+/** The parts of a response that must be the same. */
+const outcome = ({ statusCode, headers: { etag, location }, body }: LightMyRequestResponse) => ({
   statusCode,
   etag,
   location,
   body,
 })
 
-/** What a request asked of the database; the poll for revocations goes on beside it. */
+/** The statements of a request. */
 async function statementsOf(statements: readonly string[], send: () => Promise<unknown>): Promise<string[]> {
   const before = statements.length
   await send()
   return statements.slice(before)
 }
 
-/** Lets time pass for what is kept: its times are the database's. */
+/** Ages all keys, since the database's clock cannot be set. */
 async function age({ db }: FastifyInstance, interval: string): Promise<void> {
   await sql`update idempotency_keys set created_at = created_at - ${interval}::interval`.execute(db)
 }
@@ -42,25 +42,25 @@ const kept = ({ db }: FastifyInstance) => db.selectFrom('idempotency_keys').sele
 t.test('tasks', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
 
-  await t.test('J08: the same key and body makes one task, and gets it as it was made', async (t) => {
+  await t.test('the same key and body creates one task, and returns the first response', async (t) => {
     const milk = { title: 'Buy milk', description: 'Two litres' }
     const first = await create(alice, '"milk"', milk)
     t.equal(first.statusCode, 201)
     const { id } = first.json()
-    t.same(told(await create(alice, '"milk"', milk)), told(first))
-    t.same(told(await create(alice, 'milk', milk)), told(first), 'quoted or not, it is the same key')
+    t.same(outcome(await create(alice, '"milk"', milk)), outcome(first))
+    t.same(outcome(await create(alice, 'milk', milk)), outcome(first), 'quotes are not part of the key')
     const turned = { description: 'Two litres', title: 'Buy milk' }
-    t.same(told(await create(alice, 'milk', turned)), told(first), 'a JSON object has no order')
+    t.same(outcome(await create(alice, 'milk', turned)), outcome(first), 'member order is irrelevant')
     t.same(await titlesOf(alice), ['Buy milk'])
 
     await alice.call('PATCH', `${alice.tasks}/${id}`, { completed: true })
-    t.same(told(await create(alice, 'milk', milk)), told(first), 'changed since')
+    t.same(outcome(await create(alice, 'milk', milk)), outcome(first), 'after a change of the task')
     await alice.call('DELETE', `${alice.tasks}/${id}`)
-    t.same(told(await create(alice, 'milk', milk)), told(first), 'deleted since')
+    t.same(outcome(await create(alice, 'milk', milk)), outcome(first), 'after its deletion')
     t.same(await titlesOf(alice), [])
   })
 
-  await t.test('another body with the key is refused, and does nothing', async (t) => {
+  await t.test('another body with the same key is refused, and changes nothing', async (t) => {
     await create(alice, 'bread', { title: 'Buy bread' })
     for (const body of [{ title: 'Buy eggs' }, { title: 'Buy bread', completed: false }]) {
       t.match(problemOf(await create(alice, 'bread', body)), reused)
@@ -68,17 +68,17 @@ t.test('tasks', async (t) => {
     t.same(await titlesOf(alice), ['Buy bread'])
   })
 
-  await t.test('two users with one key are strangers', async (t) => {
+  await t.test('the same key of two users is two keys', async (t) => {
     const ofAlice = await create(alice, 'shared', { title: "Alice's" })
     const ofBob = await create(bob, 'shared', { title: "Bob's" })
     t.same([ofAlice.statusCode, ofBob.statusCode], [201, 201])
     t.match((await create(bob, 'shared', { title: "Bob's" })).json(), { title: "Bob's", user_id: bob.id })
     const stranger = await bob.call('POST', alice.tasks, { title: "Alice's" }, withKey('shared'))
-    t.match(problemOf(stranger), { status: 403, code: 'not_owner' }, 'ownership comes first')
+    t.match(problemOf(stranger), { status: 403, code: 'not_owner' }, 'ownership is checked first')
     t.same(await titlesOf(bob), ["Bob's"])
   })
 
-  await t.test('of 20 at once, one makes the task', async (t) => {
+  await t.test('of 20 concurrent requests, one creates the task', async (t) => {
     const answers = await Promise.all(many.map(() => create(alice, 'at-once', { title: 'Once' })))
     const made = answers.filter(({ statusCode }) => statusCode === 201)
     t.equal(new Set(made.map(({ body }) => body)).size, 1)
@@ -87,10 +87,13 @@ t.test('tasks', async (t) => {
       t.equal(answer.headers['retry-after'], '1')
     }
     t.equal((await titlesOf(alice)).filter((title: string) => title === 'Once').length, 1)
-    t.same(told(await create(alice, 'at-once', { title: 'Once' })), told(made[0] as LightMyRequestResponse))
+    t.same(
+      outcome(await create(alice, 'at-once', { title: 'Once' })),
+      outcome(made[0] as LightMyRequestResponse),
+    )
   })
 
-  await t.test('a key that has none of the two forms is refused before anything is done', async (t) => {
+  await t.test('a malformed key is refused before anything is done', async (t) => {
     const before = await titlesOf(alice)
     for (const key of ['', ' ', '""', 'two words', '"a", "b"', 'x'.repeat(256), 'a\tb', '"a', 'ü']) {
       t.match(problemOf(await create(alice, key, { title: 'x' })), {
@@ -102,7 +105,7 @@ t.test('tasks', async (t) => {
     t.same(await titlesOf(alice), before)
   })
 
-  await t.test('what was refused is not kept: the key is free', async (t) => {
+  await t.test('a refused request does not use up its key', async (t) => {
     t.match(problemOf(await create(alice, 'later', { title: '' })), { status: 400 })
     const anonymous = {
       method: 'POST',
@@ -114,7 +117,7 @@ t.test('tasks', async (t) => {
     t.equal((await create(alice, 'later', { title: 'Later' })).statusCode, 201)
   })
 
-  await t.test('after 24 hours the key is free, before the clean-up and after it', async (t) => {
+  await t.test('after 24 hours the key can be used again, before the clean-up and after it', async (t) => {
     const before = await titlesOf(alice)
     await create(alice, 'day', { title: 'Day' })
     await age(app, '23 hours 59 minutes')
@@ -122,14 +125,14 @@ t.test('tasks', async (t) => {
     t.match(problemOf(await create(alice, 'day', { title: 'Another day' })), reused)
     await age(app, '1 minute')
     const next = await create(alice, 'day', { title: 'Another day' })
-    t.same(told(await create(alice, 'day', { title: 'Another day' })), told(next))
+    t.same(outcome(await create(alice, 'day', { title: 'Another day' })), outcome(next))
     t.same(await titlesOf(alice), [...before, 'Day', 'Another day'])
     await age(app, '24 hours')
     await cleanUp(app.db)
     t.same(await kept(app), [])
   })
 
-  await t.test('a task that could not be made leaves no key, and a deleted account none', async (t) => {
+  await t.test('a failed request stores no key, and a deleted account keeps none', async (t) => {
     const carol = await signUp(app, 'carol')
     await create(carol, 'x', { title: 'x' })
     t.equal((await kept(app)).length, 1)
@@ -139,7 +142,7 @@ t.test('tasks', async (t) => {
     t.same(await kept(app), [])
   })
 
-  await t.test('without the header there is nothing to look up', async (t) => {
+  await t.test('a request without the header causes no query for it', async (t) => {
     const { app, statements } = await recordingApp(t)
     const dave = await signUp(app, 'dave')
     await app.mailWorker?.stop(5_000)
@@ -148,7 +151,7 @@ t.test('tasks', async (t) => {
   })
 })
 
-t.test('every operation that names the header gives one outcome for two requests', async (t) => {
+t.test('every operation with the header has one effect for two requests', async (t) => {
   const { app, alice } = await twoUsers(t)
   const bodies: Record<string, object> = {
     signUp: { email: 'once@example.com', password, name: 'Once' },
@@ -181,7 +184,7 @@ t.test('every operation that names the header gives one outcome for two requests
 
 const other = (path: string) => (path.endsWith('/tasks') ? { title: 'Other' } : { name: 'Other' })
 
-t.test('a declaration that cannot be kept stops the start', async (t) => {
+t.test('config.idempotent without an operationId stops the start', async (t) => {
   const extend = (app: FastifyInstance) => {
     app.post('/x', { config: { access: 'public', idempotent: true } }, async () => 'ok')
   }
@@ -199,7 +202,7 @@ t.test('signup', async (t) => {
   t.equal(first.statusCode, 201)
 
   await t.test(
-    'J08: a signup whose answer was lost opens a session of the account that it made',
+    'a retry of a signup whose response was lost opens a session of the account that it created',
     async (t) => {
       const again = await signUpWith(app, '"canary-key"', eve)
       t.equal(again.statusCode, 201)
@@ -210,12 +213,12 @@ t.test('signup', async (t) => {
         t.equal(me.statusCode, 200)
       }
       t.match(problemOf(await signUpWith(app, 'another', eve)), taken)
-      t.match(problemOf(await post(app, 'signup', eve)), taken, 'without the key it is what it was')
+      t.match(problemOf(await post(app, 'signup', eve)), taken, 'unchanged without the key')
       t.equal((await mailTo(app, eve.email)).length, 1)
     },
   )
 
-  await t.test('the key opens nothing: another password or name is another request', async (t) => {
+  await t.test('the key is no credential: another password or name is another request', async (t) => {
     for (const changes of [
       { password: 'not the password' },
       { name: 'Mallory' },
@@ -226,13 +229,13 @@ t.test('signup', async (t) => {
     }
   })
 
-  await t.test('it is the key of one address', async (t) => {
+  await t.test('a key belongs to one address', async (t) => {
     const mallory = await signUpWith(app, 'canary-key', { ...eve, email: 'mallory@example.com' })
     t.equal(mallory.statusCode, 201)
     t.not(mallory.json().user.id, first.json().user.id)
   })
 
-  await t.test('of 20 at once, one makes the account', async (t) => {
+  await t.test('of 20 concurrent requests, one creates the account', async (t) => {
     const frank = { ...eve, email: 'frank@example.com' }
     const answers = await Promise.all(many.map(() => signUpWith(app, 'frank', frank)))
     const ids = answers.filter((answer) => answer.statusCode === 201).map((answer) => answer.json().user.id)
@@ -243,7 +246,7 @@ t.test('signup', async (t) => {
   })
 
   await t.test(
-    'nothing is kept that a key, a body or a password could be read or guessed from',
+    'the stored row reveals no key, body or password, and allows no offline guesses of one',
     async (t) => {
       const [row] = await app.db
         .selectFrom('idempotency_keys')
@@ -271,7 +274,7 @@ t.test('signup', async (t) => {
     },
   )
 
-  await t.test('what is kept does not depend on the password', async (t) => {
+  await t.test('the stored row does not depend on the password', async (t) => {
     const macs = []
     for (const given of ['the first password', 'the second password']) {
       const { json } = await signUpWith(app, 'hal', { ...eve, email: 'hal@example.com', password: given })
@@ -284,13 +287,13 @@ t.test('signup', async (t) => {
     t.equal(macs[0], macs[1])
   })
 
-  await t.test('after 24 hours the address is taken', async (t) => {
+  await t.test('after 24 hours a repeated signup gets email_already_registered', async (t) => {
     await age(app, '24 hours')
     t.match(problemOf(await signUpWith(app, 'canary-key', eve)), taken)
   })
 })
 
-t.test('guesses by way of a repeated signup count like those at a login', async (t) => {
+t.test('password guesses in repeated signups count like failed logins', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on', RATE_LIMIT_SIGNUP: '1000/1m' } })
   const eve = { email: 'eve@example.com', password, name: 'Eve' }
   await signUpWith(app, 'k', eve)
@@ -302,7 +305,7 @@ t.test('guesses by way of a repeated signup count like those at a login', async 
   t.equal(statuses.at(-1), 429)
 })
 
-t.test('where an address must be verified, the key tells nothing', async (t) => {
+t.test('with verification required, the key does not reveal an account', async (t) => {
   const { app, statements } = await recordingApp(t, { env: { REQUIRE_EMAIL_VERIFICATION: 'true' } })
   const eve = { email: 'eve@example.com', password, name: 'Eve' }
   const first = comparable(await signUpWith(app, 'k', eve))
@@ -312,14 +315,14 @@ t.test('where an address must be verified, the key tells nothing', async (t) => 
   const mails = async () => (await mailTo(app, eve.email)).length
 
   await same(t, 'k', eve)
-  t.equal(await mails(), 1, 'the same request again sends no other mail')
+  t.equal(await mails(), 1, 'a repetition sends no mail')
   await Promise.all(many.map(() => same(t, 'k', eve)))
   t.equal(await mails(), 1)
 
   const token = await tokenTo(app, eve.email)
   t.equal((await post(app, 'email/verify', { token })).statusCode, 204)
   await same(t, 'k', eve)
-  t.equal(await mails(), 1, 'nor does it once the address is verified')
+  t.equal(await mails(), 1, 'nor after the verification')
   t.equal((await post(app, 'login', { email: eve.email, password })).statusCode, 200)
 
   await same(t, 'k', { ...eve, name: 'Mallory' })
@@ -331,10 +334,10 @@ t.test('where an address must be verified, the key tells nothing', async (t) => 
   const countOf = async (body: object) =>
     (await statementsOf(statements, () => same(t, 'count', body))).length
   await sql`delete from mail_outbox`.execute(app.db)
-  t.equal(await countOf(eve), await countOf({ ...eve, email: 'new@example.com' }), 'C02: as many statements')
+  t.equal(await countOf(eve), await countOf({ ...eve, email: 'new@example.com' }), 'as many statements (C02)')
 })
 
-t.test('a user has at most 10,000 keys, and the one too many leaves nothing behind', async (t) => {
+t.test('a user has at most 10,000 keys, and a request past the quota changes nothing', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   await sql`insert into idempotency_keys (user_id, operation, key_mac, body_mac)
     select ${alice.id}, 'createTask', int4send(i), '' from generate_series(1, 9999) i`.execute(app.db)

@@ -2,7 +2,7 @@ import t from 'tap'
 import { signUp } from '../helper.ts'
 import { exchange, listeningApp } from '../support/wire.ts'
 
-t.test('a request that carries two tokens is refused, whichever of them is good (A31)', async (t) => {
+t.test('a request with two tokens is refused, even if one or both are valid (A31)', async (t) => {
   const app = await listeningApp(t)
   const { token } = await signUp(app, 'alice')
   const get = (...headers: string[]) =>

@@ -7,13 +7,13 @@ import { encode, goodClaims, goodHeader, mint, sign } from '../support/mint.ts'
 
 const previousSecret = 'the one before: c7Wn3eRk8ZqVb5XyT0'
 
-/** The service with a route that counts how often a token let someone in. */
+/** The service with a route that counts how often its handler runs. */
 async function guardedApp(t: Test, env: Record<string, string> = {}) {
   const lines: string[] = []
   let entered = 0
   const app = await testApp(t, {
     env: { LOG_LEVEL: 'info', SECRET_KEY_PREVIOUS: previousSecret, ...env },
-    // A token is refused before any statement is sent.
+    // Verifying a token causes no query.
     db: disconnectedDatabase(),
     log: (line) => lines.push(line),
     extend: (app) => {
@@ -26,7 +26,7 @@ async function guardedApp(t: Test, env: Record<string, string> = {}) {
   const call = (token: string) =>
     app.inject({ url: '/whoami', headers: { authorization: `Bearer ${token}` } })
 
-  /** R401: one answer, the handler not entered, one log line with a reason and nothing of the token. */
+  /** Asserts a 401, that the handler did not run, and one log line with a reason and without the token. */
   const refused = (answer: LightMyRequestResponse, label: string, token = '') => {
     t.equal(answer.statusCode, 401, label)
     t.same(problemOf(answer), unauthorized, label)
@@ -41,7 +41,7 @@ async function guardedApp(t: Test, env: Record<string, string> = {}) {
   return { app, call, refused, refuses }
 }
 
-t.test('a token of ours lets its user in', async (t) => {
+t.test('a valid access token is accepted', async (t) => {
   const { call } = await guardedApp(t)
   const answer = await call(mint())
   t.equal(answer.statusCode, 200)
@@ -61,7 +61,7 @@ t.test('SECRET_KEY_PREVIOUS never signs', async (t) => {
   t.equal(signature, mac)
 })
 
-t.test('what is issued has the claims of an access token, and no e-mail address', async (t) => {
+t.test('an issued token has the claims of an access token, and no email address', async (t) => {
   const app = await testApp(t, { clock: () => 1_800_000_000 })
   const { token, id } = await signUp(app, 'alice')
   const [header, claims] = token.split('.').map((part) => Buffer.from(part, 'base64url').toString())
@@ -73,7 +73,7 @@ t.test('what is issued has the claims of an access token, and no e-mail address'
   t.match(jti, /^[\w-]{22}$/)
 })
 
-t.test('only HS256, spelled so (A01, A04)', async (t) => {
+t.test('only the algorithm HS256 is accepted (A01, A04)', async (t) => {
   const { refuses } = await guardedApp(t)
   const unsigned = (alg: string, signature: string) =>
     `${encode({ ...goodHeader, alg })}.${encode(goodClaims())}.${signature}`
@@ -93,7 +93,7 @@ t.test('only HS256, spelled so (A01, A04)', async (t) => {
   }
 })
 
-t.test('only the compact serialization, spelled one way (A03)', async (t) => {
+t.test('only the canonical compact serialization is accepted (A03)', async (t) => {
   const { refuses } = await guardedApp(t)
   const good = mint()
   const [header = '', claims = '', signature = ''] = good.split('.')
@@ -118,7 +118,7 @@ t.test('only the compact serialization, spelled one way (A03)', async (t) => {
   for (const [label, token] of Object.entries(spellings)) await refuses(token, label)
 })
 
-t.test('HS256 under a public key is not ours (A06)', async (t) => {
+t.test('key confusion: HS256 with a public key as secret is refused (A06)', async (t) => {
   const { refuses } = await guardedApp(t)
   const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const pem = publicKey.export({ type: 'spki', format: 'pem' }) as string
@@ -128,7 +128,7 @@ t.test('HS256 under a public key is not ours (A06)', async (t) => {
   for (const [at, key] of keys.entries()) await refuses(sign(goodHeader, goodClaims(), key), `A06 ${at}`)
 })
 
-t.test('header parameters that would move the trust (A10 to A12, A14 to A16)', async (t) => {
+t.test('header parameters select no key and no other format (A10 to A12, A14 to A16)', async (t) => {
   const { refuses } = await guardedApp(t)
   const key = { kty: 'oct', k: encode('attacker attacker attacker attacker') }
   const byAttacker = (header: object) => sign({ ...goodHeader, ...header }, goodClaims(), key.k)
@@ -158,7 +158,7 @@ t.test('header parameters that would move the trust (A10 to A12, A14 to A16)', a
   await refuses(mint({ enc: 'A256GCM' }), 'A16 enc')
 })
 
-t.test('only an access token (A17)', async (t) => {
+t.test('only tokens of type at+jwt are accepted (A17)', async (t) => {
   const { call, refuses } = await guardedApp(t)
   for (const typ of [
     'JWT',
@@ -178,7 +178,7 @@ t.test('only an access token (A17)', async (t) => {
   }
 })
 
-t.test('a token ends 30 seconds of skew after exp (A19)', async (t) => {
+t.test('a token expires 30 seconds of skew after exp (A19)', async (t) => {
   let now = 2_000_000_000
   const app = await testApp(t, { clock: () => now })
   const alice = await signUp(app, 'alice')
@@ -193,7 +193,7 @@ t.test('a token ends 30 seconds of skew after exp (A19)', async (t) => {
   t.equal(await status(exp + 31), 401, 'skew + 1')
 })
 
-t.test('claims that are missing, wrong, or of another type (A20 to A24)', async (t) => {
+t.test('missing, wrong or mistyped claims are refused (A20 to A24)', async (t) => {
   const { call, refuses } = await guardedApp(t)
   const now = Math.floor(Date.now() / 1000)
   const table: Record<string, unknown[]> = {
@@ -243,12 +243,12 @@ t.test('claims that are missing, wrong, or of another type (A20 to A24)', async 
   t.equal(
     (await call(mint({}, { aud: ['x', 'http://latchkey.test'] }))).statusCode,
     200,
-    'A23 a list that holds ours',
+    'A23 a list with our audience',
   )
   t.equal((await call(mint({}, { nbf: now + 20 }))).statusCode, 200, 'A21 within the skew')
 })
 
-t.test('payloads that two parsers could read differently (A25)', async (t) => {
+t.test('payloads that two parsers could read differently are refused (A25)', async (t) => {
   const { refuses } = await guardedApp(t)
   const claims = JSON.stringify(goodClaims())
   const payloads: Record<string, string | Buffer> = {
@@ -277,7 +277,7 @@ t.test('payloads that two parsers could read differently (A25)', async (t) => {
   t.equal(({} as Record<string, unknown>)['polluted'], undefined)
 })
 
-t.test('one Authorization header, one scheme, spaces (A31)', async (t) => {
+t.test('only Bearer in one Authorization header is accepted (A31)', async (t) => {
   const { app, refused } = await guardedApp(t)
   const token = mint()
   const call = (authorization: string, url = '/whoami') => app.inject({ url, headers: { authorization } })
@@ -310,19 +310,19 @@ t.test('one Authorization header, one scheme, spaces (A31)', async (t) => {
   }
 })
 
-t.test('a token is good for its own purpose only (A18)', async (t) => {
+t.test('an access token is valid for its purpose only (A18)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const answer = await bob.call('GET', alice.tasks)
-  t.equal(answer.statusCode, 403, "another user's token is another user's")
+  t.equal(answer.statusCode, 403, "a token gives no access to another user's data")
   const login = await app.inject({
     method: 'POST',
     url: '/api/auth/login',
     payload: { email: alice.email, password: alice.token.slice(0, 128) },
   })
-  t.match(problemOf(login), { status: 401, code: 'invalid_credentials' }, 'a token is no password')
+  t.match(problemOf(login), { status: 401, code: 'invalid_credentials' }, 'a token is not a password')
 })
 
-t.test('the token of a deleted account reaches nothing and makes nothing (F06)', async (t) => {
+t.test('the token of a deleted account reads and creates nothing (F06)', async (t) => {
   const { alice } = await twoUsers(t)
   const gone = await alice.call('POST', '/api/auth/me/delete', { password: 'correct horse battery' })
   t.equal(gone.statusCode, 204)

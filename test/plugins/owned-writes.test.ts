@@ -6,7 +6,7 @@ import { sign } from '../support/mint.ts'
 
 const task = { title: 'Buy milk', description: null, completed: false }
 
-/** A resource whose routes know nothing of users without a row. */
+/** A resource whose routes do not insert users. */
 async function noteRoutes(app: RouteScope): Promise<void> {
   app.post('', { config: { access: 'owner' } }, async ({ owner }, reply) => {
     await insertOwnedTask(app.db, owner, task)
@@ -55,5 +55,5 @@ t.test('a write of a user without a row: inserted for a foreign user, 401 for a 
   t.same(problemOf(refused), unauthorized)
   t.equal(JSON.parse(lines.at(-1) ?? '').reason, 'user_deleted')
   const minted = await write(foreignToken(alice.id), alice.id)
-  t.equal(minted.json().code, 'unauthorized', 'the shared secret brings no deleted user back')
+  t.equal(minted.json().code, 'unauthorized', 'the shared secret restores no deleted user')
 })

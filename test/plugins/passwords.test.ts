@@ -8,7 +8,7 @@ import { recommendedCost } from '../../src/passwords/hashes.ts'
 t.test('a client that disconnects before it takes a slot leaks none (H10)', async (t) => {
   const app = Fastify()
   await app.register(passwords, { concurrency: 1, queue: 1, cost: recommendedCost })
-  // As while the limits are counted in Redis.
+  // An asynchronous step before the slot, as the limits in Redis are.
   app.addHook('onRequest', async ({ headers, raw }) => {
     if (headers['x-leaves']) await once(raw.socket, 'close')
   })
@@ -31,5 +31,5 @@ t.test('a client that disconnects before it takes a slot leaks none (H10)', asyn
     await closed
   }
   for (let client = 0; client < 3; client++) t.equal((await app.inject('/')).statusCode, 200)
-  t.equal(entered, 3, 'and nothing is done for it')
+  t.equal(entered, 3, 'the handler does not run for the aborted ones')
 })

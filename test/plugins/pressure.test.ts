@@ -2,18 +2,18 @@ import t from 'tap'
 import { disconnectedDatabase } from '../../src/db/disconnected.ts'
 import { problemOf, testApp } from '../helper.ts'
 
-/** Keeps the event loop busy, as a fault would. */
+/** Blocks the event loop. */
 function block(milliseconds: number): void {
   const end = performance.now() + milliseconds
   while (performance.now() < end);
 }
 
 t.test(
-  'while the event loop is late, requests get 503 and health checks their answer; it heals',
+  'while the event loop is delayed, requests get 503 and liveness checks 200; the service recovers',
   async (t) => {
     const app = await testApp(t, { env: { MAX_EVENT_LOOP_DELAY_MS: '100' }, db: disconnectedDatabase() })
     const ask = (url: string) => app.inject(url)
-    // The delay is looked at once a second; the loop stays blocked until that has happened.
+    // The delay is measured once a second.
     const late = async () => {
       for (;;) {
         block(300)

@@ -60,5 +60,13 @@ t.test('a requirement that cannot be met stops the start', async (t) => {
   await t.rejects(routeWith({ maxAge: 1.5 }), { message: /config\.maxAge/ })
   await t.rejects(routeWith({ acr: 'aal3' }), { message: /config\.acr/ })
   await t.rejects(routeWith({ scope: 'Notes Read' }), { message: /config\.scope/ })
-  await t.rejects(routeWith({ access: 'public', maxAge: 60 }), { message: /need access "user" or "owner"/ })
+  await t.rejects(routeWith({ access: 'public', maxAge: 60 }), {
+    message: /config\.maxAge needs access "user" or "owner"$/,
+  })
+  await t.rejects(routeWith({ access: 'public', scope: 'a' }), {
+    message: /config\.scope needs access "user", "owner" or "service"$/,
+  })
+  await t.rejects(routeWith({ access: 'service', scope: 'a', acr: 'aal2' }), {
+    message: /config\.acr needs access "user" or "owner"$/,
+  })
 })

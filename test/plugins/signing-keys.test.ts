@@ -21,7 +21,7 @@ async function database(): Promise<Db> {
   return db
 }
 
-/** The service under one algorithm, by a clock that the test moves, with a route that tells who calls. */
+/** The service under one algorithm and a test clock, with a route that returns the caller. */
 async function appWith<A extends KeyAlgorithm | 'HS256'>(
   t: Test,
   algorithm: A,
@@ -38,7 +38,7 @@ async function appWith<A extends KeyAlgorithm | 'HS256'>(
       app.get('/whoami', { config: { access: 'user' } }, async (request) => {
         entered++
         const user = { ...request.user }
-        // A32: what a handler does to its user stays its own.
+        // A32: no handler may change what the next request sees.
         if (request.user) Object.assign(request.user, { sub: 'user_00000000000000000000000000' })
         return user
       })
@@ -73,7 +73,7 @@ function keyOf(app: FastifyInstance) {
 const jwksOf = async (app: FastifyInstance) => (await app.inject('/.well-known/jwks.json')).json()
 
 for (const alg of algorithms) {
-  t.test(`${alg}: what is issued verifies here and, by the JWKS, anywhere`, async (t) => {
+  t.test(`${alg}: an issued token verifies here and, by the JWKS, in other services`, async (t) => {
     const { app, status } = await appWith(t, alg)
     const alice = await signUp(app, 'alice')
     t.equal((await alice.call('GET', alice.tasks)).statusCode, 200)
@@ -89,7 +89,7 @@ for (const alg of algorithms) {
     t.notOk(verifiesWith(jwks, `${alice.token.slice(0, -8)}AAAAAAAA`))
   })
 
-  t.test(`${alg}: A01 to A06, A10, A12, A17, A25 to A28: forgeries`, async (t) => {
+  t.test(`${alg}: forgeries are refused (A01 to A06, A10, A12, A17, A25 to A28)`, async (t) => {
     const { app, time, status, refuses } = await appWith(t, alg)
     const { key, kid } = keyOf(app)
     const header = { alg, typ: 'at+jwt', kid }
@@ -132,8 +132,8 @@ for (const alg of algorithms) {
       'the secret': secret,
     }
     for (const [form, hmacKey] of Object.entries(forms)) {
-      for (const said of ['HS256', alg]) {
-        await refuses(t, sign({ ...header, alg: said }, claims, hmacKey), `A06 ${form} as ${said}`)
+      for (const declared of ['HS256', alg]) {
+        await refuses(t, sign({ ...header, alg: declared }, claims, hmacKey), `A06 ${form} as ${declared}`)
       }
     }
     await refuses(t, sign({ alg: 'HS256', typ: 'at+jwt' }, claims), 'A09 HS256 with the secret')
@@ -182,11 +182,11 @@ for (const alg of algorithms) {
     await refuses(t, signed(Buffer.concat([Buffer.of(0), raw])), 'A28 a leading byte')
     await refuses(t, signed(Buffer.alloc(raw.length)), 'A28 zeros')
     await refuses(t, signed(Buffer.alloc(raw.length, 0xff)), 'A28 ones')
-    t.equal(await status(good), 200, 'the good one still is')
+    t.equal(await status(good), 200, 'the valid token still verifies')
   })
 }
 
-t.test('an ES256 signature has one form', async (t) => {
+t.test('only the one canonical form of an ES256 signature is accepted', async (t) => {
   const { app, time, status, refuses } = await appWith(t, 'ES256')
   const { key, kid } = keyOf(app)
   const header = { alg: 'ES256', typ: 'at+jwt', kid }
@@ -217,7 +217,7 @@ t.test('an ES256 signature has one form', async (t) => {
 })
 
 t.test(
-  'tokens of before, during and after a rotation are good, and those of a removed key are not (J20)',
+  'tokens issued before, during and after a rotation are valid, those of a removed key are not (J20)',
   async (t) => {
     const { app, time, store, db, status, refuses } = await appWith(t, 'EdDSA')
     const alice = await signUp(app, 'alice')
@@ -237,7 +237,7 @@ t.test(
     )
     t.equal(keyOf(app).kid, first.kid, 'before it signs')
 
-    // Whatever is issued in these 26 minutes works until it expires, whichever key signed it.
+    // Every token issued during the rotation is valid until it expires.
     const live: { token: string; until: number }[] = []
     const end = next.signsFrom + 900 + 30 + 60
     for (; time.now < end - 30; time.now += 30) {
@@ -255,9 +255,9 @@ t.test(
     const forged = signWith(first.key, header, goodClaims(time.now))
     t.equal(await status(forged), 200, 'verified and remembered (A32)')
     time.now = end
-    await refuses(t, forged, 'its key has ended (A32)')
+    await refuses(t, forged, 'the key is retired (A32)')
     await app.signingKeys?.reload()
-    await refuses(t, forged, 'and is removed')
+    await refuses(t, forged, 'the key is removed')
     t.same(
       (await jwksOf(app)).keys.map((key: { kid: string }) => key.kid),
       [next.kid],
@@ -278,25 +278,25 @@ t.test('a key that is deleted from the table stops verifying at the next reload'
 })
 
 for (const alg of ['HS256', 'EdDSA'] as const) {
-  t.test(`${alg}, A32: a token that verified before is held against the same rules again`, async (t) => {
+  t.test(`${alg}: a remembered token is checked by the same rules again (A32)`, async (t) => {
     const { app, time, status, refuses } = await appWith(t, alg)
     const alice = await signUp(app, 'alice')
     for (let at = 0; at < 3; at++) {
       t.equal(
         (await whoami(app, alice.token)).json().sub,
         alice.id,
-        '(a) no request sees what another did to its user',
+        'no request sees what another did to its user',
       )
     }
     const issued = time.now
     time.now = issued + 929
     t.equal(await status(alice.token), 200)
     time.now = issued + 930
-    await refuses(t, alice.token, '(b) expired')
+    await refuses(t, alice.token, 'expired')
     time.now = issued - 30
     t.equal(await status(alice.token), 200)
     time.now = issued - 31
-    await refuses(t, alice.token, '(c) clock back: issued in the future')
+    await refuses(t, alice.token, 'clock set back: issued in the future')
     time.now = issued
     t.equal(await status(alice.token), 200)
 
@@ -304,11 +304,11 @@ for (const alg of ['HS256', 'EdDSA'] as const) {
       url: `/whoami?access_token=${alice.token}`,
       headers: { authorization: `Bearer ${alice.token}` },
     })
-    t.equal(both.statusCode, 400, 'A31 is no less strict')
+    t.equal(both.statusCode, 400, 'two tokens are refused all the same (A31)')
   })
 
   t.test(
-    `${alg}, A32: a good token is verified once, a bad one each time: it has no place to push a good one out of`,
+    `${alg}: a valid token is verified once, an invalid one each time: it cannot evict a valid one (A32)`,
     async (t) => {
       const { app, time, status } = await appWith(t, alg)
       const alice = await signUp(app, 'alice')
@@ -326,7 +326,7 @@ for (const alg of ['HS256', 'EdDSA'] as const) {
     },
   )
 
-  t.test(`${alg}, A32: the end of a session is the end of its token, remembered or not`, async (t) => {
+  t.test(`${alg}: a remembered token is refused when its session ends (A32)`, async (t) => {
     const { app, status, refuses } = await appWith(t, alg)
     const alice = await signUp(app, 'alice')
     t.equal(await status(alice.token), 200)
@@ -337,7 +337,7 @@ for (const alg of ['HS256', 'EdDSA'] as const) {
   })
 }
 
-/** Counts what only a full verification asks for. */
+/** Counts full verifications, by their requests for a key. */
 function countVerifications(t: Test, app: FastifyInstance) {
   const keys: KeySource = app.signingKeys ?? SharedKeys.prototype
   const asked = t.capture(keys, 'verifyingKey', keys.verifyingKey)
@@ -348,17 +348,17 @@ function countVerifications(t: Test, app: FastifyInstance) {
   }
 }
 
-t.test('KEY_ROTATION_DAYS: the service notices by itself', async (t) => {
+t.test('KEY_ROTATION_DAYS: the service rotates keys by itself', async (t) => {
   const { app, time } = await appWith(t, 'EdDSA', { KEY_ROTATION_DAYS: '30' })
   time.now += 30 * day
   await app.signingKeys?.reload()
   t.equal((await jwksOf(app)).keys.length, 2)
 })
 
-t.test('SECRET_KEY changes and no token dies', async (t) => {
+t.test('a change of SECRET_KEY invalidates no token', async (t) => {
   const db = await database()
   t.teardown(() => db.destroy())
-  // An app closes its database; this one outlives three.
+  // Closing an app must not close the shared database.
   const shared = new Proxy(db, {
     get(target, name) {
       if (name === 'destroy') return async () => {}
@@ -384,7 +384,7 @@ t.test('SECRET_KEY changes and no token dies', async (t) => {
   t.equal((await call(third)).statusCode, 200, 'without the previous secret too')
 })
 
-t.test('under HS256 there are no key pairs and no query for any', async (t) => {
+t.test('under HS256 there are no key pairs', async (t) => {
   const app = await testApp(t)
   t.equal(app.signingKeys, null)
   const { privateKey } = generateKeyPairSync('ed25519')
@@ -396,7 +396,7 @@ t.test('under HS256 there are no key pairs and no query for any', async (t) => {
   t.same(await app.db.selectFrom('signing_keys').selectAll().execute(), [])
 })
 
-t.test('the timer reads keys that another instance made, and stops with the app', async (t) => {
+t.test('the timer reads the keys of other instances, and stops with the app', async (t) => {
   const db = await database()
   const app = Fastify()
   await app.register(databasePlugin, { db })

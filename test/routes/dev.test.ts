@@ -5,7 +5,7 @@ import { post, tokenTo } from '../support/mailbox.ts'
 
 const development = { NODE_ENV: 'development', PUBLIC_URL: 'http://127.0.0.1:8000' }
 
-t.test('/dev/mailbox shows what was mailed, and how to go on without a frontend', async (t) => {
+t.test('/dev/mailbox shows the mails, and the next request for use without a frontend', async (t) => {
   const app = await testApp(t, { env: development })
   t.match((await app.inject('/dev/mailbox')).body, /No mail yet/)
   const email = "o'neil&x@example.com"
@@ -27,7 +27,7 @@ t.test('/dev/mailbox shows what was mailed, and how to go on without a frontend'
   await app.mailWorker?.settled()
   t.match((await app.inject('/dev/mailbox')).body, /password\/reset -H .*new_password/)
 
-  await t.test('the page and the mail in it run nothing and load nothing', async (t) => {
+  await t.test('the page and the mail in it run no script and load nothing', async (t) => {
     const policy = String(page.headers['content-security-policy'])
     const [, style = ''] = /<style>(.*)<\/style>/s.exec(page.body) ?? []
     t.ok(policy.includes(`style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`))
@@ -65,7 +65,7 @@ t.test("links include the gateway's prefix", async (t) => {
   t.match((await app.inject('/dev/mailbox')).body, 'href="/identity/dev/mailbox/samples"')
 })
 
-t.test('only this machine reads the mailbox, and not through a proxy', async (t) => {
+t.test('only this machine can read the mailbox, and not through a proxy', async (t) => {
   const app = await testApp(t, { env: { ...development, HOST: '0.0.0.0', TRUST_PROXY: '10.0.0.0/8' } })
   const pages = [
     '/dev/mailbox',

@@ -4,7 +4,7 @@ import { parse } from 'yaml'
 import { problemOf, testApp } from '../helper.ts'
 import { contract } from '../support/contract-file.ts'
 
-/** The sources that a policy gives for a directive, or for the default. */
+/** The sources of a CSP directive, or of default-src. */
 function sourcesOf(policy: unknown, directive: string): string[] {
   const rows = String(policy)
     .split(';')
@@ -13,7 +13,7 @@ function sourcesOf(policy: unknown, directive: string): string[] {
   return row?.slice(1) ?? ['*']
 }
 
-t.test('/docs is a page that runs no script but its own files', async (t) => {
+t.test('/docs runs only scripts of its own files', async (t) => {
   const app = await testApp(t)
   const page = await app.inject('/docs')
   t.equal(page.statusCode, 200)
@@ -21,9 +21,9 @@ t.test('/docs is a page that runs no script but its own files', async (t) => {
 
   const policy = page.headers['content-security-policy']
   t.same(sourcesOf(policy, 'script-src'), ["'self'"])
-  t.same(sourcesOf(policy, 'connect-src'), ["'self'"], 'tries only this service')
+  t.same(sourcesOf(policy, 'connect-src'), ["'self'"], 'requests go to this service only')
   t.same(sourcesOf(policy, 'frame-ancestors'), ["'none'"])
-  t.notMatch(policy, /https:|upgrade-insecure-requests/, 'loads nothing of another host, and works on http')
+  t.notMatch(policy, /https:|upgrade-insecure-requests/, 'no other host, and no upgrade to https')
 
   const scripts = page.body.match(/<script[^>]*>/g) ?? []
   t.not(scripts.length, 0)
@@ -33,7 +33,7 @@ t.test('/docs is a page that runs no script but its own files', async (t) => {
   }
 })
 
-t.test('behind a gateway with a prefix, the page names its files and the service with it', async (t) => {
+t.test('behind a gateway with a prefix, the page uses it for its files', async (t) => {
   const app = await testApp(t, { env: { PUBLIC_URL: 'https://api.example.com/identity' } })
   const sources = [...(await app.inject('/docs')).body.matchAll(/<script[^>]*src="([^"]+)"/g)].map(
     ([, source]) => source,
@@ -42,7 +42,7 @@ t.test('behind a gateway with a prefix, the page names its files and the service
   for (const source of sources) t.match(source, /^\/identity\/docs\//)
 })
 
-t.test('the contract names the path of PUBLIC_URL as its server, in each of its spellings', async (t) => {
+t.test('the contract has the path of PUBLIC_URL as its server', async (t) => {
   const bases = {
     'https://api.example.com/identity': '/identity',
     'https://api.example.com/a/b/': '/a/b',
@@ -58,10 +58,10 @@ t.test('the contract names the path of PUBLIC_URL as its server, in each of its 
     ]
     for (const { servers } of documents) t.match(servers, [{ url }], PUBLIC_URL)
   }
-  t.match(contract().servers, [{ url: '/' }], 'the committed one is for every installation')
+  t.match(contract().servers, [{ url: '/' }], 'the committed contract has no prefix')
 })
 
-t.test('openapi.json and openapi.yaml are one document', async (t) => {
+t.test('openapi.json and openapi.yaml are the same document', async (t) => {
   const app = await testApp(t)
   const json = await app.inject('/openapi.json')
   const yaml = await app.inject('/openapi.yaml')
@@ -72,7 +72,7 @@ t.test('openapi.json and openapi.yaml are one document', async (t) => {
   t.same(parse(yaml.body), json.json())
 })
 
-t.test('DOCS=off leaves the page out, and the contract in (I07)', async (t) => {
+t.test('DOCS=off removes the page, not the contract (I07)', async (t) => {
   const app = await testApp(t, { env: { DOCS: 'off' } })
   for (const url of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui-bundle.js']) {
     t.match(problemOf(await app.inject(url)), { status: 404, code: 'not_found' }, url)
@@ -80,7 +80,7 @@ t.test('DOCS=off leaves the page out, and the contract in (I07)', async (t) => {
   t.same((await app.inject('/openapi.json')).json(), contract())
 })
 
-t.test('what anyone may read of the contract is written once, not for each request (I07)', async (t) => {
+t.test('the contract is serialized once, not for each request (I07)', async (t) => {
   let written = 0
   const app = await testApp(t, {
     extend(app) {
@@ -102,7 +102,7 @@ t.test('what anyone may read of the contract is written once, not for each reque
 })
 
 t.test(
-  'the files of the page are compressed, cached, and not sent again while they are the same (I07)',
+  'the files of the page are compressed, cacheable, and not sent again while they are unchanged (I07)',
   async (t) => {
     const app = await testApp(t)
     const url = '/docs/static/swagger-ui-bundle.js'
@@ -113,7 +113,7 @@ t.test(
     t.equal(small.headers['content-encoding'], 'gzip')
     t.ok(small.rawPayload.length < plain.rawPayload.length / 3)
     t.ok(gunzipSync(small.rawPayload).equals(plain.rawPayload))
-    t.not(small.headers.etag, plain.headers.etag, 'each coding has a tag of its own')
+    t.not(small.headers.etag, plain.headers.etag, 'each coding has its own ETag')
 
     for (const tag of [
       plain.headers.etag,

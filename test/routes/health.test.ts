@@ -8,5 +8,5 @@ t.test('readiness checks share one query at a time', async (t) => {
   t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
   t.equal(statements.length - before, 1)
   await app.inject('/health/ready')
-  t.equal(statements.length - before, 2, 'and anew by the next one')
+  t.equal(statements.length - before, 2, 'the next check queries again')
 })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { testApp } from '../helper.ts'
 
 t.test(
-  'the JWKS is public, may be cached for less than a new key waits, and has no private member',
+  'the JWKS is public, cacheable for less than the delay of a new key, without private members',
   async (t) => {
     const app = await testApp(t, { env: { ALGORITHM: 'ES256' } })
     const answer = await app.inject('/.well-known/jwks.json')

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import t from 'tap'
 
 t.test('openapi.yaml is what the code serves', async (t) => {
-  // In a process of its own: tap's reporter changes how the yaml package writes dates.
+  // In its own process: tap's reporter changes how the yaml package writes dates.
   const script = join(import.meta.dirname, '../../scripts/contract.js')
   const served = execFileSync(process.execPath, [script], { encoding: 'utf8' })
   t.equal(readFileSync('openapi.yaml', 'utf8'), served, 'run `npm run contract` and commit the result')
 })
 
-t.test('the types of the client are what openapi.yaml makes', async (t) => {
+t.test('the types of the client are generated from openapi.yaml', async (t) => {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'))
   const [command, ...args] = scripts.client.split(' ')
   const file = join(t.testdir(), 'schema.ts')

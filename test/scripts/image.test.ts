@@ -22,13 +22,13 @@ async function healthCheck(port: number): Promise<number | null> {
   return code
 }
 
-t.test('the health check of the image starts no second Node, and follows /health/live', async (t) => {
+t.test('the health check of the image starts no second Node, and checks /health/live', async (t) => {
   t.notMatch(/^HEALTHCHECK[^\n]*\n[^\n]*/m.exec(dockerfile)?.[0], /"node"/)
   const app = await listeningApp(t, { db: disconnectedDatabase() })
   const port = portOf(app)
   t.equal(await healthCheck(port), 0)
   await app.close()
-  t.not(await healthCheck(port), 0, 'nobody listens')
+  t.not(await healthCheck(port), 0, 'no server')
 
   for (const answer of [
     'HTTP/1.1 503 Service Unavailable\r\n\r\n',
@@ -51,7 +51,7 @@ t.test('the image runs as a user by number, with a heap within the limit of its 
 })
 
 t.test(
-  'the image has the packages outside of the bundle with all that they need, and no other',
+  'the image has the unbundled packages with their dependencies, and no other package at all',
   async (t) => {
     const folders = closureOf(unbundled)
     for (const name of [...unbundled, '@fastify/static', 'node-gyp-build']) {

@@ -6,7 +6,8 @@ import type { Test } from './postgres.ts'
 
 /**
  * What has been mailed to an address, once all that is due has been delivered. The mail that was caused last comes
- * first: mails of one batch are delivered in any order.
+ * first, since mails of one batch are delivered in any order; of one name the mail delivered last, which has the link
+ * that replaced the others.
  */
 export async function mailTo(app: FastifyInstance, address: string): Promise<DeliveredMail[]> {
   await app.mailWorker?.settled()
@@ -14,13 +15,19 @@ export async function mailTo(app: FastifyInstance, address: string): Promise<Del
   if (mails.length < 2) return mails
   const rows = await app.db
     .selectFrom('mail_outbox')
-    .select('message_id')
+    .select(['id', 'mail'])
     .where('recipient', '=', address)
+    .where('state', '=', 'sent')
     .orderBy('id', 'desc')
     .execute()
-  const position = ({ messageId }: DeliveredMail) =>
-    rows.findIndex(({ message_id }) => messageId.startsWith(`<${message_id}@`))
-  return mails.toSorted((one, other) => position(one) - position(other))
+  return mails
+    .map((mail) => {
+      const at = rows.findIndex((sent) => sent.mail === mail.name)
+      const [row] = at < 0 ? [] : rows.splice(at, 1)
+      return { mail, id: row?.id ?? 0 }
+    })
+    .sort((one, other) => other.id - one.id)
+    .map(({ mail }) => mail)
 }
 
 /** The token in the newest mail to an address, as a person would find it: in the link. */

@@ -12,8 +12,11 @@ import { canonicalEmail } from '../../../src/users/email.ts'
 import { callerOf } from './caller.ts'
 import emailRoutes from './email/index.ts'
 import keyRoutes from './keys/index.ts'
+import secondFactorLoginRoutes from './login/second-factor/index.ts'
 import meRoutes from './me/index.ts'
+import mfaRoutes from './mfa/index.ts'
 import passwordRoutes from './password/index.ts'
+import reauthenticateRoutes from './reauthenticate/index.ts'
 import {
   AcceptedSchema,
   accepted,
@@ -44,7 +47,12 @@ export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOp
         budget: 'signup',
         hashes: true,
         idempotent: true,
-        problems: ['email_already_registered', 'password_too_common', 'mail_unavailable'],
+        problems: [
+          'email_already_registered',
+          'password_too_common',
+          'mail_unavailable',
+          'second_factor_required',
+        ],
       },
       schema: {
         operationId: 'signUp',
@@ -54,7 +62,7 @@ export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOp
           'A mail asks to verify the address. Where the service requires that before a login ' +
           '(`REQUIRE_EMAIL_VERIFICATION`), the answer is 202 without a session, the same for a new and a taken ' +
           'address. With the `Idempotency-Key` of the signup that created the account, the right password opens ' +
-          'another session of it.',
+          'another session of it; an account with a second factor is asked for a code, as at a login.',
         body: Ref(SignUpBody),
         response: {
           201: { ...Ref(SessionSchema), description: 'The account was created' },
@@ -80,7 +88,7 @@ export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOp
         access: 'public',
         budget: 'login',
         hashes: true,
-        problems: ['invalid_credentials', 'email_not_verified'],
+        problems: ['invalid_credentials', 'email_not_verified', 'second_factor_required'],
       },
       schema: {
         operationId: 'logIn',
@@ -88,7 +96,9 @@ export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOp
         summary: 'Open a session',
         description:
           'The error is the same without an account and for a wrong password. Only with the right ' +
-          'password does it say that the address must be verified first, where the service requires that. A user ' +
+          'password does it say that the address must be verified first, where the service requires that, or that the ' +
+          'account has a second factor: `second_factor_required` has an `mfa_token`, with which ' +
+          '`POST /api/auth/login/second-factor` takes the code. A user ' +
           'has at most 20 sessions; one more ends the oldest. The last `refresh_token` of the device gives it its own ' +
           'budget of wrong passwords, so that an attacker cannot lock its user out.',
         body: Ref(LogInBody),
@@ -127,7 +137,7 @@ export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOp
   app.post(
     '/logout',
     {
-      config: { access: 'user' },
+      config: { access: 'user', withoutSecondFactor: true },
       schema: {
         operationId: 'logOut',
         tags,
@@ -152,6 +162,9 @@ export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOp
     },
   )
 
+  await app.register(secondFactorLoginRoutes, { prefix: '/login/second-factor' })
+  await app.register(reauthenticateRoutes, { prefix: '/reauthenticate' })
+  await app.register(mfaRoutes, { prefix: '/mfa' })
   await app.register(meRoutes, { prefix: '/me' })
   await app.register(sessionRoutes, { prefix: '/sessions' })
   await app.register(passwordRoutes, { prefix: '/password' })

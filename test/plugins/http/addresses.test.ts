@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { testApp } from '../../helper.ts'
 
-/** As on a machine on which the name has both addresses. */
+/** Resolves localhost to both of its addresses. */
 function bothAddresses(t: Test): void {
   const { lookup } = dns
   t.teardown(() => {
@@ -31,7 +31,7 @@ async function answerAt(port: number, host: string, bytes: string): Promise<stri
   return text
 }
 
-t.test('both addresses of localhost have the same server', { timeout: 30_000 }, async (t) => {
+t.test('both addresses of localhost are served alike', { timeout: 30_000 }, async (t) => {
   bothAddresses(t)
   const app = await testApp(t)
   const url = await app.listenOn({ host: 'localhost', port: 0 })
@@ -63,10 +63,10 @@ t.test('both addresses of localhost have the same server', { timeout: 30_000 }, 
   t.ok(performance.now() - begun < 3_000, 'an idle connection does not hold the close')
   const late = connect(port, '::1')
   const [error] = await once(late, 'error')
-  t.equal(error.code, 'ECONNREFUSED', 'no new one is accepted')
+  t.equal(error.code, 'ECONNREFUSED', 'no new connection is accepted')
 })
 
-t.test('without a second address, it listens on the one that there is', async (t) => {
+t.test('with one address, the service listens on that one', async (t) => {
   const app = await testApp(t)
   const { port } = new URL(await app.listenOn({ host: '127.0.0.1', port: 0 }))
   t.match(await answerAt(Number(port), '127.0.0.1', 'GARBAGE\r\n\r\n'), /^HTTP\/1.1 400 /)

@@ -38,7 +38,7 @@ t.test('development mode serves the names of its machine and of PUBLIC_URL, and 
   for (const host of others) t.match(problemOf(await answers(host)), refused, host)
 })
 
-t.test('a name that was pointed at this machine reads and changes nothing', async (t) => {
+t.test('DNS rebinding reads and changes nothing', async (t) => {
   const app = await testApp(t, { env: { ...development, CORS_ORIGINS: 'http://evil.example:8000' } })
   const headers = { host: 'evil.example:8000', origin: 'http://evil.example:8000' }
   const body = { email: 'a@example.com', password, name: 'A' }
@@ -58,26 +58,26 @@ t.test('a name that was pointed at this machine reads and changes nothing', asyn
   t.same(await app.db.selectFrom('users').select('id').execute(), [])
 })
 
-t.test('what HOST names is served; listening everywhere, so is every address', async (t) => {
+t.test('the address of HOST is served; with a wildcard HOST, every address', async (t) => {
   const answers = async (HOST: string, host: string) => {
     const app = await testApp(t, { env: { ...development, HOST } })
     return (await app.inject({ url: '/health/live', headers: { host } })).statusCode
   }
   t.equal(await answers('192.0.2.1', '192.0.2.1:8000'), 200)
   t.equal(await answers('192.0.2.1', '192.0.2.2:8000'), 403)
-  t.equal(await answers('0.0.0.0', '192.0.2.1:8000'), 200, 'no name can be pointed at an address')
+  t.equal(await answers('0.0.0.0', '192.0.2.1:8000'), 200, 'DNS rebinding needs a name')
   t.equal(await answers('0.0.0.0', 'evil.example:8000'), 403)
   t.equal(await answers('::', '[2001:db8::1]:8000'), 200)
 })
 
-t.test('HTTP/1.0 without a Host is served; other modes leave names to the gateway', async (t) => {
+t.test('HTTP/1.0 without a Host is served; other modes accept any Host', async (t) => {
   const app = await listeningApp(t, { env: development })
   t.equal((await exchange(app, 'GET /health/live HTTP/1.0\r\n\r\n')).status, 200)
   const rebound =
     'GET http://evil.example/health/live HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n'
   t.equal((await exchange(app, rebound)).status, 403, 'in absolute form')
   const empty = await exchange(app, 'GET /health/live HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n')
-  t.equal(empty.status, 403, 'a Host that is empty')
+  t.equal(empty.status, 403, 'an empty Host')
   const production = { NODE_ENV: 'production', DATABASE_URL: 'postgres://unused' }
   for (const env of [{}, production]) {
     const other = await testApp(t, { env })

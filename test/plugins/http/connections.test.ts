@@ -5,7 +5,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import connections from '../../../plugins/http/connections.ts'
 
-t.test('who sent several requests at once and left is not waited for', async (t) => {
+t.test('the drain does not wait for a client that pipelined requests and disconnected', async (t) => {
   const app = Fastify()
   await app.register(connections)
   let requests = 0

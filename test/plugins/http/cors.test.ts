@@ -23,7 +23,7 @@ function corsHeaders(headers: Record<string, unknown>): string[] {
   return Object.keys(headers).filter((name) => name.startsWith('access-control-'))
 }
 
-t.test('an allowed origin is named exactly, on answers and on refusals (G16)', async (t) => {
+t.test('an allowed origin is returned exactly, on success and on errors (G16)', async (t) => {
   const { app, alice } = await twoUsers(t, { env: { CORS_ORIGINS: `${origin}, http://localhost:3000` } })
   for (const allowed of [origin, 'http://localhost:3000']) {
     const ok = await alice.call('GET', alice.tasks, undefined, { headers: { origin: allowed } })
@@ -36,7 +36,7 @@ t.test('an allowed origin is named exactly, on answers and on refusals (G16)', a
   for (const url of [alice.tasks, '/nope', '/api/auth/me']) {
     const refused = await app.inject({ url, headers: { origin } })
     t.ok(refused.statusCode >= 400)
-    t.equal(refused.headers['access-control-allow-origin'], origin, `${url}: a page can read why`)
+    t.equal(refused.headers['access-control-allow-origin'], origin, `${url}: a page can read the error`)
   }
 
   const asked = await app.inject({ method: 'OPTIONS', url: alice.tasks, headers: { origin, ...preflight } })
@@ -47,15 +47,15 @@ t.test('an allowed origin is named exactly, on answers and on refusals (G16)', a
   t.equal(asked.body, '')
 })
 
-t.test('any other origin is told nothing, and its preflight has no route (G14, G16)', async (t) => {
+t.test('any other origin gets no CORS header, and 405 for a preflight (G14, G16)', async (t) => {
   const { app, alice } = await twoUsers(t, { env: { CORS_ORIGINS: origin } })
   for (const other of [undefined, ...others]) {
     const headers = other === undefined ? {} : { origin: other }
     const label = other ?? 'no origin'
     const answer = await alice.call('GET', alice.tasks, undefined, { headers })
-    t.equal(answer.statusCode, 200, `${other}: CORS is the browser's guard, not ours`)
+    t.equal(answer.statusCode, 200, `${other}: CORS is enforced by the browser`)
     t.same(corsHeaders(answer.headers), [], label)
-    t.match(answer.headers['vary'], /\borigin\b/i, 'a cache tells them apart')
+    t.match(answer.headers['vary'], /\borigin\b/i, 'caches must distinguish origins')
 
     const asked = await app.inject({
       method: 'OPTIONS',
@@ -71,7 +71,7 @@ t.test('any other origin is told nothing, and its preflight has no route (G14, G
   t.equal((await app.inject('/nope')).statusCode, 404)
 })
 
-t.test('without CORS_ORIGINS nobody is allowed (G16)', async (t) => {
+t.test('without CORS_ORIGINS no origin is allowed (G16)', async (t) => {
   const app = await testApp(t)
   for (const other of [origin, ...others]) {
     const answer = await app.inject({ url: '/health/live', headers: { origin: other } })
@@ -87,7 +87,7 @@ t.test('without CORS_ORIGINS nobody is allowed (G16)', async (t) => {
 
 const apps = ['capacitor://localhost', 'chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai']
 
-t.test('an origin of another scheme is exact too (G16)', async (t) => {
+t.test('an origin of another scheme is compared exactly (G16)', async (t) => {
   const app = await testApp(t, { env: { CORS_ORIGINS: apps.join(',') } })
   for (const allowed of apps) {
     const { headers } = await app.inject({ url: '/nope', headers: { origin: allowed } })
@@ -117,7 +117,7 @@ t.test('an origin of another scheme is exact too (G16)', async (t) => {
   }
 })
 
-t.test('a page may send the headers that its libraries add, and read those that are answered', async (t) => {
+t.test('a page may send the usual request headers, and read the response headers', async (t) => {
   const { app, alice, bob } = await twoUsers(t, {
     env: { CORS_ORIGINS: origin, RATE_LIMITS: 'on', RATE_LIMIT_EVERYTHING: '100/1m' },
   })
@@ -145,7 +145,7 @@ t.test('a page may send the headers that its libraries add, and read those that 
   }
 })
 
-t.test('a preflight counts against its address, whatever its origin, and once', async (t) => {
+t.test('a preflight counts once against its address, from any origin', async (t) => {
   const max = 4
   const env = { CORS_ORIGINS: origin, RATE_LIMITS: 'on', RATE_LIMIT_EVERYTHING: `${max}/1m` }
   const app = await testApp(t, { env })
@@ -167,7 +167,7 @@ t.test('a preflight counts against its address, whatever its origin, and once', 
   t.equal((await app.inject({ url: '/openapi.json', headers: { origin } })).statusCode, 200)
 })
 
-t.test('what is wrong with a request that is no preflight is a problem like any other', async (t) => {
+t.test('an invalid OPTIONS request that is no preflight gets a problem response', async (t) => {
   const app = await testApp(t, { env: { CORS_ORIGINS: origin } })
   const url = `/${'x'.repeat(8_000)}`
   t.match(problemOf(await app.inject({ method: 'OPTIONS', url })), { status: 414, code: 'uri_too_long' })

@@ -26,7 +26,7 @@ function assertProblem(t: Test, answer: WireAnswer, status: number, code: string
   t.match(body.request_id, /^[0-9a-f-]{36}$/, name)
 }
 
-/** Messages that two servers can read as different ones. */
+/** Request smuggling: messages that two servers can read differently. */
 const ambiguous: Record<string, string> = {
   'content-length and transfer-encoding': `${login}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
   'transfer-encoding and content-length': `${login}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n`,
@@ -40,7 +40,7 @@ const ambiguous: Record<string, string> = {
   'a coding before chunked': `${login}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`,
   'chunked twice': `${login}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`,
   'space before the colon': `${login}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`,
-  'chunk size that is none': `${login}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
+  'invalid chunk size': `${login}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
   'a coding in HTTP/1.0': `${login.replace('1.1', '1.0')}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`,
   'folded line': `${live}X-A: a\r\n b\r\n\r\n`,
   'bare LF': 'GET /health/live HTTP/1.1\nHost: x\n\n',
@@ -54,14 +54,14 @@ const ambiguous: Record<string, string> = {
   'HTTP/0.9': 'GET /health/live\r\n\r\n',
 }
 
-t.test('a message that can be read in two ways is refused and ends the connection (G07)', async (t) => {
+t.test('an ambiguous message is refused and ends the connection (G07)', async (t) => {
   const app = await listeningApp(t)
   for (const [name, bytes] of Object.entries(ambiguous)) {
     assertProblem(t, await exchange(app, bytes), 400, 'invalid_request', name)
   }
 })
 
-t.test('a refused sender that never ends its half is let go (G07)', { timeout: 10_000 }, async (t) => {
+t.test('a refused client that keeps its half open is cut off (G07)', { timeout: 10_000 }, async (t) => {
   const app = await listeningApp(t)
   const accepted = once(app.server, 'connection') as Promise<[Socket]>
   const socket = connect({ port: portOf(app), host: '127.0.0.1', allowHalfOpen: true })
@@ -100,10 +100,10 @@ t.test('a request names one host and a path (G08)', async (t) => {
   const root = await exchange(app, 'GET http://x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
   assertProblem(t, root, 404, 'not_found', 'absolute form without a path')
   const old = await exchange(app, 'GET /health/live HTTP/1.0\r\n\r\n')
-  t.equal(old.status, 200, 'HTTP/1.0 has no Host, and load balancers still speak it')
+  t.equal(old.status, 200, 'load balancers still use HTTP/1.0, which has no Host')
 })
 
-t.test('headers have a limit', async (t) => {
+t.test('headers have a size limit', async (t) => {
   const app = await listeningApp(t)
   const large = await exchange(app, `${live}X-A: ${'a'.repeat(20_480)}\r\n\r\n`)
   assertProblem(t, large, 431, 'headers_too_large', '20 KiB')
@@ -120,13 +120,13 @@ t.test('headers have a limit', async (t) => {
   t.notOk('1' in {})
 })
 
-t.test('no number of other headers hides one from the rules (G08)', async (t) => {
+t.test('a header behind 2,000 others is still checked (G08)', async (t) => {
   const { app, alice } = await listeningWithUser(t)
   const padding = 'a:b\r\n'.repeat(2_005)
   const me = `GET /api/auth/me HTTP/1.1\r\nHost: x\r\n`
   const token = `Authorization: Bearer ${alice.token}\r\n`
   const end = 'Connection: close\r\n\r\n'
-  t.equal((await exchange(app, me + token + padding + end)).status, 200, 'they alone refuse nothing')
+  t.equal((await exchange(app, me + token + padding + end)).status, 200, 'the padding alone is accepted')
   assertProblem(
     t,
     await exchange(app, `${me}${token}${padding}Host: y\r\n${end}`),
@@ -149,7 +149,7 @@ t.test('no number of other headers hides one from the rules (G08)', async (t) =>
   t.match(pipelined.body, /HTTP\/1.1 400 /, 'of a second request on the connection')
 })
 
-t.test('an Expect that is not known is a problem', async (t) => {
+t.test('an unknown Expect gets 417', async (t) => {
   const app = await listeningApp(t)
   const asked = await exchange(app, `${live}Expect: x\r\n\r\n`)
   assertProblem(t, asked, 417, 'expectation_failed', 'Expect: x')
@@ -161,20 +161,20 @@ t.test('an Expect that is not known is a problem', async (t) => {
   t.match(continued.body, /"code":"validation_failed"/)
 })
 
-t.test('a body is held against its limit by what it says and by what it is', async (t) => {
+t.test('the body limit applies to the declared and to the actual length', async (t) => {
   const app = await listeningApp(t)
   const claimed = await exchange(app, `${login}Content-Length: 16385\r\n\r\n{}`)
-  assertProblem(t, claimed, 413, 'payload_too_large', 'refused before it arrives')
+  assertProblem(t, claimed, 413, 'payload_too_large', 'refused before the body arrives')
   const chunked = await exchange(
     app,
     `${login}Transfer-Encoding: chunked\r\n\r\n4001\r\n${'a'.repeat(0x4001)}\r\n0\r\n\r\n`,
   )
   assertProblem(t, chunked, 413, 'payload_too_large', 'chunked')
   const longer = await exchange(app, `${login}Content-Length: 2\r\n\r\n{}GARBAGE\r\n\r\n`)
-  t.equal(longer.status, 400, 'more than the length says is not part of the body')
+  t.equal(longer.status, 400, 'bytes beyond Content-Length are not part of the body')
 })
 
-t.test('methods that no route has (G14)', async (t) => {
+t.test('methods that no route has are refused (G14)', async (t) => {
   const app = await listeningApp(t)
   const tunnel = await exchange(app, 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n')
   assertProblem(t, tunnel, 405, 'method_not_allowed', 'CONNECT')
@@ -185,7 +185,7 @@ t.test('methods that no route has (G14)', async (t) => {
   t.notMatch(trace.body, /canary/i)
 })
 
-t.test('a path that cannot be read, or is too long, is not echoed', async (t) => {
+t.test('a malformed or too long path is not echoed', async (t) => {
   const app = await listeningApp(t)
   const answerTo = (path: string) =>
     exchange(app, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { listeningApp, portOf } from '../../support/wire.ts'
 
-/** Sends all of it before it reads, as many gateways do. @returns what came, and what went wrong */
+/** Sends the whole request before it reads, as many gateways do. @returns the response and socket errors */
 async function sendFirst(app: FastifyInstance, head: string, body: Iterable<string>) {
   const socket = connect({ port: portOf(app), host: '127.0.0.1', allowHalfOpen: true })
   const errors: string[] = []
@@ -17,7 +17,7 @@ async function sendFirst(app: FastifyInstance, head: string, body: Iterable<stri
   socket.write(head)
   for (const part of body) {
     if (!socket.write(part)) await Promise.race([once(socket, 'drain'), once(socket, 'close')])
-    // Lets the refusal overtake what is still to be sent.
+    // The refusal arrives before the rest is sent.
     await new Promise(setImmediate)
     if (socket.destroyed) break
   }
@@ -36,9 +36,9 @@ const long = 3_000_000
 const plain = () => parts(100, 'a'.repeat(long / 100))
 const chunks = () => parts(50, `ea60\r\n${'a'.repeat(60_000)}\r\n`)
 
-t.test('a refusal arrives, though the body comes after it', async (t) => {
+t.test('a client that is still sending its body receives the refusal', async (t) => {
   const app = await listeningApp(t, { env: { RATE_LIMITS: 'on', RATE_LIMIT_SIGNUP: '1/1m' } })
-  // The one that the budget has.
+  // Uses up the budget.
   await app.inject({ method: 'POST', url: '/api/auth/signup', payload: {} })
   const refused: [status: number, path: string, headers?: string][] = [
     [413, '/api/auth/login', json],
@@ -69,11 +69,11 @@ t.test('a refusal arrives, though the body comes after it', async (t) => {
   t.same(old.errors, [], 'HTTP/1.0')
   t.match(old.text, /^HTTP\/1.1 401 /)
   const garbage = await sendFirst(app, 'GARBAGE\r\n\r\n', plain())
-  t.same(garbage.errors, [], 'what is no HTTP')
+  t.same(garbage.errors, [], 'not HTTP')
   t.match(garbage.text, /^HTTP\/1.1 400 /)
 })
 
-t.test('what follows a refused message on its connection is not served', async (t) => {
+t.test('no request behind a refused message is served', async (t) => {
   const requests: string[] = []
   const app = await listeningApp(t, {
     extend: (app) => {
@@ -87,7 +87,7 @@ t.test('what follows a refused message on its connection is not served', async (
   t.same(requests, ['/api/auth/logout'])
 })
 
-t.test('a short body that is still to come costs no connection', async (t) => {
+t.test('a refusal before a short body keeps the connection', async (t) => {
   const app = await listeningApp(t)
   const head = 'POST /api/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n'
   const next = 'GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
@@ -95,7 +95,7 @@ t.test('a short body that is still to come costs no connection', async (t) => {
   t.match(text, /^HTTP\/1.1 401 .*HTTP\/1.1 200 /s)
 })
 
-t.test('a sender that never ends its body is let go (G10)', { timeout: 20_000 }, async (t) => {
+t.test('a client that never ends its body is disconnected (G10)', { timeout: 20_000 }, async (t) => {
   const app = await listeningApp(t)
   for (const pause of [0, 50]) {
     const socket = connect({ port: portOf(app), host: '127.0.0.1', allowHalfOpen: true })
@@ -104,7 +104,7 @@ t.test('a sender that never ends its body is let go (G10)', { timeout: 20_000 },
     socket.resume().write(head)
     const timer = setInterval(() => socket.write(`ea60\r\n${'a'.repeat(60_000)}\r\n`), pause)
     const begun = performance.now()
-    // A write into the closed connection fails, and that is all that may.
+    // EPIPE is the only error expected.
     await new Promise((resolve) => socket.once('close', resolve))
     clearInterval(timer)
     t.ok(performance.now() - begun < 5_000, `a part every ${pause} ms`)

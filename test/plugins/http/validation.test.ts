@@ -9,7 +9,7 @@ const invalid = { status: 400, code: 'validation_failed' }
 const tooLarge = { status: 413, code: 'payload_too_large' }
 const unsupported = { status: 415, code: 'unsupported_media_type' }
 
-/** Posts bytes as they are to the two routes that take the most. */
+/** Posts raw bytes to two routes. */
 async function postRaw(user: TestUser, body: Buffer | string, headers: Record<string, string> = json) {
   const request = { payload: Buffer.from(body), headers }
   return [
@@ -18,16 +18,16 @@ async function postRaw(user: TestUser, body: Buffer | string, headers: Record<st
   ]
 }
 
-/** What RFC 8259 allows and this service refuses on purpose (src/http/strict-json.ts). */
+/** Valid by RFC 8259, refused by src/http/strict-json.ts. */
 const stricter = new Set(['y_object_duplicated_key.json', 'y_object_duplicated_key_and_value.json'])
 
-/** Not JSON, but no body at all, which is for the schema to refuse. */
+/** An empty body, which the schema refuses. */
 const empty = 'n_structure_no_data.json'
 
-/** Where RFC 8259 leaves it open, only numbers out of range and depth are taken. */
+/** Implementation-defined by RFC 8259 and accepted: numbers out of range, and depth. */
 const lenient = /^i_(number_|structure_500_)/
 
-t.test('JSON is parsed as RFC 8259 says, and stricter only where documented (G01)', async (t) => {
+t.test('JSON is parsed by RFC 8259, and stricter only where documented (G01)', async (t) => {
   const { alice } = await twoUsers(t)
   const seen = { accept: 0, reject: 0, 'implementation-defined': 0 }
   for (const { id, expect, body } of jsonVectors()) {
@@ -35,15 +35,14 @@ t.test('JSON is parsed as RFC 8259 says, and stricter only where documented (G01
     const parsed =
       id === empty || (expect === 'accept' && !stricter.has(id)) || (id.startsWith('i_') && lenient.test(id))
     for (const answer of await postRaw(alice, body)) {
-      if (answer.statusCode === 201)
-        t.equal(id, 'y_object_string_unicode.json', 'the only one that is a task')
+      if (answer.statusCode === 201) t.equal(id, 'y_object_string_unicode.json', 'the only valid task')
       else t.match(problemOf(answer), body.length > 16_384 ? tooLarge : parsed ? invalid : malformed, id)
     }
   }
   t.same(seen, { accept: 95, reject: 188, 'implementation-defined': 35 })
 })
 
-t.test('names that reach a prototype are refused at any depth (G02)', async (t) => {
+t.test('names that could pollute a prototype are refused at any depth (G02)', async (t) => {
   const { alice } = await twoUsers(t)
   const bodies = [
     '{"title":"x","__proto__":{"polluted":1}}',
@@ -60,11 +59,11 @@ t.test('names that reach a prototype are refused at any depth (G02)', async (t) 
     t.match(problemOf(await alice.call('GET', `${alice.tasks}?${query}`)), invalid, query)
   }
   const text = await alice.call('POST', alice.tasks, { title: '__proto__', description: 'constructor' })
-  t.match(text.json(), { title: '__proto__', description: 'constructor' }, 'as text they are text')
+  t.match(text.json(), { title: '__proto__', description: 'constructor' }, 'accepted as values')
   t.notOk('polluted' in {})
 })
 
-t.test('depth costs nothing and is not echoed', async (t) => {
+t.test('deeply nested JSON is refused at no cost, and not echoed', async (t) => {
   const { alice } = await twoUsers(t)
   for (const open of ['[', '{"a":', '{"title":[']) {
     for (const answer of await postRaw(alice, open.repeat(100_000))) t.match(problemOf(answer), tooLarge)
@@ -79,7 +78,7 @@ t.test('depth costs nothing and is not echoed', async (t) => {
   }
 })
 
-t.test('16 KiB is the limit of a body, and none is compressed', async (t) => {
+t.test('a body has at most 16 KiB, uncompressed', async (t) => {
   const { alice } = await twoUsers(t)
   const task = JSON.stringify({ title: 'fits' })
   const exactly = task.padEnd(16_384)
@@ -131,7 +130,7 @@ const otherMediaTypes = [
   'application/ld+json',
 ]
 
-t.test('a body is application/json in UTF-8, or it is not read (G05)', async (t) => {
+t.test('a body that is not application/json in UTF-8 is refused (G05)', async (t) => {
   const { alice } = await twoUsers(t)
   const invalidTask = '{"title":""}'
   for (const type of otherMediaTypes) {
@@ -166,11 +165,11 @@ t.test('a body is application/json in UTF-8, or it is not read (G05)', async (t)
   }
 })
 
-const typesOfNothing = [...otherMediaTypes, 'application/json', 'text/plain;charset=UTF-8', 'nonsense']
+const typesWithoutBody = [...otherMediaTypes, 'application/json', 'text/plain;charset=UTF-8', 'nonsense']
 
-t.test('without a body, no content type and no content coding is looked at', async (t) => {
+t.test('without a body, content type and content coding are ignored', async (t) => {
   const { alice, bob } = await twoUsers(t)
-  for (const type of typesOfNothing) {
+  for (const type of typesWithoutBody) {
     for (const encoding of [{}, { 'content-encoding': 'gzip' }]) {
       for (const length of [{}, { 'content-length': '0' }]) {
         const headers = { 'content-type': type, ...encoding, ...length }
@@ -187,14 +186,14 @@ t.test('without a body, no content type and no content coding is looked at', asy
   }
   const headers = { 'content-type': 'text/plain', 'content-length': '0' }
   t.equal((await alice.call('POST', '/api/auth/logout', undefined, { headers })).statusCode, 204)
-  t.equal((await alice.call('GET', '/api/auth/me')).statusCode, 401, 'the session is over')
-  t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 200, "and nobody else's")
+  t.equal((await alice.call('GET', '/api/auth/me')).statusCode, 401, 'the session has ended')
+  t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 200, "another user's has not")
 })
 
 const chunked = 'Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n'
 const endOfChunks = '0\r\n\r\n'
 
-t.test('a chunked body is one from its first byte on', async (t) => {
+t.test('a chunked request has a body from its first byte on', async (t) => {
   const app = await listeningApp(t)
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
   const logout = ({ token }: TestUser, header: string, body: string) =>
@@ -214,7 +213,7 @@ t.test('a chunked body is one from its first byte on', async (t) => {
   }
 })
 
-t.test('a body of another type is refused as announced, without waiting for it', async (t) => {
+t.test('a body of another type is refused without waiting for it', async (t) => {
   const app = await listeningApp(t)
   const { token } = await signUp(app, 'alice')
   const head = `POST /api/auth/logout HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n`
@@ -222,7 +221,7 @@ t.test('a body of another type is refused as announced, without waiting for it',
   t.equal(answer.status, 415)
 })
 
-t.test('a body is one object with each name once (G06)', async (t) => {
+t.test('a body is one object without duplicate names (G06)', async (t) => {
   const { alice } = await twoUsers(t)
   const malformedBodies = {
     'byte order mark': '\ufeff{"title":"x"}',
@@ -244,7 +243,7 @@ t.test('a body is one object with each name once (G06)', async (t) => {
   }
 })
 
-t.test('a validation problem names the field and never the value', async (t) => {
+t.test('a validation problem contains the field and never the value', async (t) => {
   const { alice } = await twoUsers(t)
   const answer = await alice.call('POST', alice.tasks, { title: 'x', completed: 'canary', 'canary <b>': 1 })
   t.match(problemOf(answer), invalid)

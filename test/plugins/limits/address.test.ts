@@ -7,18 +7,18 @@ import { problemOf, testApp, twoUsers } from '../../helper.ts'
 const limited = { status: 429, code: 'rate_limited', detail: 'Too many requests' }
 const login = { method: 'POST', url: '/api/auth/login', payload: { email: 'a@example.com' } } as const
 
-/** Sends requests until one is refused, `most` at the most, and tells how many went through. */
-async function untilLimited(app: FastifyInstance, most: number, request: object) {
-  for (let count = 0; count <= most; count++) {
+/** Sends requests until one is limited. @returns how many passed, at most `max` */
+async function untilLimited(app: FastifyInstance, max: number, request: object) {
+  for (let count = 0; count <= max; count++) {
     const answer = await app.inject(request)
     if (answer.statusCode === 429) return { count, answer }
   }
-  throw new Error(`${most} requests and no limit`)
+  throw new Error(`${max} requests and no limit`)
 }
 
-t.test('login, unknown paths and everything else have a budget for each address', async (t) => {
+t.test('login, unknown paths and all other routes have a budget per address', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
-  // An invalid body: the budget is spent before anything is looked at, and no hash slows the test down.
+  // An invalid body is counted too, and computes no hash.
   const { count, answer } = await untilLimited(app, 100, login)
   t.equal(count, budgets.login.max)
   t.match(problemOf(answer), limited)
@@ -27,7 +27,7 @@ t.test('login, unknown paths and everything else have a budget for each address'
   t.equal(answer.headers['ratelimit-remaining'], '0')
 
   const other = await app.inject({ ...login, remoteAddress: '192.0.2.7' })
-  t.equal(other.statusCode, 400, 'another address has a budget of its own')
+  t.equal(other.statusCode, 400, 'another address has its own budget')
   t.equal((await app.inject('/openapi.json')).statusCode, 200, 'another route too')
 
   const nowhere = await untilLimited(app, 2000, { url: '/nowhere', remoteAddress: '192.0.2.8' })
@@ -35,8 +35,8 @@ t.test('login, unknown paths and everything else have a budget for each address'
   t.match(problemOf(nowhere.answer), limited)
 })
 
-/** What a client can write into a request to look like somebody else. */
-const disguises = [
+/** Headers with which a client could pretend to have another address. */
+const spoofs = [
   { 'x-forwarded-for': '198.51.100.1' },
   { 'x-forwarded-for': '198.51.100.2, 198.51.100.3,198.51.100.4' },
   { 'x-forwarded-for': 'garbage, 127.0.0.1, ::1' },
@@ -47,7 +47,7 @@ const disguises = [
   { 'x-client-ip': '198.51.100.11', 'x-forwarded-for': '' },
 ]
 
-/** Sends one request after another, each made from the index, and tells how many went through. */
+/** Sends one request after another, made from its index. @returns how many passed */
 async function sentUntilLimited(app: FastifyInstance, requestAt: (at: number) => object) {
   for (let at = 0; at <= 100; at++) {
     if ((await app.inject({ ...login, ...requestAt(at) })).statusCode === 429) return at
@@ -55,17 +55,17 @@ async function sentUntilLimited(app: FastifyInstance, requestAt: (at: number) =>
   throw new Error('no limit')
 }
 
-t.test('directly, no header makes a client another one (H03)', async (t) => {
+t.test('without a gateway, no header changes the client address (H03)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
-  const sent = await sentUntilLimited(app, (at) => ({ headers: disguises[at % disguises.length] }))
+  const sent = await sentUntilLimited(app, (at) => ({ headers: spoofs[at % spoofs.length] }))
   t.equal(sent, budgets.login.max)
 })
 
-t.test('through a gateway, only what it appends counts (H03)', async (t) => {
+t.test('behind a gateway, only the address that it appends counts (H03)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on', TRUST_PROXY: '10.0.0.0/8,fd00::/8' } })
   const behind = (client: string, proxies = '') => {
     return (at: number) => {
-      const { 'x-forwarded-for': written = '', ...others } = disguises[at % disguises.length] ?? {}
+      const { 'x-forwarded-for': written = '', ...others } = spoofs[at % spoofs.length] ?? {}
       const forwarded = [written, client, proxies].filter((part) => part !== '').join(', ')
       return {
         remoteAddress: at % 2 ? '10.0.0.1' : 'fd00::1',
@@ -75,18 +75,18 @@ t.test('through a gateway, only what it appends counts (H03)', async (t) => {
   }
   t.equal(await sentUntilLimited(app, behind('192.0.2.7')), budgets.login.max)
   t.equal(await sentUntilLimited(app, behind('192.0.2.8', '10.9.9.9')), budgets.login.max, 'two gateways')
-  t.equal(await sentUntilLimited(app, behind('::ffff:192.0.2.8')), 0, 'the same client in other words')
+  t.equal(await sentUntilLimited(app, behind('::ffff:192.0.2.8')), 0, 'the same address in another form')
   t.equal(await sentUntilLimited(app, behind('2001:db8::1')), budgets.login.max)
   const garbage = (at: number) => ({
     remoteAddress: '10.0.0.1',
     headers: { 'x-forwarded-for': `192.0.2.9, gar bage ${at}` },
   })
-  t.equal(await sentUntilLimited(app, garbage), budgets.login.max, 'what is no address is the gateway')
-  const direct = (at: number) => ({ remoteAddress: '172.16.0.1', headers: disguises[at % disguises.length] })
-  t.equal(await sentUntilLimited(app, direct), budgets.login.max, 'a stranger is no gateway')
+  t.equal(await sentUntilLimited(app, garbage), budgets.login.max, 'an invalid address counts as the gateway')
+  const direct = (at: number) => ({ remoteAddress: '172.16.0.1', headers: spoofs[at % spoofs.length] })
+  t.equal(await sentUntilLimited(app, direct), budgets.login.max, 'an untrusted peer is not a gateway')
 })
 
-t.test('a /64 is one client, and so is an IPv4 address in either form', async (t) => {
+t.test('an IPv6 /64 is one client, and so is an IPv4 address in either form', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   const addressAt = (at: number) => `2001:db8:1:2:${at.toString(16)}::${at}`
   t.equal(await sentUntilLimited(app, (at) => ({ remoteAddress: addressAt(at) })), budgets.login.max)
@@ -94,7 +94,7 @@ t.test('a /64 is one client, and so is an IPv4 address in either form', async (t
   t.equal(await sentUntilLimited(app, (at) => ({ remoteAddress: forms[at % 3] })), budgets.login.max)
 })
 
-t.test('requests from 5,001 other clients do not make room for one more of the first (H06)', async (t) => {
+t.test('requests of 5,001 other clients do not evict the counter of the first (H06)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   const { count } = await untilLimited(app, 100, login)
   t.equal(count, budgets.login.max)
@@ -104,7 +104,7 @@ t.test('requests from 5,001 other clients do not make room for one more of the f
   t.match(problemOf(await app.inject(login)), limited)
 })
 
-t.test('another spelling of a path is no way around its budget (G11)', async (t) => {
+t.test('no spelling of a path bypasses its budget (G11)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on', RATE_LIMIT_LOGIN: '3/1m' } })
   await untilLimited(app, 3, login)
   for (const url of [
@@ -127,7 +127,7 @@ t.test('another spelling of a path is no way around its budget (G11)', async (t)
   t.equal(await remaining('HEAD'), (await remaining('GET')) + 1, 'HEAD counts with GET')
 })
 
-t.test('what asks for a password shares one budget (D09)', async (t) => {
+t.test('routes that verify a password share one budget (D09)', async (t) => {
   const env = { RATE_LIMITS: 'on', RATE_LIMIT_ACCOUNT: '999/1m', RATE_LIMIT_PAIR: '999/1m' }
   const { app, alice, bob } = await twoUsers(t, { env })
   const wrong = { current_password: 'not the password', new_password: 'another password' }
@@ -142,7 +142,7 @@ t.test('what asks for a password shares one budget (D09)', async (t) => {
     t.not(answer?.statusCode, 429)
   }
   for (const guess of guesses) t.match(problemOf(await guess()), limited)
-  t.equal((await bob.call('GET', bob.tasks)).statusCode, 200, 'and nothing else is limited by it')
+  t.equal((await bob.call('GET', bob.tasks)).statusCode, 200, 'other routes are not limited')
 })
 
 t.test('each kind of route has its own budget, as configured (H09)', async (t) => {
@@ -163,7 +163,7 @@ t.test('each kind of route has its own budget, as configured (H09)', async (t) =
   t.same(counts, { signup: 2, refresh: 4, nowhere: 6, tasks: 0, docs: 0 })
 })
 
-t.test('no probe is told to come later: health checks have no limit, and use none up', async (t) => {
+t.test('health checks have no limit and count against none', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on', RATE_LIMIT_EVERYTHING: '2/1m' } })
   for (const method of ['GET', 'HEAD'] as const) {
     for (const url of ['/health/live', '/health/ready', '/health/live?', '/health/ready?x=1']) {
@@ -173,11 +173,11 @@ t.test('no probe is told to come later: health checks have no limit, and use non
     }
   }
   const { count } = await untilLimited(app, 2, { url: '/health/nowhere' })
-  t.equal(count, 2, 'what is beside them is limited')
-  t.equal((await app.inject('/health/ready')).statusCode, 200, 'also from an address that is')
+  t.equal(count, 2, 'unknown paths beside them are limited')
+  t.equal((await app.inject('/health/ready')).statusCode, 200, 'also from a limited address')
 })
 
-t.test('an address that reaches a limit is told once in each window, and makes no row', async (t) => {
+t.test('an address that reaches a limit is logged once per window, without a row', async (t) => {
   const lines: string[] = []
   const env = { RATE_LIMITS: 'on', RATE_LIMIT_LOGIN: '2/1m', LOG_LEVEL: 'warn' }
   const app = await testApp(t, { env, log: (line) => lines.push(line) })
@@ -195,7 +195,7 @@ t.test('an address that reaches a limit is told once in each window, and makes n
   t.same(await app.db.selectFrom('security_events').select('event').execute(), [])
 })
 
-t.test('a budget that does not exist stops the start', async (t) => {
+t.test('an unknown budget stops the start', async (t) => {
   const app = Fastify()
   await app.register(rateLimit, { budgets })
   const route = () => app.get('/a', { config: { budget: 'generous' as 'signup' } }, async () => 'ok')

@@ -4,7 +4,7 @@ import { testApp } from '../../helper.ts'
 
 const env = { RATE_LIMITS: 'on', TRUST_PROXY: '10.0.0.0/8,fd00::/8' }
 
-t.test('a port in X-Forwarded-For makes a client neither another one nor the gateway (H03)', async (t) => {
+t.test('a port in X-Forwarded-For does not change the client address (H03)', async (t) => {
   const app = await testApp(t, { env })
   let sent = 0
   const used = async (forwarded: string, peer = '10.0.0.1') => {
@@ -30,8 +30,8 @@ t.test('a port in X-Forwarded-For makes a client neither another one nor the gat
     for (const [at, text] of texts.entries()) t.equal(await used(text), at + 2, text)
   }
   t.equal(await used('192.0.2.7:9', 'fd00::1'), 6, 'by another gateway')
-  t.equal(await used('gar:bage'), 1, 'what is no address is the gateway')
-  t.equal(await used('198.51.100.2, gar:bage:80'), 2, 'whatever is further left')
+  t.equal(await used('gar:bage'), 1, 'an invalid address counts as the gateway')
+  t.equal(await used('198.51.100.2, gar:bage:80'), 2, 'entries further left are ignored')
   t.ok(sent > 10)
 })
 
@@ -46,7 +46,7 @@ t.test('the session list shows the address without its port', async (t) => {
   t.match((await app.inject({ url: '/api/auth/sessions', headers })).json(), [{ ip: '192.0.2.7' }])
 })
 
-/** What is logged about X-Forwarded-For while requests are answered. */
+/** Log lines about X-Forwarded-For for some requests. */
 async function warnings(t: Parameters<typeof testApp>[0], trusted: string, requests: object[]) {
   const lines: string[] = []
   const app = await testApp(t, {
@@ -62,7 +62,7 @@ const from = (remoteAddress: string, forwarded: string) => ({
   headers: { 'x-forwarded-for': forwarded },
 })
 
-t.test('a peer that TRUST_PROXY does not name and that sends X-Forwarded-For is logged once', async (t) => {
+t.test('an untrusted peer that sends X-Forwarded-For is logged once', async (t) => {
   const gateway = from('10.0.0.5', '192.0.2.7')
   const msg = /^10\.0\.0\.5 sends X-Forwarded-For and TRUST_PROXY does not name it/
   for (const trusted of ['', '172.16.0.0/12']) {
@@ -72,7 +72,7 @@ t.test('a peer that TRUST_PROXY does not name and that sends X-Forwarded-For is 
   }
 })
 
-t.test('nothing is logged where TRUST_PROXY names the peer, or where no address is forwarded', async (t) => {
+t.test('nothing is logged for a trusted peer, or without a forwarded address', async (t) => {
   t.same(
     await warnings(t, '10.0.0.0/8', [
       from('10.0.0.5', '192.0.2.7'),

@@ -15,7 +15,7 @@ async function loggingApp(t: Parameters<typeof testApp>[0]) {
   return { app, lines }
 }
 
-t.test('a request id is taken over only if it cannot forge a line or a header (I05)', async (t) => {
+t.test('a request id is accepted only if it cannot inject into a log line or header (I05)', async (t) => {
   const { app, lines } = await loggingApp(t)
   const taken = [
     'a',
@@ -52,12 +52,12 @@ t.test('a request id is taken over only if it cannot forge a line or a header (I
     t.equal(JSON.parse(lines.pop() ?? '').reqId, answer.headers['x-request-id'])
   }
   const twice = await app.inject({ url: '/nope', headers: { 'x-request-id': ['a', 'b'] } })
-  t.match(twice.json().request_id, uuid, 'two of them are none')
+  t.match(twice.json().request_id, uuid, 'two ids')
 })
 
 const traceId = '0af7651916cd43dd8448eb211c80319c'
 
-t.test('the trace id of a valid traceparent is in the line, and of no other', async (t) => {
+t.test('only the trace id of a valid traceparent is logged', async (t) => {
   const { app, lines } = await loggingApp(t)
   const parent = 'b7ad6b7169203331'
   const loggedFor = async (traceparent: string | string[]) => {
@@ -87,7 +87,7 @@ t.test('the trace id of a valid traceparent is in the line, and of no other', as
   t.equal(await loggedFor([`cc-${traceId}-${parent}-00-x`, `00-${traceId}-${parent}-01`]), undefined, 'two')
 })
 
-t.test('a health check that succeeds has its line at debug, one that fails at info', async (t) => {
+t.test('a successful health check is logged at debug, a failed one at info', async (t) => {
   const lines: string[] = []
   const app = await testApp(t, { env: { LOG_LEVEL: 'debug' }, log: (line) => lines.push(line) })
   const levels = () =>
@@ -108,7 +108,7 @@ t.test('a health check that succeeds has its line at debug, one that fails at in
   t.same(levels(), [[30, 503]])
 })
 
-/** Its lines of requests; the next one is waited for. */
+/** A listening app and its request lines. */
 async function listeningLog(t: Test, extend?: (app: FastifyInstance) => void) {
   const requests: Record<string, unknown>[] = []
   const arrived = new EventEmitter()
@@ -128,7 +128,7 @@ async function listeningLog(t: Test, extend?: (app: FastifyInstance) => void) {
   return { app, requests, until }
 }
 
-t.test('a request whose client leaves has one line, which says so', async (t) => {
+t.test('a request whose client disconnects is logged once, as aborted', async (t) => {
   let release = () => {}
   const reached = new EventEmitter()
   const { app, requests, until } = await listeningLog(t, (app) => {
@@ -151,10 +151,10 @@ t.test('a request whose client leaves has one line, which says so', async (t) =>
   await exchange(app, 'GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
   await until(2)
   t.match(requests.slice(1), [{ status: 404, code: 'not_found', aborted: undefined }])
-  t.equal(requests.length, 2, 'and no second one when its handler ends')
+  t.equal(requests.length, 2, 'no second line when the handler ends')
 })
 
-t.test('each of several requests on one connection has its line when their client leaves', async (t) => {
+t.test('each pipelined request of a client that disconnects is logged', async (t) => {
   const reached = new EventEmitter()
   let handlers = 0
   const { app, requests, until } = await listeningLog(t, (app) => {
@@ -174,7 +174,7 @@ t.test('each of several requests on one connection has its line when their clien
 })
 
 t.test(
-  'what is refused before it is a request has one line too, under the id that is answered',
+  'a message that is refused before routing is logged once, under the request id of its response',
   async (t) => {
     const { app, requests, until } = await listeningLog(t)
     const messages = {
@@ -202,7 +202,7 @@ t.test(
   },
 )
 
-t.test('what a sender writes never becomes a line of its own (I05)', async (t) => {
+t.test('no input can inject a log line (I05)', async (t) => {
   const { app, lines } = await loggingApp(t)
   const forgery = 'canary\r\n{"level":60,"msg":"forged"}\u001b[2J'
   const requests = [
@@ -228,12 +228,12 @@ t.test('what a sender writes never becomes a line of its own (I05)', async (t) =
     t.match(JSON.parse(requestLines[0] ?? ''), { level: 30, method: request.method })
     for (const line of lines) {
       t.equal(line.indexOf('\n'), line.length - 1, 'one line')
-      t.notMatch(line, /canary|forged/, 'and holds nothing of it')
+      t.notMatch(line, /canary|forged/, 'without the input')
     }
   }
 })
 
-t.test('the user agent kept with a session is printable and bounded (I05)', async (t) => {
+t.test('the stored user agent is printable and bounded (I05)', async (t) => {
   const app = await testApp(t)
   await app.inject({
     method: 'POST',

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { password, signUp, testApp } from '../../helper.ts'
 
-t.test('the line of a security event names the request that caused it', async (t) => {
+t.test('the log line of a security event has the id of its request', async (t) => {
   const lines: Record<string, unknown>[] = []
   const app = await testApp(t, {
     env: { LOG_LEVEL: 'info', RATE_LIMITS: 'on', RATE_LIMIT_REFRESH: '3/1m' },
@@ -13,7 +13,7 @@ t.test('the line of a security event names the request that caused it', async (t
     const headers = { 'x-request-id': `${method}:${url}` }
     const answer = await user.call(method, url, body, { headers })
     const requests = lines.filter(({ msg }) => msg === 'request')
-    t.match(requests, [{ reqId: headers['x-request-id'] }], 'as the line of the request does')
+    t.match(requests, [{ reqId: headers['x-request-id'] }], 'the request line has it too')
     const events = lines.filter(({ msg }) => msg === 'security event')
     for (const { request_id } of events) t.equal(request_id, headers['x-request-id'])
     return { answer, events: events.map(({ event, user_id }) => [event, user_id]) }

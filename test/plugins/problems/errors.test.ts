@@ -6,7 +6,7 @@ import { exchange, listeningApp } from '../../support/wire.ts'
 
 const internal = { status: 500, code: 'internal_error', detail: 'Internal server error' }
 
-/** Every way that a handler can fail by a fault of this program's. */
+/** Every way in which a handler can fail unexpectedly. */
 const failures: Record<string, (app: FastifyInstance) => unknown> = {
   thrown: () => {
     throw new Error('canary at /srv/app/secret.ts')
@@ -39,7 +39,7 @@ function addFailures(app: FastifyInstance): void {
   }
 }
 
-t.test('a fault of the service is one answer: a request id and no text (G19)', async (t) => {
+t.test('an unexpected error is answered with a request id and no details (G19)', async (t) => {
   const lines: string[] = []
   const app = await testApp(t, {
     env: { LOG_LEVEL: 'error' },
@@ -54,9 +54,9 @@ t.test('a fault of the service is one answer: a request id and no text (G19)', a
     t.same(Object.keys(body).sort(), ['code', 'detail', 'request_id', 'status', 'title', 'type'], name)
     t.notMatch(answer.body + JSON.stringify(answer.headers), /canary|select|\.ts|\/srv|node_modules/i, name)
     t.equal(answer.headers['x-request-id'], body.request_id)
-    t.equal(lines.length, 1, 'the log has the cause')
+    t.equal(lines.length, 1, 'the cause is logged')
     t.equal(JSON.parse(lines[0] ?? '').reqId, body.request_id, 'under the same id')
-    t.notMatch(lines[0], /canary hash/, 'and nothing of the row')
+    t.notMatch(lines[0], /canary hash/, 'without the values of the row')
   }
   const unknown = await app.inject('/failures/canary')
   t.match(problemOf(unknown), { status: 404, code: 'not_found', detail: 'Not found' })
@@ -73,7 +73,7 @@ const securityHeaders = {
   'x-request-id': /^[0-9a-f-]{36}$/,
 }
 
-t.test('every answer carries the security headers and names no software (G18)', async (t) => {
+t.test('every response has the security headers and reveals no software (G18)', async (t) => {
   const { app, alice, bob } = await twoUsers(t, { extend: addFailures })
   const answers = {
     200: await app.inject('/health/live'),
@@ -97,12 +97,12 @@ t.test('every answer carries the security headers and names no software (G18)', 
   }
 })
 
-t.test('so does the answer to what is not HTTP (G18)', async (t) => {
+t.test('the response to a message that is not HTTP has them too (G18)', async (t) => {
   const { 'x-request-id': _, ...headers } = securityHeaders
   t.match((await exchange(await listeningApp(t), 'garbage\r\n\r\n')).headers, headers)
 })
 
-t.test('HSTS=off sends no Strict-Transport-Security, whoever answers (G18)', async (t) => {
+t.test('HSTS=off sends no Strict-Transport-Security on any response (G18)', async (t) => {
   for (const [HSTS, sent] of Object.entries({ off: undefined, 'max-age=60': 'max-age=60' })) {
     const app = await listeningApp(t, { env: { HSTS } })
     const answers = [await app.inject('/health/live'), await app.inject('/%zz'), await app.inject('/nope')]

@@ -4,7 +4,7 @@ import { problemOf, testApp, twoUsers } from '../../helper.ts'
 const notAllowed = { status: 405, title: 'Method Not Allowed', code: 'method_not_allowed' }
 const notFound = { status: 404, code: 'not_found', detail: 'Not found' }
 
-t.test('a path that exists refuses other methods with 405 and names its own (G14)', async (t) => {
+t.test('a path refuses other methods with 405 and lists its own in Allow (G14)', async (t) => {
   const { app, alice, bob } = await twoUsers(t)
   const paths = {
     '/api/auth/login': 'POST',
@@ -26,7 +26,7 @@ t.test('a path that exists refuses other methods with 405 and names its own (G14
   const foreign = await alice.call('DELETE', bob.tasks)
   const nobody = await app.inject({ method: 'DELETE', url: '/api/nobody/tasks' })
   t.match(problemOf(foreign), notAllowed)
-  t.same(problemOf(nobody), problemOf(foreign), 'says nothing of who exists or who asks')
+  t.same(problemOf(nobody), problemOf(foreign), 'reveals neither accounts nor ownership')
 })
 
 t.test('a path that does not exist is 404 for every method (G14)', async (t) => {
@@ -65,7 +65,7 @@ t.test('a method comes from the request line, never from a header, the query or 
   t.match((await alice.call('GET', url, undefined, { headers })).json(), { title: 'stays' })
 })
 
-t.test('what no route takes counts against the address, whatever its body (G14)', async (t) => {
+t.test('a request without a route counts against the address, with any body (G14)', async (t) => {
   const app = await testApp(t, { env: { RATE_LIMITS: 'on' } })
   const probes = [
     { method: 'GET', url: '/nope' },

@@ -122,7 +122,7 @@ t.test('of 50 concurrent signups with one address, one creates the account (I06)
   t.equal(
     (await app.db.selectFrom('sessions').select('id').execute()).length,
     1,
-    'and no session without one',
+    'only the signup that succeeded opens a session',
   )
 })
 

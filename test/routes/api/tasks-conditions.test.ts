@@ -3,7 +3,7 @@ import { problemOf, type TestUser, twoUsers } from '../../helper.ts'
 
 const failed = { status: 412, code: 'precondition_failed' }
 
-/** Makes a task and changes it once. @returns its path */
+/** Creates a task and changes it once. @returns its path */
 async function atVersionTwo(user: TestUser): Promise<string> {
   const { location } = (await user.call('POST', user.tasks, { title: 'first' })).headers
   await user.call('PATCH', location as string, { title: 'second' })
@@ -22,7 +22,7 @@ const send = (user: TestUser, method: string, url: string, headers: Record<strin
 
 const compressed = ['W/"2"', '"2-gzip"', '"2-br"', '"2-zstd"', '"2-deflate"', '"2--gzip"', 'W/"2-gzip"']
 
-t.test('If-Match takes the ETag that a compressing gateway made of ours', async (t) => {
+t.test('If-Match accepts an ETag that a compressing gateway has changed', async (t) => {
   const { alice, bob } = await twoUsers(t)
   for (const method of ['PUT', 'PATCH', 'DELETE']) {
     for (const tag of compressed) {
@@ -37,7 +37,7 @@ t.test('If-Match takes the ETag that a compressing gateway made of ours', async 
   }
 })
 
-t.test('If-None-Match: * changes no task that is there, by any method', async (t) => {
+t.test('If-None-Match: * changes no existing task, by any method', async (t) => {
   const { alice, bob, url } = await taskAtVersionTwo(t)
   const before = (await alice.call('GET', url)).json()
   for (const value of ['*', ' * ', '*, *', '"9", *', '"2"', 'W/"2"', '"2-gzip"', '"1", "2"', '"a,b", "2"']) {
@@ -53,7 +53,7 @@ t.test('If-None-Match: * changes no task that is there, by any method', async (t
     t.match(
       problemOf(answer),
       { status: 404, code: 'task_not_found' },
-      `${method} of a task that is not there`,
+      `${method} of a task that does not exist`,
     )
   }
   for (const value of ['"1"', '"3-gzip", "9"', '""', '"other"']) {
@@ -75,7 +75,7 @@ t.test('GET and HEAD with the current ETag: 304, with the ETag and without a bod
       t.equal(
         (await send(bob, method, url, { 'if-none-match': value })).statusCode,
         403,
-        'never before the guard',
+        'the guard comes first',
       )
     }
     for (const value of ['"1"', '"22"', '"2-other"', '2', '"2', '', ',', '"02"', '"2.0"', "'2'"]) {
@@ -113,7 +113,7 @@ t.test('both headers: If-Match is evaluated first', async (t) => {
   t.equal((await send(alice, 'DELETE', url, both('*', '"2"'))).statusCode, 204)
 })
 
-t.test('If-Match refuses what names no version, and a list too long to be one', async (t) => {
+t.test('If-Match refuses a value without a version, and a too long list', async (t) => {
   const { alice, url } = await taskAtVersionTwo(t)
   for (const value of [
     '"1"',
@@ -133,7 +133,7 @@ t.test('If-Match refuses what names no version, and a list too long to be one', 
   const many = Array.from({ length: 60 }, (_, at) => `"${at + 100}"`)
   t.match(problemOf(await send(alice, 'PATCH', url, { 'if-match': many.join(', ') })), failed)
   const last = await send(alice, 'PATCH', url, { 'if-match': [...many, '"2"'].join(', ') })
-  t.equal(last.statusCode, 200, 'each of a list counts')
+  t.equal(last.statusCode, 200, 'every tag of a list is compared')
   const answer = await send(alice, 'PATCH', url, { 'if-match': `"${'1'.repeat(1000)}"` })
   t.match(problemOf(answer), { status: 400, code: 'validation_failed' })
 })

@@ -6,9 +6,9 @@ import { naughtyStrings } from '../../support/vectors.ts'
 const invalid = { status: 400, code: 'validation_failed' }
 const notOwner = { status: 403, code: 'not_owner' }
 
-/** A text is returned as it was sent; or refused, where it is empty, too long, holds NUL or starts with a byte order mark. */
+/** A text is returned unchanged, or refused: empty, too long, with NUL, or with a byte order mark at its start. */
 function assertKept(t: Test, answer: LightMyRequestResponse, field: string, text: string, max: number): void {
-  // The text itself in the name of an assertion breaks the reader of the test's output.
+  // The text itself in the name of an assertion breaks TAP parsers.
   const name = `${field} ${Buffer.from(text).toString('base64')}`
   const empty = field !== 'description' && text === ''
   if (empty || [...text].length > max || text.includes('\0') || text.startsWith('\ufeff')) {
@@ -18,7 +18,7 @@ function assertKept(t: Test, answer: LightMyRequestResponse, field: string, text
   }
 }
 
-t.test('a naughty string is stored and returned as it was, or refused', async (t) => {
+t.test('a naughty string is stored and returned unchanged, or refused', async (t) => {
   const { alice } = await twoUsers(t)
   const strings = naughtyStrings()
   t.equal(strings.length, 515)
@@ -36,7 +36,7 @@ t.test('a naughty string is stored and returned as it was, or refused', async (t
   t.ok(stored.length > 500)
 })
 
-t.test('a naughty string in a header, a path or a query fails no server', async (t) => {
+t.test('a naughty string in a header, a path or a query causes no 5xx', async (t) => {
   const { alice } = await twoUsers(t)
   for (const text of naughtyStrings()) {
     const name = Buffer.from(text).toString('base64')
@@ -99,7 +99,7 @@ t.test('NUL is refused in every text, path and query', async (t) => {
   t.match(problemOf(await app.inject('/health/live%00')), { status: 404, code: 'not_found' })
 })
 
-t.test('a cursor, a limit or a filter is what the contract says, or refused (I01)', async (t) => {
+t.test('a cursor, limit or filter that the contract does not allow is refused (I01)', async (t) => {
   const { alice, bob } = await twoUsers(t)
   const ids: number[] = []
   for (const title of ["'", '"; drop table tasks;--', '$1', '\\', '%', '_']) {
@@ -149,7 +149,7 @@ t.test('a cursor, a limit or a filter is what the contract says, or refused (I01
   )
 })
 
-t.test('an id that no task can have is refused before the database is asked (I03)', async (t) => {
+t.test('an id that no task can have is refused without a query (I03)', async (t) => {
   const { alice } = await twoUsers(t)
   await alice.call('POST', alice.tasks, { title: 'first' })
   const ids = [
@@ -175,7 +175,7 @@ t.test('an id that no task can have is refused before the database is asked (I03
   t.match(problemOf(largest), { status: 404, code: 'task_not_found' })
 })
 
-t.test('another spelling of an owner is another owner (F03)', async (t) => {
+t.test('another spelling of a user id is another user (F03)', async (t) => {
   const { alice, bob } = await twoUsers(t)
   await bob.call('POST', bob.tasks, { title: "bob's" })
   const others = [

@@ -50,8 +50,8 @@ t.test('BETTER_AUTH_URL and TRUSTED_ISSUERS: accepted and refused values', async
       'TRUSTED_ISSUERS[0].algorithms must be a list of at least one algorithm',
     ],
     [
-      list({ ...entry, secret: 'hunter2' }),
-      'TRUSTED_ISSUERS[0].secret must be left out: there is no such member',
+      list({ ...entry, secrets: 'hunter2' }),
+      'TRUSTED_ISSUERS[0].secrets must be left out: there is no such member',
     ],
     [list(entry, entry), 'TRUSTED_ISSUERS must not name an issuer twice, nor the one of BETTER_AUTH_URL'],
     [{ TRUSTED_TOKEN_MAX_DAYS: '0' }, 'TRUSTED_TOKEN_MAX_DAYS must be a whole number from 1 to 3660'],
@@ -60,5 +60,61 @@ t.test('BETTER_AUTH_URL and TRUSTED_ISSUERS: accepted and refused values', async
   t.match(
     refusal({ BETTER_AUTH_URL: 'https://auth.example.com' }),
     /^PUBLIC_URL must differ from BETTER_AUTH_URL/,
+  )
+})
+
+t.test('an issuer has a jwks_url, a secret, or a discovery document', async (t) => {
+  const named = { issuer: 'https://id.example.com/', audience: 'tasks' }
+  const secret = 'u7Wb2QxKp9RmZt4VnY6cLs8DfGh1JaEo'
+  const jwks_url = 'https://id.example.com/jwks'
+  const list = (entry: object) => ({ TRUSTED_ISSUERS: JSON.stringify([entry]) })
+  t.same(load(list({ ...named, secret })).trustedIssuers, [{ ...named, secret }])
+  t.same(load(list(named)).trustedIssuers, [named])
+  t.same(load(list({ ...named, issuer: 'id', secret })).trustedIssuers, [{ ...named, issuer: 'id', secret }])
+
+  const at = 'TRUSTED_ISSUERS[0]'
+  const refused: [object, string][] = [
+    [{ ...named, secret, jwks_url }, `${at}.jwks_url must be left out beside a secret`],
+    [
+      { ...named, secret, algorithms: ['RS256'] },
+      `${at}.algorithms must be left out beside a secret, which is for HS256`,
+    ],
+    [
+      { ...named, issuer: 'id' },
+      `${at}.jwks_url or secret must be set where the issuer is not an http(s) URL with a discovery document`,
+    ],
+    [{ ...named, secret: 7 }, `${at}.secret must be a text of 32 bytes or more`],
+    [{ ...named, secret: '' }, `${at}.secret must not be empty`],
+    [
+      { ...named, secret: secret.slice(1) },
+      `${at}.secret must be at least 32 bytes; \`openssl rand -base64 32\` makes one`,
+    ],
+    [
+      { ...named, secret: `-----BEGIN PUBLIC KEY-----\n${secret}` },
+      `${at}.secret must be a random text, not a PEM or SSH key`,
+    ],
+  ]
+  for (const [entry, message] of refused) t.equal(refusal(list(entry)), message)
+})
+
+t.test('BETTER_AUTH_SECRET is for the Better Auth of BETTER_AUTH_URL', async (t) => {
+  const BETTER_AUTH_SECRET = 'u7Wb2QxKp9RmZt4VnY6cLs8DfGh1JaEo'
+  const BETTER_AUTH_URL = 'https://app.example.com'
+  const { trustedIssuers, secretKey } = load({ BETTER_AUTH_URL, BETTER_AUTH_SECRET })
+  t.match(trustedIssuers, [
+    { issuer: BETTER_AUTH_URL, jwksUrl: `${BETTER_AUTH_URL}/api/auth/jwks`, secret: BETTER_AUTH_SECRET },
+  ])
+  t.not(secretKey, BETTER_AUTH_SECRET)
+  const short = 'BETTER_AUTH_SECRET must be at least 32 bytes; `openssl rand -base64 32` makes one'
+  t.equal(refusal({ BETTER_AUTH_SECRET }), 'BETTER_AUTH_URL must be set when BETTER_AUTH_SECRET is')
+  t.equal(refusal({ BETTER_AUTH_URL, BETTER_AUTH_SECRET: BETTER_AUTH_SECRET.slice(1) }), short)
+  t.equal(
+    refusal({ BETTER_AUTH_URL, BETTER_AUTH_SECRET: '' }),
+    'BETTER_AUTH_SECRET must not be empty',
+    'as SECRET_KEY',
+  )
+  t.equal(
+    refusal({ BETTER_AUTH_URL, BETTER_AUTH_SECRET: `${BETTER_AUTH_SECRET} ` }),
+    'BETTER_AUTH_SECRET must not begin or end with white space, such as the line break of a file',
   )
 })

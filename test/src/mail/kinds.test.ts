@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import type { MailName, NoticeKind } from '../../../src/mail/kinds.ts'
 import { english } from '../../../src/mail/texts.ts'
 import { keptOpen, migratedDatabase, password, testApp } from '../../helper.ts'
+import { enrol } from '../../support/authenticator.ts'
 import { forgetMails, mailTo, post, tokenTo } from '../../support/mailbox.ts'
 
 /** Part of every text that a user chooses here; no mail may contain it. */
@@ -15,8 +16,15 @@ const key = { name: userText, scopes: ['tasks:read'], expires_in_days: 1 }
 /** A user with a session, made by an app that opens one at signup. */
 interface Party {
   readonly email: string
-  call(method: 'POST' | 'PUT' | 'PATCH', url: string, payload: object): Promise<number>
+  call(method: string, url: string, payload?: unknown): Promise<LightMyRequestResponse>
   readonly refreshToken: string
+}
+
+/** Someone with a second factor. */
+interface Enrolled extends Party {
+  readonly code: () => string
+  readonly wrongCode: () => string
+  readonly recoveryCodes: readonly string[]
 }
 
 /** Both modes of the service on one database, and the addresses that have been verified. */
@@ -26,6 +34,7 @@ interface Stage {
   readonly verifiedEmails: Set<string>
   party(email: string): Promise<Party>
   verified(email: string): Promise<Party>
+  enrolled(email: string): Promise<Enrolled>
   /** Uses the newest link mailed to an address. */
   use(app: FastifyInstance, email: string): Promise<void>
 }
@@ -161,6 +170,47 @@ const causes: Record<MailName, Record<string, Cause>> = {
       await post(open, 'refresh', { refresh_token })
     },
   },
+  factor_added: {
+    enrolment: async ({ enrolled }) => void (await enrolled(victim)),
+  },
+  factor_removed: {
+    removal: async ({ enrolled }) => {
+      const owner = await enrolled(victim)
+      await owner.call('POST', '/api/auth/mfa/totp/delete', { code: owner.code() })
+    },
+    'reset, never verified': async ({ open, party, use }) => {
+      await enrol(await party(victim))
+      await post(open, 'password/forgot', { email: victim })
+      await use(open, victim)
+    },
+    'a second signup, then the mailbox': async ({ open, strict, verifiedEmails, party }) => {
+      await enrol(await party(victim))
+      await post(open, 'email/resend', { email: victim })
+      const link = await tokenTo(open, victim)
+      await strictSignup(strict, victim, chosen)
+      await post(open, 'email/verify', { token: link })
+      verifiedEmails.add(victim)
+    },
+  },
+  second_factor_failed: {
+    'wrong code': async ({ enrolled }) => {
+      const owner = await enrolled(victim)
+      await owner.call('POST', '/api/auth/mfa/totp/delete', { code: owner.wrongCode() })
+    },
+  },
+  recovery_code_used: {
+    login: async ({ open, enrolled }) => {
+      const { recoveryCodes } = await enrolled(victim)
+      const { mfa_token } = (await post(open, 'login', { email: victim, password })).json()
+      await post(open, 'login/second-factor', { mfa_token, code: recoveryCodes[0] })
+    },
+  },
+  recovery_codes_replaced: {
+    'new codes': async ({ enrolled }) => {
+      const owner = await enrolled(victim)
+      await owner.call('POST', '/api/auth/mfa/recovery-codes', { code: owner.code() })
+    },
+  },
 }
 
 /** Mails that verify an address, and so may go to an unverified one. */
@@ -189,8 +239,13 @@ async function stage(t: Test): Promise<Stage> {
     return {
       email,
       refreshToken: made.refresh_token,
-      call: async (method, url, payload) =>
-        (await open.inject({ method, url, payload, headers: { ...headers, authorization } })).statusCode,
+      call: (method, url, payload) =>
+        open.inject({
+          method: method as 'PUT',
+          url,
+          payload: payload as object,
+          headers: { ...headers, authorization },
+        }),
     }
   }
   const use = async (app: FastifyInstance, email: string) => {
@@ -207,7 +262,18 @@ async function stage(t: Test): Promise<Stage> {
     await use(open, email)
     return made
   }
-  return { open, strict, verifiedEmails, party, verified, use }
+  const enrolled = async (email: string) => {
+    const made = await verified(email)
+    const { authenticator, recoveryCodes } = await enrol(made)
+    // The present code is used up; the next is good already.
+    return {
+      ...made,
+      recoveryCodes,
+      code: () => authenticator.code(1),
+      wrongCode: () => authenticator.wrongCode(),
+    }
+  }
+  return { open, strict, verifiedEmails, party, verified, enrolled, use }
 }
 
 for (const [name, ways] of Object.entries(causes) as [MailName, Record<string, Cause>][]) {
@@ -232,7 +298,7 @@ for (const [name, ways] of Object.entries(causes) as [MailName, Record<string, C
 t.test('no notice goes to an unverified address', async (t) => {
   const { open, party, use } = await stage(t)
   const eve = await party(victim)
-  t.equal(await eve.call('POST', '/api/auth/keys', key), 201)
+  t.equal((await eve.call('POST', '/api/auth/keys', key)).statusCode, 201)
   await eve.call('PUT', '/api/auth/password', { current_password: password, new_password: chosen })
   const next = (await post(open, 'refresh', { refresh_token: eve.refreshToken })).json()
   await post(open, 'refresh', { refresh_token: next.refresh_token })
@@ -264,9 +330,14 @@ t.test('every mail, and every call that sends one, is listed here', async (t) =>
     'email_change_requested',
     'email_changed',
     'email_changed',
+    'factor_added',
+    'factor_removed',
     'password_changed',
     'password_reset',
+    'recovery_code_used',
+    'recovery_codes_replaced',
     'refresh_token_reused',
+    'second_factor_failed',
   ]
   t.same(noticed.sort(), expected)
   t.equal([...sources.matchAll(/\bnotices\.push\(/g)].length, noticed.length)

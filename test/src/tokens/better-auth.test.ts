@@ -1,6 +1,6 @@
-import { SignJWT } from 'jose'
+import { decodeJwt, decodeProtectedHeader, type JWTPayload, SignJWT } from 'jose'
 import t, { type Test } from 'tap'
-import { problemOf, signUp, testApp, unauthorized } from '../../helper.ts'
+import { problemOf, secret, signUp, testApp, unauthorized } from '../../helper.ts'
 import { betterAuthSecret, startBetterAuth } from '../../support/better-auth.ts'
 
 type BetterAuth = Awaited<ReturnType<typeof startBetterAuth>>
@@ -105,7 +105,25 @@ t.test('a key rotation fails no request', async (t) => {
   )
 })
 
-t.test('50 unknown kids cause at most 3 fetches (A12)', async (t) => {
+t.test('a rotation among unknown kids fails no request of the new key (A12)', async (t) => {
+  const frontend = await startBetterAuth(t)
+  const { call } = await trusting(t, frontend)
+  const ann = await frontend.signUp('ann')
+  const good = await ann.token()
+  t.equal((await call(good, 'GET', '/api/auth/me')).statusCode, 200)
+  const [, claims, signature] = good.split('.')
+  const junk = Array.from({ length: 20 }, (_, at) => {
+    const header = Buffer.from(JSON.stringify({ alg: 'EdDSA', kid: `junk-${at}` })).toString('base64url')
+    return call(`${header}.${claims}.${signature}`, 'GET', '/api/auth/me')
+  })
+  await Promise.race(junk)
+  frontend.rotate()
+  const answers = await Promise.all([call(await ann.token(), 'GET', '/api/auth/me'), ...junk])
+  t.equal(answers[0]?.statusCode, 200, 'within the second after a fetch')
+  t.ok(answers.slice(1).every(({ statusCode }) => statusCode === 401))
+})
+
+t.test('50 unknown kids cause a few fetches (A12)', async (t) => {
   const frontend = await startBetterAuth(t)
   const { call } = await trusting(t, frontend)
   const ann = await frontend.signUp('ann')
@@ -235,4 +253,55 @@ t.test('a Better Auth that signs HS256 with the shared secret', async (t) => {
     'e-mail verification',
   )
   t.equal((await call(ann.cookies['better-auth.session_data'] ?? '', `/api/${ann.id}/tasks`)).statusCode, 401)
+})
+
+t.test('BETTER_AUTH_SECRET: a signing function over the whole payload, besides the keys', async (t) => {
+  const key = new TextEncoder().encode(betterAuthSecret)
+  const byKeys = await startBetterAuth(t)
+  const app = await testApp(t, {
+    env: { BETTER_AUTH_URL: byKeys.origin, BETTER_AUTH_SECRET: betterAuthSecret, ALGORITHM: 'EdDSA' },
+  })
+  const call = (token: string, url = '/api/auth/me') =>
+    app.inject({ url, headers: { authorization: `Bearer ${token}` } })
+  const ann = await byKeys.signUp('ann')
+  const byKey = await ann.token()
+  t.match((await call(byKey)).json(), { id: ann.id, email: 'ann@example.com' })
+
+  const jwks = await (await fetch(`${byKeys.origin}/api/auth/jwks`)).text()
+
+  const bySecret = await startBetterAuth(t, {
+    jwt: {
+      jwks: { remoteUrl: 'https://unused.invalid', keyPairConfig: { alg: 'EdDSA' } },
+      jwt: {
+        // One server cannot do both.
+        issuer: byKeys.origin,
+        audience: byKeys.origin,
+        sign: (payload: JWTPayload) => new SignJWT(payload).setProtectedHeader({ alg: 'HS256' }).sign(key),
+      },
+    },
+  })
+  const ben = await bySecret.signUp('ben')
+  const token = await ben.token()
+  t.match(decodeProtectedHeader(token), { alg: 'HS256' })
+  t.match(decodeJwt(token), { iss: byKeys.origin, aud: byKeys.origin, email: 'ben@example.com' })
+  t.match((await call(token)).json(), { id: ben.id, email: 'ben@example.com', name: 'ben' })
+  t.equal((await call(token, `/api/${ann.id}/tasks`)).statusCode, 403)
+  t.equal((await call(byKey)).statusCode, 200, 'the one by its keys goes on')
+  const rows = await app.db.selectFrom('users').select('id').orderBy('id').execute()
+  t.same(rows.map(({ id }) => id).sort(), [ann.id, ben.id].map((id) => `${byKeys.origin} ${id}`).sort())
+
+  const changed = (claims: JWTPayload, secret = key) =>
+    new SignJWT({ ...decodeJwt(token), ...claims }).setProtectedHeader({ alg: 'HS256' }).sign(secret)
+  const refused: Record<string, string> = {
+    'e-mail verification': bySecret.mails[0] ?? '',
+    'session cache': ben.cookies['better-auth.session_data'] ?? '',
+    'another audience': await changed({ aud: 'x' }),
+    'another issuer': await changed({ iss: 'http://latchkey.test', aud: 'http://latchkey.test' }),
+    'the secret of this service': await changed({}, new TextEncoder().encode(secret)),
+    'its JWKS as the secret': await changed({}, new TextEncoder().encode(jwks)),
+    'the key of its JWKS by name': await new SignJWT(decodeJwt(token))
+      .setProtectedHeader({ alg: 'HS256', kid: decodeProtectedHeader(byKey).kid ?? '' })
+      .sign(new TextEncoder().encode('x'.repeat(32))),
+  }
+  for (const [label, wrong] of Object.entries(refused)) t.equal((await call(wrong)).statusCode, 401, label)
 })

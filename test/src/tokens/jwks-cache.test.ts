@@ -1,8 +1,10 @@
 import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
 import type { RequestListener } from 'node:http'
+import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Problem } from '../../../src/problem.ts'
 import { JwksCache } from '../../../src/tokens/jwks-cache.ts'
+import { jwksAt } from '../../../src/tokens/jwks-location.ts'
 import type { UnverifiedToken } from '../../../src/tokens/jws.ts'
 import { listening } from '../../support/better-auth.ts'
 
@@ -30,10 +32,15 @@ async function setUp(t: Test, algorithms = ['EdDSA']) {
   const time = { now: 1_000_000 }
   const warnings: string[] = []
   const cache = new JwksCache({
-    url: `${server.origin}/jwks`,
+    location: jwksAt(`${server.origin}/jwks`),
     algorithms,
     warn: (message) => warnings.push(message),
     monotonic: () => time.now,
+    // Its time passes for others too.
+    sleep: async (ms) => {
+      await setImmediate()
+      time.now += ms
+    },
   })
   /** The key, or the error. */
   const pemOf = async (kid: unknown, alg?: unknown) => {
@@ -74,22 +81,49 @@ t.test('an invalid kid or algorithm causes no fetch (A12)', async (t) => {
   }
 })
 
-t.test(
-  'unknown kids share a fetch, at most one a second, and are refused at once in between (A12)',
-  async (t) => {
-    const { endpoint, time, outcome } = await setUp(t)
-    t.equal(await outcome('first'), 'found')
-    const burst = await Promise.all(Array.from({ length: 200 }, () => outcome(randomUUID())))
-    t.ok(burst.every((reason) => reason === 'key'))
-    t.equal(endpoint.fetches, 2)
-    // The clock stands still: a request that waited for the next fetch would hang.
-    for (let at = 0; at < 1_000; at++) t.equal(await outcome(randomUUID()), 'key')
-    t.equal(endpoint.fetches, 2)
-    time.now += 1_000
-    await Promise.all(Array.from({ length: 10 }, () => outcome(randomUUID())))
-    t.equal(endpoint.fetches, 3)
-  },
-)
+t.test('unknown kids share a fetch, at most one a second, and past 1,000 none waits (A12)', async (t) => {
+  const { endpoint, time, outcome } = await setUp(t)
+  t.equal(await outcome('first'), 'found')
+  const began = time.now
+  let waiting = 0
+  const burst = Array.from({ length: 1_200 }, async () => {
+    waiting++
+    const reason = await outcome(randomUUID())
+    waiting--
+    return reason
+  })
+  await new Promise(process.nextTick)
+  t.equal(waiting, 1_000, 'the others were refused at once')
+  const answers = await Promise.all(burst)
+  t.ok(answers.every((reason) => reason === 'key'))
+  t.equal(endpoint.fetches, 2)
+  for (let at = 0; at < 10; at++) t.equal(await outcome(randomUUID()), 'key')
+  t.equal(endpoint.fetches, 12)
+  t.ok(time.now - began >= 11_000, 'a second between two of them')
+})
+
+t.test('a rotation among made-up kids refuses no token of the new key (A12)', async (t) => {
+  const { endpoint, outcome } = await setUp(t)
+  t.equal(await outcome('first'), 'found')
+  for (let round = 0; round < 5; round++) {
+    const junk = Array.from({ length: 50 }, () => outcome(randomUUID()))
+    endpoint.keys = [jwk(`next ${round}`), ...endpoint.keys]
+    t.same(await Promise.all([outcome(`next ${round}`), outcome('first')]), ['found', 'found'])
+    t.same([...new Set(await Promise.all(junk))], ['key'])
+  }
+  t.ok(endpoint.fetches <= 11, `${endpoint.fetches}`)
+})
+
+t.test('a rotation while a fetch has just failed is found by the next one (A13)', async (t) => {
+  const { endpoint, time, outcome } = await setUp(t)
+  t.equal(await outcome('first'), 'found')
+  time.now += 1_000
+  endpoint.answer = (_, response) => response.writeHead(500).end()
+  t.equal(await outcome('second'), 'key')
+  endpoint.answer = undefined
+  endpoint.keys = [jwk('second')]
+  t.equal(await outcome('second'), 'found')
+})
 
 t.test('a key that appears after a fetch is found by the next one', async (t) => {
   const { endpoint, outcome } = await setUp(t)
@@ -235,9 +269,10 @@ t.test(
     await cache.verifyingKey(used)
     t.ok(cache.stillVerifies(used))
     endpoint.answer = (_, response) => response.writeHead(500).end()
+    const began = time.now
     let minutes = 0
     for (; minutes < 69; minutes++) {
-      time.now += 60_000
+      time.now = began + (minutes + 1) * 60_000
       t.equal(await outcome('first'), 'found', `${minutes + 1} minutes`)
       t.equal(await outcome('unknown'), 'key')
     }

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { JwksCache } from '../../../src/tokens/jwks-cache.ts'
+import { jwksAt } from '../../../src/tokens/jwks-location.ts'
 import { parseToken } from '../../../src/tokens/jws.ts'
 import { signWith } from '../../support/mint.ts'
 
@@ -21,7 +22,12 @@ t.test('a remembered token is verified again when the key of its kid changes (A3
 
   let now = 0
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  const cache = new JwksCache({ url, algorithms: ['EdDSA'], warn: () => {}, monotonic: () => now })
+  const cache = new JwksCache({
+    location: jwksAt(url),
+    algorithms: ['EdDSA'],
+    warn: () => {},
+    monotonic: () => now,
+  })
   const token = parseToken(signWith(first.privateKey, { alg: 'EdDSA', kid }, { sub: 'x' }))
   const pem = (key: KeyObject) => key.export({ type: 'spki', format: 'pem' }).toString()
   t.equal(await cache.verifyingKey(token), pem(first.publicKey))

@@ -17,7 +17,7 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
   app.get(
     '',
     {
-      config: { access: 'user', problems: ['user_not_found'] },
+      config: { access: 'user', withoutSecondFactor: true, problems: ['user_not_found'] },
       schema: {
         operationId: 'getMe',
         tags,

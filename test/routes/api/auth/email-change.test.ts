@@ -18,7 +18,7 @@ t.test('the old address stays until the new one is verified, and is notified (E1
 
   const [mail] = await mailTo(app, fresh)
   t.match(mail, { name: 'confirm_email_change', text: /\/verify-email#token=/ })
-  t.notMatch(mail?.text, /alice,/, 'an address that is not proved is not greeted by a name')
+  t.notMatch(mail?.text, /alice,/, 'no greeting by name at an unverified address')
   const token = await tokenTo(app, fresh)
   t.equal((await post(app, 'email/verify', { token })).statusCode, 204)
 

@@ -1,9 +1,11 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
+import { sql } from 'kysely'
 import t from 'tap'
 import { newKeyText } from '../../../../src/api-keys/text.ts'
 import {
   eventsOf,
+  keptOpen,
   migratedDatabase,
   password,
   problemOf,
@@ -372,4 +374,33 @@ t.test('new keys of one account have a budget', async (t) => {
   t.ok(Number(refused.headers['retry-after']) > 3600)
   await createKey(bob)
   t.ok((await eventsOf(app, alice)).includes('rate_limit_reached'))
+})
+
+t.test('a key is what its text verifies to, for who is handed one', async (t) => {
+  const { app, alice } = await twoUsers(t)
+  const { id, key } = await createKey(alice)
+  const { user, claims, expiresAt } = await app.verifyBearer(key)
+  t.match(user, { sub: alice.id, keyId: id, scopes: ['tasks:read'] })
+  t.match(claims, { sub: alice.id, jti: id, exp: expiresAt, scope: 'tasks:read' })
+  await t.rejects(app.verifyBearer(newKeyText()), { message: 'key_unknown' })
+  await alice.call('DELETE', `/api/auth/keys/${id}`)
+  await t.rejects(app.verifyBearer(key), { message: 'key_unknown' })
+})
+
+t.test('where a second factor is required of all, the keys of an account wait for it', async (t) => {
+  const db = await migratedDatabase(t)
+  t.teardown(() => db.destroy())
+  const open = await testApp(t, { db: keptOpen(db) })
+  const alice = await signUp(open, 'alice')
+  const { key } = await createKey(alice)
+  const strict = await testApp(t, { db: keptOpen(db), env: { REQUIRE_SECOND_FACTOR: 'all' } })
+  const refused = await callWith(strict, key)('GET', alice.tasks)
+  t.match(problemOf(refused), { status: 403, code: 'second_factor_enrolment_required' })
+  await db
+    .insertInto('totp_factors')
+    .values({ user_id: alice.id, secret: 'x', sealed_by: 'x', confirmed_at: sql<string>`now()` } as never)
+    .execute()
+  const later = await testApp(t, { db: keptOpen(db), env: { REQUIRE_SECOND_FACTOR: 'all' } })
+  t.equal(await statusOf(later, key, alice.tasks), 200)
+  t.equal(await statusOf(open, key, alice.tasks), 200)
 })

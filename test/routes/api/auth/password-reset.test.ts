@@ -39,7 +39,7 @@ t.test('a forgotten password is reset with the mailed token', async (t) => {
     }
     t.match(problemOf(await post(app, 'login', { email: alice.email, password })), wrong)
     const login = await post(app, 'login', { email: alice.email, password: chosen })
-    t.match(login.json(), { user: { id: alice.id, email_verified: true } }, 'the mailbox proved the address')
+    t.match(login.json(), { user: { id: alice.id, email_verified: true } }, 'the address is verified')
     t.match(await mailTo(app, alice.email), [{ name: 'password_reset', text: /127\.0\.0\.1/ }, {}])
     t.same((await eventsOf(app, alice)).sort(), [
       'login',
@@ -66,7 +66,7 @@ t.test('a forgotten password is reset with the mailed token', async (t) => {
     t.equal((await post(app, 'login', { email: alice.email, password: chosen })).statusCode, 200)
   })
 
-  t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 200, 'nobody else notices')
+  t.equal((await bob.call('GET', '/api/auth/me')).statusCode, 200, 'another user is not affected')
   t.same(
     (await mailTo(app, bob.email)).map(({ name }) => name),
     ['verify_email'],
@@ -87,7 +87,7 @@ t.test(
 
     const expired = await forgot()
     await sql`update one_time_tokens set expires_at = now()`.execute(app.db)
-    t.match(await reset(expired), invalidToken, 'it has expired')
+    t.match(await reset(expired), invalidToken, 'expired')
 
     const older = await forgot()
     const newer = await forgot()
@@ -102,7 +102,7 @@ t.test(
 
     const addressed = await forgot()
     await app.db.updateTable('users').set({ email: 'moved@example.com' }).where('id', '=', alice.id).execute()
-    t.match(await reset(addressed), invalidToken, 'the address is another')
+    t.match(await reset(addressed), invalidToken, 'the address was changed')
     await app.db.updateTable('users').set({ email: alice.email }).where('id', '=', alice.id).execute()
 
     const deleted = await forgot()
@@ -198,7 +198,7 @@ t.test('the limit by address is the same with and without an account (C05, H09)'
   for (let count = 0; count < budgets.verify.max; count++) t.equal((await guess()).statusCode, 400)
   t.equal((await guess()).statusCode, 429)
   const reset = await post(app, 'password/reset', { token: 'x', new_password: chosen })
-  t.equal(reset.statusCode, 429, 'one budget for what presents a token')
+  t.equal(reset.statusCode, 429, 'one budget for all mailed tokens')
 })
 
 t.test('a mailbox gets three mails an hour; further requests are still 202 (E14)', async (t) => {
@@ -209,20 +209,20 @@ t.test('a mailbox gets three mails an hour; further requests are still 202 (E14)
   )
   t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [202])
   const token = await tokenTo(app, alice.email)
-  t.ok((await mailTo(app, alice.email)).length <= 1 + 3, 'and the one of the signup')
+  t.ok((await mailTo(app, alice.email)).length <= 1 + 3, 'one is of the signup')
   const rows = await app.db.selectFrom('mail_outbox').selectAll().where('kind', '=', 'forgot').execute()
   t.equal(rows.length, 3, 'the outbox is bounded')
 
   await post(app, 'password/forgot', { email: bob.email })
-  t.equal((await mailTo(app, bob.email))[0]?.name, 'reset_password', 'another mailbox is another count')
+  t.equal((await mailTo(app, bob.email))[0]?.name, 'reset_password', 'another mailbox has its own quota')
   t.equal(
     (await post(app, 'password/reset', { token, new_password: chosen })).statusCode,
     204,
-    'what was not mailed replaced nothing',
+    'requests that were not mailed replace no token',
   )
   await forgetMails(app)
   await post(app, 'password/forgot', { email: alice.email })
-  t.equal((await mailTo(app, alice.email))[0]?.name, 'reset_password', 'an hour later there is another')
+  t.equal((await mailTo(app, alice.email))[0]?.name, 'reset_password', 'mailed again after an hour')
 })
 
 t.test('a request without an account uses up no quota and leaves no row (E14)', async (t) => {

@@ -65,10 +65,10 @@ t.test('reuse of an old token ends the session for all its holders (B02, B05)', 
     invalidGrant,
     'two generations old, even within the grace',
   )
-  t.match(problemOf(await refresh(app, second.refresh_token)), invalidGrant, 'the newest is dead')
+  t.match(problemOf(await refresh(app, second.refresh_token)), invalidGrant, 'the newest is revoked')
   for (const token of [alice.token, first.token, second.token])
     t.equal(await me(app, token), 401, 'access tokens too')
-  t.equal(await me(app, bob.token), 200, 'nobody else notices')
+  t.equal(await me(app, bob.token), 200, 'another user is not affected')
 
   const events = await app.db
     .selectFrom('security_events')
@@ -117,11 +117,11 @@ t.test('50 concurrent refreshes get one successor (B03)', async (t) => {
 t.test('a crash between commit and response does not lock the client out (B06)', async (t) => {
   const { app, alice } = await twoUsers(t)
   const [session] = await sessionRows(app, alice)
-  // As after the crash: rotated, and no response sent.
+  // Rotated, and no response sent.
   await rotateSession(app.db, session?.id ?? '', 0, app.sessionPolicy)
   const retry = await refresh(app, alice.refreshToken)
   t.equal(retry.statusCode, 200)
-  t.equal((await refresh(app, retry.json().refresh_token)).statusCode, 200, 'and the session goes on')
+  t.equal((await refresh(app, retry.json().refresh_token)).statusCode, 200, 'the session continues')
 })
 
 t.test('a rolled back rotation leaves the token valid (B07)', async (t) => {
@@ -143,7 +143,7 @@ t.test('reuse detection and revocations survive a restart (B08)', async (t) => {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
   const start = async () => {
-    // The database outlives the app, as a server does.
+    // Closing an app must not close the database.
     const app = await buildApp(testConfig(), { db: keptOpen(db) })
     await app.ready()
     return app
@@ -160,7 +160,7 @@ t.test('reuse detection and revocations survive a restart (B08)', async (t) => {
   t.equal(await me(after, bob.token), 401, 'the revocation is loaded before the first request')
   t.equal(await me(after, last.token), 200)
   t.match(problemOf(await refresh(after, alice.refreshToken)), invalidGrant)
-  t.equal(await me(after, last.token), 401, 'the replay is noticed')
+  t.equal(await me(after, last.token), 401, 'the reuse is detected')
 })
 
 t.test('a session ends 14 days after its last use and 30 days after its start (B09)', async (t) => {
@@ -268,6 +268,6 @@ t.test('a new SECRET_KEY with the old one as SECRET_KEY_PREVIOUS ends no session
   t.match(
     problemOf(await refresh(old, next.refresh_token)),
     invalidGrant,
-    'the old secret alone does not know the new',
+    'the old secret alone does not verify new tokens',
   )
 })

@@ -25,8 +25,8 @@ const me = async (app: FastifyInstance, token: string) =>
 const refreshStatus = async (app: FastifyInstance, { refresh_token }: OpenSession) =>
   (await app.inject({ method: 'POST', url: '/api/auth/refresh', payload: { refresh_token } })).statusCode
 
-/** Ended: both tokens of the session are refused. */
-const isOver = async (app: FastifyInstance, session: OpenSession) =>
+/** Whether both tokens of a session are refused. */
+const hasEnded = async (app: FastifyInstance, session: OpenSession) =>
   (await me(app, session.token)) === 401 && (await refreshStatus(app, session)) === 401
 
 const logOut = (app: FastifyInstance, token: string, payload?: object) =>
@@ -59,7 +59,7 @@ t.test('the list shows the client of each session, newest first, and marks the c
     'user_agent',
     'current',
   ])
-  t.equal((await bob.call('GET', '/api/auth/sessions')).json().length, 1, 'of one user only')
+  t.equal((await bob.call('GET', '/api/auth/sessions')).json().length, 1, 'only the own sessions')
 })
 
 t.test('a user can end a session of their own, not of another user', async (t) => {
@@ -76,12 +76,12 @@ t.test('a user can end a session of their own, not of another user', async (t) =
   t.same(
     problemOf(refusals[0] as never),
     problemOf(refusals[1] as never),
-    "a stranger's session is no session",
+    'a foreign session gets the same answer as an unknown one',
   )
   t.equal(await me(app, phone.token), 200)
 
   t.equal((await alice.call('DELETE', `/api/auth/sessions/${id}`)).statusCode, 204)
-  t.ok(await isOver(app, phone))
+  t.ok(await hasEnded(app, phone))
   t.equal(await me(app, alice.token), 200)
   t.equal((await alice.call('DELETE', `/api/auth/sessions/${id}`)).statusCode, 404, 'once')
 })
@@ -91,18 +91,18 @@ t.test('logout ends this session, the others, or all', async (t) => {
   const [one, two, three] = [await logIn(app, alice), await logIn(app, alice), await logIn(app, alice)]
 
   t.equal((await logOut(app, one.token)).statusCode, 204, 'no body: this one')
-  t.ok(await isOver(app, one))
+  t.ok(await hasEnded(app, one))
   t.equal((await logOut(app, one.token)).statusCode, 401, 'a second logout has no session to end')
 
   t.equal((await logOut(app, two.token, { scope: 'others' })).statusCode, 204)
-  t.ok(await isOver(app, three))
+  t.ok(await hasEnded(app, three))
   t.equal(await me(app, alice.token), 401)
   t.equal(await me(app, two.token), 200)
 
   const four = await logIn(app, alice)
   t.equal((await logOut(app, four.token, { scope: 'all' })).statusCode, 204)
-  for (const session of [two, four]) t.ok(await isOver(app, session))
-  t.equal(await me(app, bob.token), 200, 'nobody else')
+  for (const session of [two, four]) t.ok(await hasEnded(app, session))
+  t.equal(await me(app, bob.token), 200, 'another user is not affected')
 
   for (const payload of [{ scope: 'everything' }, { scope: null }, { scope: 'all', user_id: bob.id }]) {
     t.match(problemOf(await logOut(app, bob.token, payload)), { status: 400, code: 'validation_failed' })
@@ -113,7 +113,7 @@ t.test('logout ends this session, the others, or all', async (t) => {
     payload: 'null',
     headers: { authorization: `Bearer ${bob.token}`, 'content-type': 'application/json' },
   })
-  t.match(problemOf(nothing), { status: 400, code: 'validation_failed' }, 'null is a body, and not an object')
+  t.match(problemOf(nothing), { status: 400, code: 'validation_failed' }, 'null is not an object')
   t.equal(await me(app, bob.token), 200, 'a refused logout ends nothing')
   const events = await eventsOf(app, alice)
   t.equal(events.filter((event) => event === 'session_ended').length, 5)
@@ -151,12 +151,12 @@ t.test('a password change requires the current one and ends every other session 
   t.match(problemOf(await alice.call('PUT', '/api/auth/password', { new_password: 'another password' })), {
     status: 400,
   })
-  t.equal(await me(app, other.token), 200, 'nothing happened so far')
+  t.equal(await me(app, other.token), 200, 'refused changes end no session')
 
   t.equal((await change(password, 'another password')).statusCode, 204)
-  t.ok(await isOver(app, other))
-  t.equal(await me(app, alice.token), 200, 'this session goes on')
-  await t.rejects(logIn(app, alice), /401/, 'the old password is no good')
+  t.ok(await hasEnded(app, other))
+  t.equal(await me(app, alice.token), 200, 'this session continues')
+  await t.rejects(logIn(app, alice), /401/, 'the old password is refused')
   const answer = await app.inject({
     method: 'POST',
     url: '/api/auth/login',
@@ -196,7 +196,7 @@ t.test(
     t.match(problemOf(wrong), { status: 401, code: 'invalid_credentials' })
     t.equal((await alice.call('POST', '/api/auth/me/delete', { password })).statusCode, 204)
 
-    t.ok(await isOver(app, other))
+    t.ok(await hasEnded(app, other))
     for (const url of ['/api/auth/me', '/api/auth/sessions', alice.tasks]) {
       t.equal((await alice.call('GET', url)).statusCode, 401, url)
     }
@@ -206,7 +206,7 @@ t.test(
     t.same(
       await Promise.all([count('users'), count('sessions'), count('tasks')]),
       [1, 1, 1],
-      "bob's are all that is left",
+      "only bob's remain",
     )
     t.equal((await bob.call('GET', bob.tasks)).json().length, 1)
   },

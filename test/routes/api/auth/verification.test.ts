@@ -18,7 +18,7 @@ t.test('signup opens a session at once and mails a link; the link verifies the a
   const [mail] = await mailTo(app, alice.email)
   t.match(mail, { name: 'verify_email', text: /http:\/\/latchkey\.test\/verify-email#token=[\w-]{43}\n/ })
   t.match(mail?.text, /24 hours/)
-  t.notMatch(mail?.text, /alice,/, 'nobody has proved yet that the name belongs to the address')
+  t.notMatch(mail?.text, /alice,/, 'no greeting by name at an unverified address')
   const token = await tokenTo(app, alice.email)
 
   await t.test('only POST uses a token (E10)', async (t) => {
@@ -27,7 +27,7 @@ t.test('signup opens a session at once and mails a link; the link verifies the a
       t.equal(answer.statusCode, 405, method)
       t.equal(answer.headers['referrer-policy'], 'no-referrer')
     }
-    t.equal((await post(app, `email/verify?token=${token}`, {})).statusCode, 400, 'nor one in the URL')
+    t.equal((await post(app, `email/verify?token=${token}`, {})).statusCode, 400, 'not one in the URL')
     t.match((await alice.call('GET', '/api/auth/me')).json(), { email_verified: false })
   })
 
@@ -36,7 +36,7 @@ t.test('signup opens a session at once and mails a link; the link verifies the a
     invalidToken,
   )
   t.equal((await post(app, 'email/verify', { token })).statusCode, 204)
-  t.match((await alice.call('GET', '/api/auth/me')).json(), { email_verified: true }, 'the session goes on')
+  t.match((await alice.call('GET', '/api/auth/me')).json(), { email_verified: true }, 'the session continues')
   t.match((await bob.call('GET', '/api/auth/me')).json(), { email_verified: false })
   t.match(problemOf(await post(app, 'email/verify', { token })), invalidToken, 'once')
   t.same(await eventsOf(app, alice), ['email_verified'])
@@ -60,7 +60,7 @@ t.test('resend replaces the link; a verified address gets no mail', async (t) =>
 })
 
 t.test(
-  'with verification required, login is refused before it; only the right password learns why',
+  'with verification required, login is refused before it; only the right password gets the reason',
   async (t) => {
     const app = await testApp(t, required)
     const alice = { email: 'alice@example.com', password, name: 'Alice' }
@@ -99,7 +99,7 @@ t.test('signup answers and writes the same for a new and a taken address (C02)',
   for (const email of ['taken@example.com', 'waiting@example.com', 'Taken@Example.com']) {
     const answer = await signUpAs(email, { password: 'another password' })
     t.same({ ...answer, statements: [] }, { ...fresh, statements: [] }, email)
-    t.equal(answer.statements.length, fresh.statements.length, 'as many statements')
+    t.equal(answer.statements.length, fresh.statements.length, 'the same number of statements')
     t.equal(computed(), 1, 'one hash')
   }
   for (const fault of [{ password: 'short' }, { name: '' }, { email_verified: true }, { role: 'admin' }]) {
@@ -151,7 +151,7 @@ for (const order of ['attacker first', 'victim first']) {
       t.match(
         problemOf(await post(app, 'login', { email, password: known })),
         wrong,
-        'verified, and nobody is in',
+        'verified, but neither password is valid',
       )
     }
     const reset = { token: second, new_password: 'chosen in the mailbox' }
@@ -163,7 +163,7 @@ for (const order of ['attacker first', 'victim first']) {
     t.match(
       login.json(),
       { user: { email_verified: true, name: 'User' } },
-      'nor is it called as either wanted',
+      'with neither name of the signups',
     )
   })
 }
@@ -276,7 +276,7 @@ t.test('each token is valid for one purpose (A18)', async (t) => {
   await alice.call('PUT', '/api/auth/email', { new_email: 'alice.new@example.com', password })
   const change = await tokenTo(app, 'alice.new@example.com')
   const tokens = { access: alice.token, refresh: alice.refreshToken, reset, verification, change }
-  const doors: Record<
+  const consumers: Record<
     string,
     { opened: string[]; status: number; open: (token: string) => Promise<number> }
   > = {
@@ -303,14 +303,14 @@ t.test('each token is valid for one purpose (A18)', async (t) => {
       open: async (token) => (await post(app, 'email/verify', { token })).statusCode,
     },
   }
-  for (const [door, { opened, status, open }] of Object.entries(doors)) {
+  for (const [consumer, { opened, status, open }] of Object.entries(consumers)) {
     for (const [kind, token] of Object.entries(tokens)) {
-      if (!opened.includes(kind)) t.equal(await open(token), status, `${kind} token at ${door}`)
+      if (!opened.includes(kind)) t.equal(await open(token), status, `${kind} token at ${consumer}`)
     }
   }
   t.match((await alice.call('GET', '/api/auth/me')).json(), { email: alice.email, email_verified: false })
-  t.equal(await doors['verify']?.open(verification), 204, 'and each is still good for its own')
-  t.equal(await doors['reset']?.open(reset), 204)
+  t.equal(await consumers['verify']?.open(verification), 204, 'each is still valid for its purpose')
+  t.equal(await consumers['reset']?.open(reset), 204)
 })
 
 t.test('in production without a mail server, routes that need mail answer 503', async (t) => {
@@ -325,7 +325,7 @@ t.test('in production without a mail server, routes that need mail answer 503', 
     current_password: password,
     new_password: 'another password',
   })
-  t.same(await app.db.selectFrom('mail_outbox').selectAll().execute(), [], 'and nothing waits for ever')
+  t.same(await app.db.selectFrom('mail_outbox').selectAll().execute(), [], 'no mail is queued')
 })
 
 t.test('unknown fields of the bodies are refused (F05)', async (t) => {
