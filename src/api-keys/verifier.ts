@@ -82,7 +82,7 @@ export class KeyVerifier {
   /** One look-up of a key at a time. */
   async #look(text: string, hash: string, before?: () => Promise<void>): Promise<Principal> {
     if (this.#unknown.has(hash)) throw new TokenRefused('key_unknown')
-    await before?.()
+    if (before) await before()
     let pending = this.#pending.get(hash)
     if (!pending) {
       pending = this.#options.find({ text, hash }).finally(() => this.#pending.delete(hash))
