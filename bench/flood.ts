@@ -1,6 +1,6 @@
 /**
- * What a flood of logins does to everybody else: a user reads a list of 20 tasks again and again, while 300 clients
- * log in at once, and again as soon as they are answered or, where that is 503, when Retry-After says.
+ * The effect of a login flood on other users: one user reads a list of 20 tasks repeatedly, while 300 clients log in
+ * concurrently, again after each response, or after Retry-After for a 503.
  * Needs PostgreSQL: `BENCH_DATABASE_URL=postgres://... npm run bench:flood [HASH_QUEUE...]`, a role that may create
  * databases.
  */
@@ -12,12 +12,12 @@ import { freshDatabase, type Test } from '../test/support/postgres.ts'
 import { serviceFile, startServer, stopAll } from './processes.ts'
 
 const clients = 300
-/** Short ones by turns, so that what else the machine does falls on both alike. */
+/** Short and alternating, so that noise of the machine affects both alike. */
 const rounds = 15
 const secondsEach = 2
 const password = 'correct horse battery'
 
-/** More than one, since a user's logins wait for each other; none is the reader's, whose session they would end. */
+/** Several, since logins of one account wait for each other; not the reader, whose session they would end. */
 const flooders = Array.from({ length: 20 }, (_, at) => ({ email: `flooder${at}@example.com`, password }))
 
 interface Call {
@@ -63,21 +63,21 @@ interface Flood {
   readonly refusals: number[]
 }
 
-/** One flood, in a thread of its own, so that it does not delay what is measured more than it must. */
+/** One flood, in its own thread, so that it delays the measuring client as little as possible. */
 async function flood(url: string): Promise<Flood> {
   const agent = new Agent({ keepAlive: true })
   const statuses: Record<number, number> = {}
   const refusals: number[] = []
-  const over = new AbortController()
-  setMaxListeners(clients, over.signal)
-  parentPort?.once('message', () => over.abort())
+  const stop = new AbortController()
+  setMaxListeners(clients, stop.signal)
+  parentPort?.once('message', () => stop.abort())
   const client = async (credentials: object) => {
-    while (!over.signal.aborted) {
+    while (!stop.signal.aborted) {
       const login = { method: 'POST', body: credentials }
       const { status, ms, retryAfter } = await call(agent, `${url}/api/auth/login`, login)
       statuses[status] = (statuses[status] ?? 0) + 1
       if (status === 503) refusals.push(ms)
-      await pause(retryAfter * 1000, undefined, { signal: over.signal }).catch(() => {})
+      await pause(retryAfter * 1000, undefined, { signal: stop.signal }).catch(() => {})
     }
   }
   await Promise.all(Array.from({ length: clients }, (_, at) => client(flooders[at % flooders.length] ?? {})))
@@ -139,18 +139,18 @@ async function measure(queue: string): Promise<void> {
     const statuses: Record<number, number> = {}
     const refusals: number[] = []
     const before = server.rss()
-    let most = before
+    let peak = before
     for (let round = 0; round < rounds; round++) {
       idle.push(...(await readFor(secondsEach, agent, tasks, token)))
       const worker = new Worker(new URL(import.meta.url), { workerData: url })
       const ended = new Promise<Flood>((resolve, reject) => {
         worker.on('message', resolve).on('error', reject)
       })
-      // From its beginning, with all 300 at once.
+      // Measured from the first burst of all 300.
       await once(worker, 'online')
       flooded.push(...(await readFor(secondsEach, agent, tasks, token)))
-      most = Math.max(most, server.rss())
-      worker.postMessage('over')
+      peak = Math.max(peak, server.rss())
+      worker.postMessage('stop')
       const result = await ended
       for (const [status, count] of Object.entries(result.statuses))
         statuses[Number(status)] = (statuses[Number(status)] ?? 0) + count
@@ -163,7 +163,7 @@ async function measure(queue: string): Promise<void> {
     console.log(`  list, in flood  ${show(flooded)}  (${flooded.length} times)`)
     console.log(`  p99 in flood / idle: ${(quantile(flooded, 0.99) / quantile(idle, 0.99)).toFixed(2)}`)
     console.log(`  logins: ${JSON.stringify(statuses)}; a 503 after ${show(refusals)}`)
-    console.log(`  resident: ${before.toFixed(0)} MiB before, ${most.toFixed(0)} MiB at the most`)
+    console.log(`  resident: ${before.toFixed(0)} MiB before, ${peak.toFixed(0)} MiB at the peak`)
   } finally {
     await stopAll()
     for (const cleanUp of cleanUps) await cleanUp()

@@ -1,6 +1,6 @@
 /**
- * What an `Idempotency-Key` adds to a new task: with a new key each time, and repeated with one that is known, of what
- * it takes without. The cases alternate on one service; a second case without a key tells how noisy the machine is.
+ * The cost of an `Idempotency-Key` on a new task, with new and with repeated keys, as a ratio to no key. The cases
+ * alternate on one service; a second case without a key shows the noise of the machine.
  * Needs PostgreSQL: `BENCH_DATABASE_URL=postgres://... npm run bench:idempotency`, a role that may create databases.
  */
 import { randomUUID } from 'node:crypto'
@@ -70,7 +70,7 @@ try {
     creating(path, token),
     creating(path, token),
     creating(path, token, randomUUID),
-    // Far enough apart that no two of them meet.
+    // No two requests with one key are concurrent.
     creating(path, token, () => known[next++ % known.length] as string),
   ]
   const sides = workloads.map((workload) => ({ servers: [service], workload }))

@@ -85,13 +85,13 @@ function memory(): void {
   const before = process.memoryUsage().heapUsed
   for (let at = 0; at < count; at++) {
     const id = `session_${at.toString(36).padStart(26, '0')}`
-    // A string of its own, as one that was read from the database is.
+    // A new string, as read from the database.
     revocations.apply([{ session: Buffer.from(id).toString('latin1'), endsAt: 1_800_000_000 }])
   }
   globalThis.gc?.()
   const mib = (process.memoryUsage().heapUsed - before) / 2 ** 20
   console.log(`${count} live revocations: ${mib.toFixed(1)} MiB of heap`)
-  if (revocations.size !== count) throw new Error('not all of them are there')
+  if (revocations.size !== count) throw new Error('revocations are missing')
 }
 
 try {

@@ -18,7 +18,7 @@ export interface Seeded {
   readonly reader: string
   readonly passwordHash: string
   readonly emails: readonly string[]
-  /** Refresh tokens, each of a session of its own. */
+  /** Refresh tokens of different sessions. */
   readonly refreshTokens: readonly string[]
 }
 

@@ -36,8 +36,8 @@ export interface TestbedOptions {
 }
 
 /**
- * Starts both. The service as in production (log level `info`, written to /dev/null), but for the limits, which would
- * end the measurement, and a longer life of tokens.
+ * Starts both. The service as in production (log level `info`, written to /dev/null), except for limits by address
+ * and the lifetime of tokens.
  */
 export async function startTestbed(
   bench: Test,
@@ -94,7 +94,7 @@ export function sidesOf({ service, floor }: Testbed, workload: Workload): [Side,
   ]
 }
 
-/** The seed has statements that take longer than the service lets one take. */
+/** Seeding takes longer than the service's statement timeout. */
 async function seededDatabase(
   env: Record<string, string>,
   size: { tasks: number; users: number },
@@ -116,7 +116,7 @@ async function newKey(server: Server, token: string): Promise<string> {
   return (await call(server, '/api/auth/keys', { token, body })).key
 }
 
-/** The public key of the one that signed a token. */
+/** The public key that verifies a token. */
 async function keyOf(server: Server, token: string): Promise<object> {
   const { kid } = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString())
   const { keys } = await call(server, '/.well-known/jwks.json')

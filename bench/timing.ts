@@ -1,12 +1,11 @@
 /**
- * Whether the time of an answer tells if an account exists: at login, also where the account's limit refuses it, at
- * signup that asks for verification, and at forgot. Needs PostgreSQL and a machine that does nothing else:
+ * Timing attack: whether response times reveal that an account exists, at login (also when its limit is reached), at
+ * signup with verification, and at forgot. Needs PostgreSQL and an otherwise idle machine:
  * `BENCH_DATABASE_URL=postgres://... npm run bench:timing -- [samples of each class, 5000] [connections, 1]`
  *
- * Each sample is a fresh address on one of the keep-alive connections, from the last byte written to the first byte
- * read, in an order that a seed has shuffled. An area under the curve of 0.5 is no difference. Two controls show that
- * the method works: a service that sleeps 2 ms for unknown accounts must be found out, and two halves of one class
- * must not be told apart.
+ * Each sample is a new address on a keep-alive connection, from the last byte written to the first byte read, in a
+ * seeded random order. An area under the curve of 0.5 is no difference. Two controls validate the method: 2 ms of
+ * delay for unknown accounts must be detected, and two halves of one class must not differ.
  */
 import { typeid } from 'typeid-js'
 import { newSalt, refreshKeys, refreshToken } from '../src/sessions/refresh-token.ts'
@@ -33,7 +32,7 @@ function report(label: string, a: readonly number[], b: readonly number[]): numb
   return area
 }
 
-/** An order in which both classes are mixed, and each address comes once. */
+/** Both classes in random order, each address once. */
 function mixed(body: (email: string) => object): { row: Sample[]; known: string[] } {
   const addresses = (kind: string) =>
     Array.from({ length: samples + warmUp / 2 }, (_, at) => `${kind}${at}@example.com`)
@@ -59,11 +58,11 @@ async function compare(
   return { area: report(label, times.known, times.unknown), ...times }
 }
 
-/** Accounts that are refused again and again; what is refused counts nothing. */
+/** Accounts whose limit is reached; refused logins are not counted. */
 const refusedAccounts = 40
 
 /**
- * A login that the account's limit refuses: no hash hides the time of what is looked up.
+ * Logins refused by the account's limit: no hash masks the time of the lookups.
  * @param prepare what the known accounts have besides a password
  */
 async function compareRefusals(

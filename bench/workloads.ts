@@ -30,7 +30,7 @@ export function workloadsOf(
     argon2: same(200, 'POST', '/argon2', { body: { password } }),
     /** Two, for two sides that must not use up each other's tokens. */
     refresh: [refreshing(refreshTokens, 0), refreshing(refreshTokens, 1)] as const,
-    /** Each request from an address of its own. */
+    /** Each request from another address. */
     listFromAnywhere: eachWith(200, () =>
       withHeader(requestText('GET', `${path}?limit=20`, { token }), `X-Forwarded-For: ${randomAddress()}`),
     ),
@@ -50,7 +50,7 @@ function randomAddress(): string {
   return `11.${part()}.${part()}.${part()}`
 }
 
-/** Goes on from the token that the answer before has given, over all rounds. */
+/** Each request sends the refresh token of the previous response, over all rounds. */
 function refreshing(tokens: readonly string[], side: number): Workload {
   const current = tokens.filter((_, at) => at % 2 === side)
   return {

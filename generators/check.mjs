@@ -1,5 +1,5 @@
-// Generates a client with each generator, compiles all of them under strict, and has each make a signup, a task and a
-// refused call against the service, which must be built (`npm run build` one folder up).
+// Generates a client with each generator, compiles it under strict, and runs a signup, a new task and a refused request
+// against the service, which must be built (`npm run build` one folder up).
 import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -25,7 +25,7 @@ function run(command) {
   execFileSync(join('node_modules/.bin', name), args, { stdio: 'pipe', encoding: 'utf8' })
 }
 
-/** Starts the service on a database of its own. */
+/** Starts the service on a new database. */
 async function startService() {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-generators-'))
   const env = { PATH: process.env.PATH, PORT: '0', DATA_DIR: folder, LOG_LEVEL: 'error' }

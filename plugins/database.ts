@@ -104,9 +104,9 @@ export default fp<DatabaseOptions>(
         })
       })
     })
-    app.addHook('onRequest', async (request) => {
-      if (!waiting || healthOf(request) === 'live') return
-      throw new Problem('service_unavailable', { reason: 'starting' })
+    app.addHook('onRequest', (request, _reply, done) => {
+      if (!waiting || healthOf(request) === 'live') done()
+      else done(new Problem('service_unavailable', { reason: 'starting' }))
     })
     // Abort before the plugins that the work has started are closed.
     app.addHook('preClose', async () => {

@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Clock } from '../src/clock.ts'
 import { Problem } from '../src/problem.ts'
@@ -15,9 +15,9 @@ import { replyWithProblem } from './problems/reply.ts'
 
 /**
  * Who may call a route. `optional` uses a valid token and ignores an invalid one; `service` is a service client with
- * `config.scope`.
+ * `config.scope`; `gateway` answers a gateway's question, whose parameters say who passes.
  */
-export type Access = 'public' | 'optional' | 'user' | 'owner' | 'service'
+export type Access = 'public' | 'optional' | 'user' | 'owner' | 'service' | 'gateway'
 
 const granted = Symbol('owner')
 const guarded = Symbol('guarded')
@@ -42,11 +42,14 @@ declare module 'fastify' {
     readonly caller: Principal
     /** The problem of the response, for the log line: `code`, and the `reason`, which is not sent. */
     problem: Problem | null
+    /** The guard of access `gateway`, in the service itself only. */
+    verifyForGateway?(): Promise<void>
     [granted]: OwnerId | null
   }
 }
 
-type Check = (request: FastifyRequest) => Promise<void>
+/** Throws or rejects to refuse. Without a promise where it need not wait: it runs for each request. */
+type Check = (request: FastifyRequest) => Promise<void> | undefined
 
 /** What a route asks of a token. */
 interface Demands {
@@ -58,7 +61,7 @@ interface Demands {
 interface Rule {
   /** What `config` may ask for. */
   readonly requirements: readonly (keyof Requirements)[]
-  readonly onRequest?: (request: FastifyRequest, demands: Demands) => Promise<void>
+  readonly onRequest?: (request: FastifyRequest, demands: Demands) => Promise<void> | undefined
   readonly preHandler?: Check
 }
 
@@ -70,6 +73,7 @@ const rules: Record<Access, Rule> = {
   user: { requirements: ofUser, onRequest: authenticateFor, preHandler: grantOwn },
   owner: { requirements: ofUser, onRequest: authenticateFor, preHandler: grantOwned },
   service: { requirements: ['scope'], onRequest: authenticateService, preHandler: assertServiceStillLive },
+  gateway: { requirements: [], onRequest: verifyForGateway },
 }
 
 interface GuardOptions {
@@ -102,14 +106,16 @@ export default fp<GuardOptions>(
     })
 
     // onRoute misses routes that were registered before this plugin had loaded.
-    app.addHook('onRequest', async ({ routeOptions: { config, method, url } }) => {
-      if (config.access === undefined || config[guarded]) return
-      throw new Error(`${method} ${url}: was registered before latchkeyAuth, or without await`)
+    app.addHook('onRequest', ({ routeOptions: { config, method, url } }, _reply, done) => {
+      if (config.access === undefined || config[guarded]) done()
+      else done(new Error(`${method} ${url}: was registered before latchkeyAuth, or without await`))
     })
 
     app.addHook('onRoute', function (route) {
       const access = route.config?.access ?? this.accessOfScope
       const rule = ruleOf(route, access)
+      if (access === 'gateway' && !this.hasRequestDecorator('verifyForGateway'))
+        throw new Error(`${route.url}: access "gateway" needs request.verifyForGateway`)
       route.config = { ...route.config, access: access as Access, [guarded]: true }
       const requirements = route.config
       if ((access === 'user' || access === 'owner') && requirements.scope !== undefined)
@@ -159,14 +165,20 @@ function asList<T>(hooks: T | T[] | undefined): T[] {
 
 /** The check as a hook that sends the problem itself: the error handler of another service does not know problems. */
 function hookOf(check: Check) {
-  return async (request: FastifyRequest, reply: FastifyReply) => {
-    try {
-      await check(request)
-    } catch (error) {
-      if (error instanceof Problem) return replyWithProblem(error, request, reply)
-      throw error
+  return (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
+    const refuse = (error: Error) => {
+      if (error instanceof Problem) replyWithProblem(error, request, reply)
+      else done(error)
     }
-    return undefined
+    let checking: Promise<void> | undefined
+    try {
+      checking = check(request)
+    } catch (error) {
+      refuse(error as Error)
+      return
+    }
+    if (checking) checking.then(() => done(), refuse)
+    else done()
   }
 }
 
@@ -174,9 +186,11 @@ function hookOf(check: Check) {
  * Verifies the token, or answers 401 with the same body for every cause (RFC 6750 section 3).
  * @throws Problem unauthorized, invalid_request
  */
-async function authenticate(request: FastifyRequest): Promise<void> {
+function authenticate(request: FastifyRequest): Promise<void> | undefined {
   try {
-    await request.authenticateToken()
+    return request.authenticateToken()?.catch((error: unknown) => {
+      throw refusalOf(error)
+    })
   } catch (error) {
     throw refusalOf(error)
   }
@@ -186,21 +200,27 @@ async function authenticate(request: FastifyRequest): Promise<void> {
  * @throws Problem unauthorized, invalid_request, second_factor_enrolment_required, insufficient_scope,
  * insufficient_user_authentication
  */
-async function authenticateFor(
+function authenticateFor(
   request: FastifyRequest,
   { asked, requirements, now }: Demands,
-): Promise<void> {
-  await authenticate(request)
-  // First: without a factor, stepping up is impossible.
-  assertEnrolled(verified(request), asked)
-  assertSufficient(verified(request), requirements, now)
+): Promise<void> | undefined {
+  const sufficientOnly = () => {
+    const user = verified(request)
+    // First: without a factor, stepping up is impossible.
+    assertEnrolled(user, asked)
+    assertSufficient(user, requirements, now)
+  }
+  const authenticating = authenticate(request)
+  if (authenticating) return authenticating.then(sufficientOnly)
+  sufficientOnly()
+  return undefined
 }
 
 async function authenticateService(request: FastifyRequest, { requirements }: Demands): Promise<void> {
   await request.authenticateService(requirements.scope ?? '')
 }
 
-async function assertServiceStillLive(request: FastifyRequest): Promise<void> {
+function assertServiceStillLive(request: FastifyRequest): undefined {
   request.assertServiceStillLive()
 }
 
@@ -213,25 +233,39 @@ function assertStillLive(request: FastifyRequest): void {
   }
 }
 
-function refusalOf(error: unknown): Problem {
+/** The answer to whatever refused a token: 401 for every cause that is no problem already. */
+export function refusalOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   const reason = error instanceof TokenRefused ? error.reason : 'signature'
   const challenge = reason === 'missing' ? 'Bearer' : 'Bearer error="invalid_token"'
   return new Problem('unauthorized', { reason, cause: error, headers: { 'www-authenticate': challenge } })
 }
 
-async function authenticateIfPossible(request: FastifyRequest, { asked }: Demands): Promise<void> {
-  try {
-    await request.authenticateToken()
-    assertEnrolled(verified(request), asked)
-  } catch {
-    request.user = null
-  }
-  // A key opens only what declares its scope.
-  if (request.user?.scopes !== undefined) request.user = null
+async function verifyForGateway(request: FastifyRequest): Promise<void> {
+  if (!request.verifyForGateway) throw new Error('there is no guard for gateways')
+  await request.verifyForGateway()
 }
 
-async function forgetIfEnded(request: FastifyRequest): Promise<void> {
+function authenticateIfPossible(request: FastifyRequest, { asked }: Demands): Promise<void> | undefined {
+  const admit = () => {
+    // A key opens only what declares its scope.
+    if (verified(request).scopes !== undefined) throw new TokenRefused('type')
+    assertEnrolled(verified(request), asked)
+  }
+  const forget = () => {
+    request.user = null
+  }
+  try {
+    const authenticating = request.authenticateToken()
+    if (authenticating) return authenticating.then(admit).catch(forget)
+    admit()
+  } catch {
+    forget()
+  }
+  return undefined
+}
+
+function forgetIfEnded(request: FastifyRequest): undefined {
   try {
     request.assertTokenStillLive()
   } catch {
@@ -239,12 +273,12 @@ async function forgetIfEnded(request: FastifyRequest): Promise<void> {
   }
 }
 
-async function grantOwn(request: FastifyRequest): Promise<void> {
+function grantOwn(request: FastifyRequest): undefined {
   assertStillLive(request)
   request[granted] = ownerOf(verified(request))
 }
 
-async function grantOwned(request: FastifyRequest): Promise<void> {
+function grantOwned(request: FastifyRequest): undefined {
   assertStillLive(request)
   const { user_id: userId } = request.params as { user_id: string }
   request[granted] = assertOwned(verified(request), userId)

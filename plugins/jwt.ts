@@ -35,6 +35,11 @@ interface JwtOptions {
 /** Verifies the bearer tokens that are API keys. */
 export interface ApiKeyVerifier {
   /**
+   * @returns undefined for a key that is not known yet
+   * @throws TokenRefused, Problem service_unavailable
+   */
+  verifyKnown(text: string): Principal | undefined
+  /**
    * @param beforeLookUp called before a key that is not known yet is looked up; may throw
    * @throws TokenRefused, Problem service_unavailable
    */
@@ -78,10 +83,12 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     /**
-     * Sets `request.user` from the token, or throws: `jwtVerify()` with a cache of verified signatures, and API keys. For
-     * guards.
+     * Sets `request.user` from the token; throws or rejects for an invalid one: `jwtVerify()` with a cache of verified
+     * signatures, and API keys. For guards.
+     * @param beforeSignature called before the signature of a token that is not in the cache is checked, or a key looked up; may reject
+     * @returns undefined when the signature was in the cache
      */
-    authenticateToken(): Promise<void>
+    authenticateToken(beforeSignature?: () => Promise<void>): Promise<void> | undefined
     /**
      * Throws when the token of `request.user` has expired or been revoked while the body arrived (TOCTOU). For guards.
      */
@@ -159,17 +166,23 @@ export default fp<JwtOptions>(
       formatUser: (claims) => issuers.of({ claims }).principalOf(claims),
     })
 
-    app.decorateRequest('authenticateToken', async function (this: FastifyRequest) {
-      const text = bearerTokenOf(this)
-      if (apiKeys && claimsToBeKey(text)) {
-        this.user = await apiKeys.verify(text)
-        return
-      }
-      const token = verifiedTokens.get(text)
-      const issuer = token && issuers.of(token)
-      if (token && issuer?.keys.stillVerifies(token)) this.user = admit({ token, issuer })
-      else await this.jwtVerify()
-    })
+    async function verifySignature(request: FastifyRequest, before?: () => Promise<void>): Promise<void> {
+      await before?.()
+      await request.jwtVerify()
+    }
+
+    app.decorateRequest(
+      'authenticateToken',
+      function (this: FastifyRequest, beforeSignature?: () => Promise<void>) {
+        const text = bearerTokenOf(this)
+        if (apiKeys && claimsToBeKey(text)) return verifyKey(this, apiKeys, text, beforeSignature)
+        const token = verifiedTokens.get(text)
+        const issuer = token && issuers.of(token)
+        if (!token || !issuer?.keys.stillVerifies(token)) return verifySignature(this, beforeSignature)
+        this.user = admit({ token, issuer })
+        return undefined
+      },
+    )
 
     async function claimedIn(text: string): Promise<Claimed> {
       const known = verifiedTokens.get(text)
@@ -212,6 +225,21 @@ export default fp<JwtOptions>(
   },
   { name: 'latchkey-jwt', fastify: '5.x' },
 )
+
+function verifyKey(
+  request: FastifyRequest,
+  keys: ApiKeyVerifier,
+  text: string,
+  beforeLookUp?: () => Promise<void>,
+): Promise<void> | undefined {
+  const known = keys.verifyKnown(text)
+  if (!known)
+    return keys.verify(text, beforeLookUp).then((user) => {
+      request.user = user
+    })
+  request.user = known
+  return undefined
+}
 
 /** With what a token of that kind would say, for introspection; `jti` is the id in the feed of revocations. */
 function bearerOfKey(user: Principal): VerifiedBearer {

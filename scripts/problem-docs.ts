@@ -8,15 +8,15 @@ interface Explanation {
   readonly client: string
 }
 
-const mendTheRequest = 'Mend the request; the same one will be refused again.'
+const fixTheRequest = 'Fix the request; the same one will be refused again.'
 
 export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   invalid_request: {
-    when: 'The message cannot be read in one way only: a body that is not strict JSON (RFC 8259, each name once, no `__proto__`), a path that cannot be decoded, two `Authorization` or `Host` headers, framing that two servers could read differently.',
-    client: `${mendTheRequest} From a generated client it means a fault of the client or of something on the way.`,
+    when: 'The message is malformed or ambiguous: a body that is not strict JSON (RFC 8259, each name once, no `__proto__`), a path that cannot be decoded, two `Authorization` or `Host` headers, framing that two servers could read differently.',
+    client: `${fixTheRequest} From a generated client it means a bug in the client or in a proxy.`,
   },
   validation_failed: {
-    when: 'The message can be read but does not match the contract: a field is missing, unknown, of another type or out of its bounds. `errors` has the path of each such field and what is wrong with it, never its value.',
+    when: 'The request does not match the contract: a field is missing, unknown, of another type or out of bounds. `errors` has the path of each such field and the reason, never its value.',
     client: 'Show each message at its field. Nothing was done; the same request will be refused again.',
   },
   email_already_registered: {
@@ -24,7 +24,7 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client: 'Offer the login instead, or ask for another address.',
   },
   invalid_token: {
-    when: 'The token of a mail is not one that can be used: it was used, has expired, was replaced by a newer one, or was never mailed. At `POST /api/auth/login/second-factor` the same of an `mfa_token`, which also ends with a change of the password and with the factor.',
+    when: 'The mailed token is invalid: it was used, has expired, was replaced by a newer one, or was never issued. At `POST /api/auth/login/second-factor` the same of an `mfa_token`, which also ends with a change of the password and with the factor.',
     client: 'Offer to have another mail sent; at a login, ask for the password again.',
   },
   password_too_common: {
@@ -37,12 +37,12 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   },
   unsupported_grant_type: {
     when: 'A token was asked for with another `grant_type` than `client_credentials`.',
-    client: `${mendTheRequest} Users log in at \`POST /api/auth/login\`.`,
+    client: 'Fix the request. Users log in at `POST /api/auth/login`.',
   },
   unauthorized: {
-    when: 'The access token is missing, has expired, was revoked or is none. One answer for every reason.',
+    when: 'The access token is missing, invalid, expired or revoked. The response is the same for every reason.',
     client:
-      'Refresh once, then send the request once more: nothing of it was done. If it is refused again, log in again.',
+      'Refresh once, then send the request once more: nothing was done. If it is refused again, log in again.',
   },
   insufficient_user_authentication: {
     when: 'The token is good, but the route asks for a login that is more recent (`max_age` seconds in the challenge) or that had a second factor (`acr_values`), RFC 9470.',
@@ -52,7 +52,7 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   invalid_credentials: {
     when: 'A wrong password, or no such account: at login, and where the password is asked for again.',
     client:
-      'Ask for the password again. The tokens, if there are any, are good: do not refresh, do not log out.',
+      'Ask for the password again. The tokens, if any, are still valid: do not refresh, do not log out.',
   },
   invalid_client: {
     when: 'A route for service clients without the credentials of one: an unknown id, a wrong secret, a malformed header, the token of a user, or one of a client or with a scope that `SERVICE_CLIENTS` no longer has. One answer for every reason.',
@@ -65,11 +65,11 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
       'Ask for the code again. The `mfa_token`, the tokens and the session are good. A code of the app is good once: after one that was accepted, wait for the next.',
   },
   invalid_grant: {
-    when: 'The refresh token was never one, its session is over, or it was used before and comes too late: then the session ends.',
+    when: 'The refresh token is invalid, its session has ended, or it was used before (reuse): then the session ends.',
     client: 'Forget both tokens and ask for the login. The same token will be refused again.',
   },
   email_not_verified: {
-    when: 'The password is right, and the address is still to be verified. Only where `REQUIRE_EMAIL_VERIFICATION` is on.',
+    when: 'The password is correct, but the address has not been verified. Only where `REQUIRE_EMAIL_VERIFICATION` is on.',
     client: 'Ask the user to open the mail; offer `POST /api/auth/email/resend`.',
   },
   second_factor_required: {
@@ -83,7 +83,7 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
       'Read `GET /api/auth/mfa`. Without a factor, lead the user to [set one up](second-factor.md#set-one-up); with one, ask for password and code at `POST /api/auth/reauthenticate`. Then send the request once more with the new token.',
   },
   host_not_allowed: {
-    when: 'Only in development mode: the `Host` is neither `localhost`, a name below it, a loopback address, `HOST`, nor the host of `PUBLIC_URL`. Otherwise a page in the browser could have its own name point at this service (DNS rebinding) and read its mailbox.',
+    when: 'Only in development mode: the `Host` is neither `localhost`, a name below it, a loopback address, `HOST`, nor the host of `PUBLIC_URL`. Otherwise a web page could reach this service under its own host name (DNS rebinding) and read its mailbox.',
     client: 'Use `localhost`, or set `PUBLIC_URL` to the URL by which the service is reached.',
   },
   insufficient_scope: {
@@ -95,7 +95,7 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client: 'Log in to this service. A trusted issuer has keys of its own kind, if any.',
   },
   not_owner: {
-    when: "The `user_id` in the path is not the token's own, whether such a user exists or not.",
+    when: "The `user_id` in the path is not the token's, whether such a user exists or not.",
     client: 'Use the id of the user who is logged in. Neither a refresh nor a retry helps.',
   },
   not_found: {
@@ -103,7 +103,7 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client: 'Check the base URL and its prefix. A generated client never gets it from the right service.',
   },
   user_not_found: {
-    when: 'The token is good, but its account is not there: it was deleted a moment ago.',
+    when: 'The token is valid, but its account has just been deleted.',
     client: 'Forget both tokens and ask for the login.',
   },
   key_not_found: {
@@ -111,25 +111,25 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client: 'Read the list of keys again. For one that was to end, this is as good as done.',
   },
   session_not_found: {
-    when: "The session to end is not one of the user's open ones: it is over, or it is another user's. Or the token has none, as one that another service made, and cannot authenticate again.",
-    client: 'Read the list of sessions again. For one that was to end, this is as good as done.',
+    when: 'The mailed token is invalid: it was used, has expired, was replaced by a newer one, or was never issued. At `POST /api/auth/login/second-factor` the same of an `mfa_token`, which also ends with a change of the password and with the factor.',
+    client: 'Offer to have another mail sent; at a login, ask for the password again.',
   },
   task_not_found: {
     when: 'The user has no task with this id.',
-    client: 'Drop it from what is shown. For one that was to be deleted, this is as good as done.',
+    client: 'Remove it from the display. A task that was to be deleted is deleted.',
   },
   method_not_allowed: {
     when: 'The path has other methods; `Allow` names them.',
-    client: mendTheRequest,
+    client: fixTheRequest,
   },
   request_timeout: {
     when: 'The request did not arrive completely in time. The connection ends.',
-    client: 'Send it again on a new connection: nothing of it was done.',
+    client: 'Send it again on a new connection: nothing was done.',
   },
   idempotency_in_progress: {
-    when: 'Another request with this [`Idempotency-Key`](idempotency.md) is under way.',
+    when: 'Another request with this [`Idempotency-Key`](idempotency.md) is in flight.',
     client:
-      'Wait as many seconds as `Retry-After` says, then send the same again: it gets the outcome of the other.',
+      'Wait as many seconds as `Retry-After` says, then send the same request again: it gets the outcome of the first.',
   },
   key_limit_reached: {
     when: 'The user has 20 API keys that have not expired.',
@@ -144,55 +144,56 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client: 'Read `GET /api/auth/mfa` again, and offer to set one up.',
   },
   task_limit_reached: {
-    when: 'The user has `MAX_TASKS_PER_USER` tasks. Nothing was made, and an `Idempotency-Key` is not used up.',
-    client: 'Tell the user to delete tasks. The same request will be refused until there is room.',
+    when: 'The user has `MAX_TASKS_PER_USER` tasks. Nothing was created, and an `Idempotency-Key` is not used up.',
+    client: 'Ask the user to delete tasks. The same request is refused until then.',
   },
   precondition_failed: {
-    when: 'The task is not at a version that `If-Match` names, or it is at one that `If-None-Match` names. Nothing was changed.',
-    client: 'Read the task again, apply the change to what it is now, and send it with the new `ETag`.',
+    when: 'The version of the task is not in `If-Match`, or is in `If-None-Match`. Nothing was changed.',
+    client: 'Read the task again, apply the change to the current state, and send it with the new `ETag`.',
   },
   payload_too_large: {
     when: 'The body has more than 16 KiB.',
-    client: mendTheRequest,
+    client: fixTheRequest,
   },
   uri_too_long: {
     when: 'The URL has more than 8,000 characters, or a part of its path more than 255.',
-    client: mendTheRequest,
+    client: fixTheRequest,
   },
   unsupported_media_type: {
     when: 'There is a body, and it is not `application/json` in UTF-8, or it is compressed.',
-    client: mendTheRequest,
+    client: fixTheRequest,
   },
   expectation_failed: {
-    when: 'The request has an `Expect` header that asks for anything but `100-continue`.',
+    when: 'The request has an `Expect` header other than `100-continue`.',
     client: 'Leave the header out.',
   },
   idempotency_key_reused: {
-    when: 'In the last 24 hours this [`Idempotency-Key`](idempotency.md) came with another body. At signup also: with another password than the account has. Nothing was done.',
-    client:
-      'Draw a new key for each thing that is to be done once, and keep it for the repetitions of that one only.',
+    when: 'In the last 24 hours this [`Idempotency-Key`](idempotency.md) was used with another body. At signup also: with a password that is not the one of the account. Nothing was done.',
+    client: 'Generate a new key for each operation, and reuse it only to retry that operation.',
   },
   rate_limited: {
     when: 'More requests from this address than its budget for a minute allows, see [limits](configuration.md#limits). Nothing was done.',
-    client: 'Wait as many seconds as `Retry-After` says, then send the same again. The session is good.',
+    client:
+      'Wait as many seconds as `Retry-After` says, then send the same request again. The session is still valid.',
   },
   headers_too_large: {
     when: 'The headers have more than 16 KiB together. The connection ends.',
-    client: mendTheRequest,
+    client: fixTheRequest,
   },
   internal_error: {
-    when: 'A fault of the service. Its log has the cause under `request_id`.',
+    when: 'An unexpected error of the service. Its log has the cause under `request_id`.',
     client:
-      'Show `request_id`, so that it can be reported. What the request asked for may or may not have been done: read before sending it again.',
+      'Show `request_id`, so that it can be reported. The request may or may not have taken effect: read before retrying.',
   },
   service_unavailable: {
-    when: 'The service cannot answer now: the database is away, too many passwords wait to be hashed, it cannot know which sessions have ended, the keys of a trusted issuer cannot be fetched, or (at /health/ready) it is shutting down.',
+    when: 'The service is temporarily unable to answer: the database is unreachable, the queue of password hashes is full, revocations are stale, the keys of a trusted issuer cannot be fetched, or (at /health/ready) it is shutting down.',
     client:
-      'Wait as many seconds as `Retry-After` says, or a few, then send the same again; a refresh with the same token. The session is good. A change whose database went away in the middle may have been made: where twice would matter, read first, or send an [`Idempotency-Key`](idempotency.md) from the start.',
+      'Wait as many seconds as `Retry-After` says, or a few, then retry; a refresh with the same token. The session is still valid. A change may have been made if the database failed during it: where a duplicate matters, read first, or send an [`Idempotency-Key`](idempotency.md) from the start.',
   },
   mail_unavailable: {
-    when: 'A mail is needed and cannot be sent: no mail server is configured, or too many mails wait.',
-    client: 'With `Retry-After`, wait as long and ask again; without, the feature is not to be had here.',
+    when: 'A mail is needed and cannot be sent: no mail server is configured, or too many mails are pending.',
+    client:
+      'With `Retry-After`, wait as long and retry; without, the feature is not available on this installation.',
   },
 }
 
@@ -200,9 +201,9 @@ const introduction = `# Errors
 
 <!-- Written by \`npm run errors\` from src/problem.ts and scripts/problem-docs.ts. -->
 
-Every error is \`application/problem+json\` (RFC 9457): \`type\`, \`title\`, \`status\`, \`detail\`, \`code\`, \`request_id\`, and \`errors\` on \`validation_failed\`. [Errors](architecture.md#errors) shows one. A program switches over \`code\`, never over \`detail\`, and over the status only where it does not know the code. The codes are these and no others; a new one is a minor version, since a client must treat a code that it does not know like its status.
+Every error is \`application/problem+json\` (RFC 9457): \`type\`, \`title\`, \`status\`, \`detail\`, \`code\`, \`request_id\`, and \`errors\` on \`validation_failed\`. [Errors](architecture.md#errors) shows one. Programs switch over \`code\`, never over \`detail\`, and over the status only for an unknown code. The list is complete; a new code is a minor version, since clients must treat an unknown code like its status.
 
-openapi.yaml lists for each operation which of them it answers. Any request can also get what stops it before it is one of these operations: \`invalid_request\`, \`not_found\`, \`method_not_allowed\`, \`request_timeout\`, \`uri_too_long\`, \`headers_too_large\`.
+openapi.yaml lists the codes of each operation. Any request can also be refused before routing: \`invalid_request\`, \`not_found\`, \`method_not_allowed\`, \`request_timeout\`, \`uri_too_long\`, \`headers_too_large\`.
 `
 
 /** The text of docs/errors.md: the catalogue, by status, and what a client does about each code. */

@@ -1,15 +1,17 @@
 // Runs the tests that scripts/compile.js has compiled: the fast suite, the full one, or the files that are given.
-//   node scripts/test.js [--full] [--reporter=tap] [path/to/one.test.ts ...]
+//   node scripts/test.js [--full [--after-fast]] [--reporter=tap] [path/to/one.test.ts ...]
+// --after-fast leaves out what the fast suite has run and would run in the same way: files that use no server.
 // Without tap's own runner, whose loaders instrument each process and cost more than most tests.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { failures, total } from '../.ci/tap-results.js'
 
 const args = process.argv.slice(2)
 const asTap = args.includes('--reporter=tap')
 const full = args.includes('--full')
+const afterFast = args.includes('--after-fast')
 const given = args
   .filter((arg) => !arg.startsWith('--'))
   .map((arg) => (arg.endsWith('.ts') ? join('dist', arg.replace(/\.ts$/, '.js')) : arg))
@@ -37,15 +39,33 @@ function testFiles(folder) {
     .map((file) => join(folder, file))
 }
 
+const serverUsers = new Map()
+
+/** Whether a test file, or what it imports of the tests, reads the URL of a server. */
+function usesServer(file) {
+  if (serverUsers.has(file)) return serverUsers.get(file)
+  // Ends a circle of imports.
+  serverUsers.set(file, false)
+  const text = readFileSync(file, 'utf8')
+  const imported = [...text.matchAll(/(?:from|import) "(\.[^"]+)"/g)]
+    .map(([, path]) => join(dirname(file), path))
+    .filter((path) => path.startsWith(tests))
+  const uses = /\bTEST_(DATABASE|REDIS)_URL\b/.test(text) || imported.some(usesServer)
+  serverUsers.set(file, uses)
+  return uses
+}
+
 function fastSuite() {
-  const files = testFiles(tests).filter((file) => !file.startsWith(fullTests))
+  const files = testFiles(tests).filter(
+    (file) => !file.startsWith(fullTests) && (!afterFast || usesServer(file)),
+  )
   const isSlow = (file) => slow.some((name) => file.startsWith(join(tests, name)))
   return [...files.filter(isSlow), ...files.filter((file) => !isSlow(file))]
 }
 
 /** @returns its TAP output */
 function run(name, argv) {
-  const env = { TAP_TIMEOUT: '900', ...process.env }
+  const env = { TAP_TIMEOUT: '900', ...(full ? { TEST_SAMPLES: 'all' } : {}), ...process.env }
   const child = spawn(process.execPath, ['--enable-source-maps', ...argv], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -8,6 +8,8 @@ import blocklist from '../plugins/blocklist.ts'
 import cleanUp from '../plugins/clean-up.ts'
 import contract from '../plugins/contract/index.ts'
 import database from '../plugins/database.ts'
+import { withoutQuestion } from '../plugins/gateway/asking.ts'
+import gateway from '../plugins/gateway/verify.ts'
 import addresses from '../plugins/http/addresses.ts'
 import allowedHosts from '../plugins/http/allowed-hosts.ts'
 import connections from '../plugins/http/connections.ts'
@@ -39,12 +41,14 @@ import authRoutes from '../routes/api/auth/index.ts'
 import taskRoutes from '../routes/api/tasks/index.ts'
 import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
+import gatewayRoutes from '../routes/gateway/index.ts'
 import healthRoutes from '../routes/health/index.ts'
 import wellKnownRoutes from '../routes/well-known/index.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/config.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
+import { isQuestion, verifyPath } from './gateway/question.ts'
 import { basePathOf, withoutBasePath } from './http/base-path.ts'
 import { macKeys } from './idempotency/keyed-request.ts'
 import { describeError } from './log.ts'
@@ -78,8 +82,11 @@ export async function buildApp(
   { db, prepare, listenFirst, listen, clock = systemClock, logStream }: Surroundings,
 ): Promise<FastifyInstance> {
   const basePath = basePathOf(config.publicUrl)
-  function rewriteUrl(this: FastifyInstance, { url = '' }: IncomingMessage): string {
-    return withoutBasePath(basePath, url, (target) => this.hasPath(target))
+  function rewriteUrl(this: FastifyInstance, request: IncomingMessage): string {
+    const { url = '' } = request
+    const isPath = (target: string) => this.hasPath(isQuestion(target) ? verifyPath : target)
+    const target = basePath === '' ? url : withoutBasePath(basePath, url, isPath)
+    return config.gatewayVerify ? withoutQuestion(request, target) : target
   }
   const app = Fastify({
     logger: {
@@ -106,7 +113,7 @@ export async function buildApp(
     // While it drains, requests are served; only /health/ready fails.
     return503OnClosing: false,
     bodyLimit,
-    ...(basePath === '' ? {} : { rewriteUrl }),
+    rewriteUrl,
     routerOptions: { maxParamLength: 255 },
     frameworkErrors: sendFrameworkProblem,
     clientErrorHandler(error, socket) {
@@ -224,6 +231,10 @@ export async function buildApp(
     maxTasks: config.maxTasksPerUser,
   })
   await app.register(wellKnownRoutes, { prefix: '/.well-known' })
+  if (config.gatewayVerify) {
+    await app.register(gateway, { issuer: config.publicUrl, byAddress: addressLimits, clock })
+    await app.register(gatewayRoutes)
+  }
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(docsRoutes, { basePath, page: config.docs })
   if (config.mode === 'development') {

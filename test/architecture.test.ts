@@ -13,7 +13,7 @@ const files = folders.flatMap((folder) =>
 const statement = /^(?:import|export)\s(?:[^'"]*?\sfrom\s)?'(\.[^']+)'/gm
 const dynamic = /\bimport\('(\.[^']+)'\)/g
 
-/** Only types: the compiler drops it. */
+/** Whether only types are imported, which the compiler removes. */
 const isType = (text: string) => {
   if (/^(?:import|export) type\s/.test(text)) return true
   const names =
@@ -26,7 +26,7 @@ const isType = (text: string) => {
 
 type Graph = ReadonlyMap<string, ReadonlySet<string>>
 
-/** What each file imports of the others. */
+/** The imports of each file. */
 function importsOf({ types }: { types: boolean }): Graph {
   return new Map(
     files.map((file) => {
@@ -38,7 +38,7 @@ function importsOf({ types }: { types: boolean }): Graph {
   )
 }
 
-/** The same between folders. Files directly in src put the service together, so each counts for itself. */
+/** The imports between folders. Files directly in src compose the service, so each counts by itself. */
 function folderGraph(graph: Graph): Graph {
   const roomOf = (file: string) => (dirname(file) === 'src' ? file : dirname(file))
   const rooms = new Map<string, Set<string>>()
@@ -50,7 +50,7 @@ function folderGraph(graph: Graph): Graph {
   return rooms
 }
 
-/** A way from a node back to itself, or undefined. */
+/** A cycle, or undefined. */
 function circle(graph: Graph): string[] | undefined {
   const done = new Set<string>()
   const visit = (node: string, path: readonly string[]): string[] | undefined => {
@@ -70,7 +70,7 @@ function circle(graph: Graph): string[] | undefined {
   return undefined
 }
 
-t.test('the check finds a circle where there is one', async (t) => {
+t.test('the check finds a cycle', async (t) => {
   const graph = new Map([
     ['a', new Set(['b'])],
     ['b', new Set(['c'])],
@@ -78,24 +78,24 @@ t.test('the check finds a circle where there is one', async (t) => {
   ])
   t.same(circle(graph), ['b', 'c', 'b'])
   t.equal(circle(new Map([['a', new Set(['b'])]])), undefined)
-  t.ok((importsOf({ types: false }).get('src/app.ts')?.size ?? 0) > 20, 'it reads imports')
+  t.ok((importsOf({ types: false }).get('src/app.ts')?.size ?? 0) > 20, 'imports are found')
 })
 
-t.test('no file imports itself by way of others, types counted', async (t) => {
+t.test('there is no import cycle between files, types included', async (t) => {
   t.equal(circle(importsOf({ types: true })), undefined)
 })
 
-t.test('no folder of src imports values of itself by way of others', async (t) => {
+t.test('there is no import cycle between folders of src, types excluded', async (t) => {
   const graph = folderGraph(importsOf({ types: false }))
   t.equal(circle(new Map([...graph].filter(([room]) => room.startsWith('src')))), undefined)
 })
 
-t.test('no folder of plugins imports values of itself by way of others', async (t) => {
+t.test('there is no import cycle between folders of plugins, types excluded', async (t) => {
   const graph = folderGraph(importsOf({ types: false }))
   t.equal(circle(new Map([...graph].filter(([room]) => room.startsWith('plugins')))), undefined)
 })
 
-t.test('src calls no route or plugin, but for app.ts', async (t) => {
+t.test('src imports no route or plugin, except in app.ts', async (t) => {
   for (const [file, targets] of importsOf({ types: false })) {
     if (!file.startsWith('src/') || file === 'src/app.ts') continue
     t.same(
@@ -106,7 +106,7 @@ t.test('src calls no route or plugin, but for app.ts', async (t) => {
   }
 })
 
-t.test('at most eight files stand directly in src', async (t) => {
+t.test('at most eight files are directly in src', async (t) => {
   const loose = files.filter((file) => dirname(file) === 'src')
   t.ok(loose.length <= 8, loose.join(', '))
 })

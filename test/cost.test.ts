@@ -6,34 +6,34 @@ import type { Db } from '../src/db/schema.ts'
 import { migratedDatabase, password, registeredRoutes, signUp, type TestUser, testApp } from './helper.ts'
 import { tokenTo } from './support/mailbox.ts'
 
-/** What one request may cost, on any route; generous, since machines differ. */
+/** Bounds of one request on any route; generous, since machines differ. */
 const bounds = {
-  /** Milliseconds of the event loop. */
+  /** Milliseconds of busy event loop. */
   loopMs: 25,
-  /** Rows that the driver returns. */
+  /** Rows returned by the driver. */
   rows: 110,
-  /** Bytes of rows that are there afterwards. */
+  /** Bytes of rows added. */
   storedBytes: 8 * 1024,
 }
 
 /** Added for each statement: the embedded database runs on the same thread. */
 const loopMsOfStatement = 3
 
-/** Of each entry; the best one counts, since work in the background may fall into any of them. */
+/** Per entry; the best counts, since background work may fall into any of them. */
 const batches = 2
 
 interface Ask extends Omit<InjectOptions, 'method'> {
-  /** Without it, any status below 400. */
+  /** Default: any status below 400. */
   readonly status?: number
   readonly token?: string
 }
 
 interface Entry {
-  /** Of the request and the mails that it causes. */
+  /** Including those of the mails that it causes. */
   readonly statements: number
-  /** Prepares the next request; not measured. */
+  /** Prepares the next request, unmeasured. */
   readonly ask: (setup: Setup, n: number) => Ask | Promise<Ask>
-  /** Requests of a batch; fewer than the default where one hashes a password. */
+  /** Requests per batch; few where they hash a password. */
   readonly repetitions?: number
 }
 
@@ -41,7 +41,7 @@ interface Setup {
   readonly app: FastifyInstance
   /** Owns hundreds of rows. */
   readonly alice: TestUser
-  /** Logs in again and again. */
+  /** Logs in repeatedly. */
   readonly carol: TestUser
   readonly taskIds: number[]
 }
@@ -254,6 +254,15 @@ const entries: Record<string, Entry> = {
       status: 204,
     }),
   },
+  'GET /gateway/verify': {
+    statements: 0,
+    repetitions: 2,
+    ask: ({ alice }) => ({
+      url: `/gateway/verify?user_id=${alice.id}`,
+      token: alice.token,
+      status: 200,
+    }),
+  },
   'GET /.well-known/jwks.json': open('/.well-known/jwks.json'),
   'GET /health/live': open('/health/live'),
   'GET /health/ready': { statements: 1, ask: () => ({ url: '/health/ready', status: 200 }) },
@@ -276,7 +285,7 @@ const entries: Record<string, Entry> = {
   },
 }
 
-/** Requests without a route, and those that a guard or a schema refuses. */
+/** Requests without a route, or refused by the guard or a schema. */
 const refusals: Record<string, [method: string, entry: Entry]> = {
   'no route': ['GET', open('/nowhere', 404)],
   'no route, by OPTIONS': ['OPTIONS', open('/nowhere', 404)],
@@ -304,10 +313,11 @@ function entryOf(method: string, url: string): Entry | undefined {
   const name = method === 'HEAD' ? 'GET' : method
   if (name === 'GET' && /^\/docs(\/|$)/.test(url))
     return open(url.replace('*', 'static/swagger-ui-bundle.js'))
-  return entries[`${name} ${url}`]
+  // Any method costs the same.
+  return entries[url === '/gateway/verify' ? `GET ${url}` : `${name} ${url}`]
 }
 
-/** Milliseconds that the event loop was busy, without hashes; on Linux the processor time of its thread. */
+/** Milliseconds of busy event loop, without hashes; on Linux the CPU time of its thread. */
 function loopTime(): number {
   try {
     const [, fields = ''] = readFileSync(`/proc/self/task/${process.pid}/stat`, 'utf8').split(') ')

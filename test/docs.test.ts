@@ -17,7 +17,7 @@ function rowsOf(file: string, name: RegExp): string[][] {
 
 const names = (rows: string[][]) => rows.map(([name]) => name).sort()
 
-t.test('docs/configuration.md has exactly the variables that exist', async (t) => {
+t.test('docs/configuration.md lists exactly the existing variables', async (t) => {
   const rows = rowsOf('docs/configuration.md', /^[A-Z_]+$/)
   t.same(names(rows), Object.keys(Environment.properties).sort())
 
@@ -29,7 +29,7 @@ t.test('docs/configuration.md has exactly the variables that exist', async (t) =
   }
 })
 
-t.test('.env.example names every variable, and sets none', async (t) => {
+t.test('.env.example lists every variable, and sets none', async (t) => {
   const lines = readFileSync('.env.example', 'utf8').split('\n')
   t.same(
     lines.filter((line) => line !== '' && !line.startsWith('#')),
@@ -39,12 +39,12 @@ t.test('.env.example names every variable, and sets none', async (t) => {
   t.same(mentioned.sort(), Object.keys(Environment.properties).sort())
 })
 
-t.test('docs/dependencies.md has exactly the production dependencies', async (t) => {
+t.test('docs/dependencies.md lists exactly the production dependencies', async (t) => {
   const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
   t.same(names(rowsOf('docs/dependencies.md', /./)), Object.keys(dependencies).sort())
 })
 
-t.test('docs/errors.md is generated from the catalogue, and explains every code', async (t) => {
+t.test('docs/errors.md is up to date, and explains every code', async (t) => {
   const written = readFileSync('docs/errors.md', 'utf8')
   t.equal(written, errorsMarkdown(), 'run `npm run errors` and commit the result')
   for (const code of problemCodes) {
@@ -70,10 +70,10 @@ const pages = [
   'examples/notes-service/README.md',
 ]
 
-/** Of the example in docs/architecture.md, which adds it. */
+/** Added by the example in docs/architecture.md. */
 const addedByExample = 'routes/api/task-count/index.ts'
 
-t.test('every path that a page names exists', async (t) => {
+t.test('every path in a page exists', async (t) => {
   const folders = readdirSync('.', { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== 'dist' && entry.name !== 'data')
     .map(({ name }) => name.replaceAll('.', '\\.'))
@@ -91,7 +91,7 @@ t.test('every path that a page names exists', async (t) => {
   t.ok(count > 400)
 })
 
-t.test('every link of a page leads to a file, and to a heading of it', async (t) => {
+t.test('every link in a page leads to an existing file and heading', async (t) => {
   const headings = new Map<string, Set<string>>()
   const headingsOf = (file: string) => {
     const known = headings.get(file)
@@ -120,7 +120,7 @@ t.test('every link of a page leads to a file, and to a heading of it', async (t)
   }
 })
 
-t.test('docs/architecture.md: SQL is where it says, and each room is in its layout', async (t) => {
+t.test('docs/architecture.md lists the files with SQL, and each folder of src and plugins', async (t) => {
   const text = readFileSync('docs/architecture.md', 'utf8')
   const [, way = ''] = text.split(/^## The way of a request$|^## What must never break$/m)
   const statement = /\.(?:selectFrom|insertInto|updateTable|deleteFrom)\(|\bsql(?:<[^`]*>)?`/
@@ -139,7 +139,7 @@ t.test('docs/architecture.md: SQL is where it says, and each room is in its layo
   }
 })
 
-t.test('docs/security.md: the letters that it names are in titles of tests', async (t) => {
+t.test('docs/security.md: every row of the threats that it refers to is in a title of a test', async (t) => {
   const text = readFileSync('docs/security.md', 'utf8')
   const tests = sourcesOf('test')
     .map((file) => readFileSync(file, 'utf8'))
@@ -152,7 +152,7 @@ t.test('docs/security.md: the letters that it names are in titles of tests', asy
   )
 })
 
-t.test('docs/security.md: the inventory has each file that uses cryptography', async (t) => {
+t.test('docs/security.md: the inventory lists each file that uses cryptography', async (t) => {
   const [, inventory = ''] = readFileSync('docs/security.md', 'utf8').split(/^## Cryptography$|^## Data$/m)
   const uses = /from '(node:crypto|node:tls|argon2|bcrypt|@fastify\/jwt|nodemailer)'|\bcrypto\./
   const files = sourcesOf('src', 'plugins', 'routes').filter((file) => uses.test(readFileSync(file, 'utf8')))

@@ -21,7 +21,7 @@ import { snapshotFile } from './support/snapshot.ts'
 export const secret = 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u'
 export const password = 'correct horse battery'
 
-/** Of a test whose one account is used by many requests at once. */
+/** Above what concurrent requests for one account need. */
 const noLimits = {
   RATE_LIMITS: 'off',
   RATE_LIMIT_ACCOUNT: '9999999/1m',
@@ -29,10 +29,10 @@ const noLimits = {
   RATE_LIMIT_KEYS: '9999999/1m',
 }
 
-/** Where the hash is not the subject of a test: a hundredth of the time. */
+/** For tests that are not about hashes: a hundredth of the time. */
 const cheapHash: HashCost = { memoryKiB: 1024, passes: 1 }
 
-/** A configuration as an operator would set it; `off` limits, since a test's requests come from one address. */
+/** A configuration; limits by address are off, since a test's requests come from one address. */
 export function testConfig(env: Record<string, string> = {}, cost: HashCost = cheapHash): Config {
   const defaults = {
     NODE_ENV: 'test',
@@ -41,7 +41,7 @@ export function testConfig(env: Record<string, string> = {}, cost: HashCost = ch
     PUBLIC_URL: 'http://latchkey.test',
     SECRET_KEY: secret,
     HASH_QUEUE: '1000',
-    // A machine that runs other tests at the same time is late for reasons of its own.
+    // Other tests on the machine delay the event loop.
     MAX_EVENT_LOOP_DELAY_MS: '0',
   }
   const config = loadConfig({ ...defaults, ...env }, () => secret)
@@ -50,12 +50,12 @@ export function testConfig(env: Record<string, string> = {}, cost: HashCost = ch
 
 export async function migratedDatabase(t: Test): Promise<Db> {
   const db = await testDatabase(t)
-  // The embedded one is a copy of a migrated one.
+  // The embedded database is a copy of a migrated one.
   if (process.env['TEST_DATABASE_URL']) await migrate(db)
   return db
 }
 
-/** A database that outlives the apps on it, as it does where it is a server. */
+/** A database that closing an app does not close. */
 export function keptOpen(db: Db): Db {
   return destroyedBy(db, async () => {})
 }
@@ -70,17 +70,17 @@ function destroyedBy(db: Db, destroy: () => Promise<void>): Db {
   })
 }
 
-/** An empty database: PGlite, or one on the server that TEST_DATABASE_URL names. */
+/** An empty database: PGlite, or one on the server of TEST_DATABASE_URL. */
 export async function testDatabase(t: Test): Promise<Db> {
   const server = process.env['TEST_DATABASE_URL']
   return server ? databaseOn(server, t) : embeddedDatabase()
 }
 
-/** Loading one takes longer than a test: those that a test is done with serve the next one of its file. */
+/** Idle databases for the next test of the file: loading one takes longer than a test. */
 const idle: PGlite[] = []
 tap.teardown(() => Promise.all(idle.map((pglite) => pglite.close())))
 
-/** All that tests fill. What a test does to the schema itself, it takes back. */
+/** Tables emptied between tests. A test restores what it changes in the schema. */
 const tables = [
   'users',
   'account_claims',
@@ -103,7 +103,7 @@ const tables = [
 const truncated = `truncate ${tables.join(', ')} restart identity cascade`
 
 /**
- * For the embedded database, where truncating makes about 100 files anew: without triggers, since what they keep is
+ * For the embedded database, where truncate would create about 100 files; without triggers, since their rows are
  * deleted as well.
  */
 const deleted = [
@@ -124,7 +124,7 @@ async function embeddedDatabase(): Promise<Db> {
   })
 }
 
-/** URLs, of databases on the server that a test is done with; dropped when the process ends. */
+/** URLs of idle databases on the server; dropped when the process ends. */
 const idleOnServer: string[] = []
 
 async function databaseOn(server: string, t: Test): Promise<Db> {
@@ -146,17 +146,17 @@ async function databaseOn(server: string, t: Test): Promise<Db> {
 export interface AppOptions {
   readonly env?: Record<string, string>
   readonly clock?: Clock
-  /** Instead of a database of its own. */
+  /** Instead of a new database. */
   readonly db?: Db
-  /** Where the hash is the subject; cheap otherwise. */
+  /** Cost of password hashes; cheap by default. */
   readonly hashCost?: HashCost
-  /** Gets each log line. */
+  /** Called with each log line. */
   readonly log?: (line: string) => void
   /** Adds routes before the app is ready. */
   readonly extend?: (app: FastifyInstance) => void | Promise<void>
 }
 
-/** The service on a database of its own, closed when the test ends. */
+/** The service on a new database, closed when the test ends. */
 export async function testApp(t: Test, options: AppOptions = {}): Promise<FastifyInstance> {
   const { env, hashCost, clock, log, extend, db = await migratedDatabase(t) } = options
   const app = await buildApp(testConfig(env, hashCost), {
@@ -172,7 +172,7 @@ export async function testApp(t: Test, options: AppOptions = {}): Promise<Fastif
 
 type Request = Omit<InjectOptions, 'url' | 'method'>
 
-/** Someone with an account, and a session to call the service with. */
+/** A user with a session. */
 export interface TestUser {
   readonly id: string
   readonly email: string
@@ -183,7 +183,7 @@ export interface TestUser {
   call(method: string, url: string, body?: unknown, request?: Request): Promise<LightMyRequestResponse>
 }
 
-/** Signs up someone new. */
+/** Signs up a new user. */
 export async function signUp(app: FastifyInstance, name: string): Promise<TestUser> {
   const email = `${name}.${randomUUID()}@example.com`
   const answer = await app.inject({
@@ -210,14 +210,14 @@ export async function signUp(app: FastifyInstance, name: string): Promise<TestUs
   }
 }
 
-/** An app and two users of it: what one may do is only half of a test. */
+/** An app and two users: that one is allowed is half of a test. */
 export async function twoUsers(t: Test, options: AppOptions = {}) {
   const app = await testApp(t, options)
   const [alice, bob] = [await signUp(app, 'alice'), await signUp(app, 'bob')]
   return { app, alice, bob }
 }
 
-/** Names of a user's security events, oldest first, but for what its account was made by. */
+/** Names of a user's security events, oldest first, without account_created. */
 export async function eventsOf(app: FastifyInstance, { id }: { readonly id: string }): Promise<string[]> {
   await app.securityEvents.flush()
   const rows = await app.db
@@ -230,13 +230,13 @@ export async function eventsOf(app: FastifyInstance, { id }: { readonly id: stri
   return rows.map(({ event }) => event)
 }
 
-/** A problem answer, as far as it does not change from one request to the next. */
+/** A problem response without its request id. */
 export function problemOf(answer: LightMyRequestResponse) {
   const { request_id: _, ...body } = answer.json()
   return { media: answer.headers['content-type'], ...body }
 }
 
-/** The one body for a token that is missing or bad, whatever is wrong with it. */
+/** The body for any missing or invalid token. */
 export const unauthorized = {
   media: 'application/problem+json; charset=utf-8',
   type: 'about:blank',
@@ -246,14 +246,14 @@ export const unauthorized = {
   code: 'unauthorized',
 }
 
-/** Every method and URL pattern that the router knows, as the router itself tells it. */
+/** Every method and URL pattern of the router. */
 export function registeredRoutes(app: FastifyInstance): { method: string; url: string }[] {
   const path: string[] = []
   return app
     .printRoutes({ commonPrefix: false })
     .split('\n')
     .flatMap((line) => {
-      const [, indent = '', segment = '', methods] = /^(.*?)[├└]── (\S+) \(([A-Z, ]+)\)$/.exec(line) ?? []
+      const [, indent = '', segment = '', methods] = /^(.*?)[├└]── (\S+) \(([A-Z, -]+)\)$/.exec(line) ?? []
       if (methods === undefined) return []
       path.splice(indent.length / 4, Number.POSITIVE_INFINITY, segment)
       return methods.split(', ').map((method) => ({ method, url: path.join('') }))

@@ -5,10 +5,10 @@ import { budgets } from '../src/limits/budgets.ts'
 import { migratedDatabase, secret, testApp } from './helper.ts'
 import { mailServer } from './support/smtp.ts'
 
-/** A text that is found wherever it turns up, and that no chance makes. */
+/** A unique text. */
 const canary = (name: string) => `${name} ${randomBytes(12).toString('hex')}`
 
-/** What a table must refuse for the answer of some flow to be a fault of the database. */
+/** Tables in which writes are made to fail. */
 const tables = [
   'users',
   'sessions',
@@ -19,7 +19,7 @@ const tables = [
   'api_keys',
 ] as const
 
-t.test('no secret is in the log at its finest, nor in an error, whatever fails (I04)', async (t) => {
+t.test('no secret is in the log at level trace or in an error response, whatever fails (I04)', async (t) => {
   const lines: string[] = []
   const refusals: string[] = []
   const secrets = new Set([secret, '$argon2', canary('smtp'), canary('redis'), canary('cookie')])
@@ -74,7 +74,7 @@ t.test('no secret is in the log at its finest, nor in an error, whatever fails (
     secrets.add(made)
     return made
   }
-  /** The token in the newest mail, once what is due has left. */
+  /** The token in the newest mail, after all due ones were sent. */
   async function mailed() {
     await app.mailWorker?.settled()
     const [, token = ''] =
@@ -83,7 +83,7 @@ t.test('no secret is in the log at its finest, nor in an error, whatever fails (
     return token
   }
 
-  /** Every flow once, right and wrong; what cannot be done since something fails is tried all the same. */
+  /** Every flow once, valid and invalid, even after earlier steps have failed. */
   async function everything(name: string, known?: { email: string; password: string }) {
     const email = known?.email ?? `${name}@example.com`
     const first = known?.password ?? fresh('password')
@@ -152,10 +152,10 @@ t.test('no secret is in the log at its finest, nor in an error, whatever fails (
   }
 
   const statuses = await everything('alice')
-  t.ok(statuses.includes(201) && statuses.includes(204), 'the flows go through')
+  t.ok(statuses.includes(201) && statuses.includes(204), 'the flows succeed')
   t.notOk(
     statuses.some((status) => status >= 500),
-    'nothing has failed so far',
+    'no flow fails yet',
   )
   t.ok(secrets.size > 20, `${secrets.size} secrets are looked for`)
 
@@ -166,7 +166,7 @@ t.test('no secret is in the log at its finest, nor in an error, whatever fails (
   for (const table of tables) {
     const known = { email: `${table}@example.com`, password: fresh('password') }
     await send('POST', '/api/auth/signup', { ...known, name: table })
-    // The server names the row that it refuses, with all that is in it.
+    // The database's error message contains the refused row.
     await sql`alter table ${sql.table(table)} add constraint canary check (false) not valid`.execute(db)
     const before = lines.length
     await everything(table, known)

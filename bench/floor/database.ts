@@ -8,7 +8,7 @@ export type Row = Record<string, unknown>
 /** One statement, prepared by its name where there is a server to prepare it. */
 export type Query = (name: string, text: string, values: unknown[]) => Promise<Row[]>
 
-/** What a hand-written service would do: a pool of the service's size, no query builder, named statements. */
+/** A pool of the service's size, named statements, no query builder. */
 export async function openFloorDatabase({ DATABASE_URL, DATA_DIR = '' }: NodeJS.ProcessEnv): Promise<Query> {
   if (!DATABASE_URL) {
     const pglite = await PGlite.create({ dataDir: join(DATA_DIR, 'pglite'), parsers })

@@ -1,7 +1,7 @@
 /**
- * The floor: what a careful person would write by hand for the same answers, and nothing else. node:http, the token's
- * signature by node:crypto, one prepared statement through `pg`, JSON put together as text. No framework, no schema, no
- * log, no limit, no headers but those of the answer's own meaning.
+ * The floor: a hand-written server with the same responses. node:http, the token's signature by node:crypto, one
+ * prepared statement through `pg`, JSON concatenated as text. No framework, schema, log or limit, and only necessary
+ * headers.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { verify as verifyPassword } from 'argon2'

@@ -4,7 +4,7 @@ export interface Claims {
   readonly sub: string
 }
 
-/** The least that a token can be checked for: its signature, audience, issuer and end. */
+/** The minimal checks of a token: signature, audience, issuer and expiry. */
 export function tokenCheck({ SECRET_KEY = '', JWK, ISSUER }: NodeJS.ProcessEnv) {
   const publicKey = JWK ? createPublicKey({ key: JSON.parse(JWK) as JsonWebKey, format: 'jwk' }) : undefined
   const verified = new Map<string, { sub: string; exp: number }>()

@@ -57,7 +57,7 @@ export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surro
     if (!(await stored())) await deleteStored()
   }
 
-  /** Best effort: a value that is left is not read as a session. */
+  /** Best effort: a value that remains is not used as a session. */
   async function deleteStored(): Promise<void> {
     try {
       await storage.delete()
@@ -70,10 +70,10 @@ export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surro
     onSessionEnd()
   }
 
-  async function replace(refused: KeptSession, looks: number): Promise<Renewal> {
+  async function replace(refused: KeptSession, retries: number): Promise<Renewal> {
     let held = await stored()
     // localStorage is not synchronous between processes: another tab's write may arrive late.
-    for (let look = 0; look < looks && held?.token === refused.token; look++) {
+    for (let retry = 0; retry < retries && held?.token === refused.token; retry++) {
       await new Promise((resolve) => setTimeout(resolve, 20))
       held = await stored()
     }
@@ -113,7 +113,7 @@ export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surro
       const { token, user } = refused
       const shared =
         renewing.get(token) ??
-        exclusively(storage, (looks) => replace(refused, looks)).finally(() => renewing.delete(token))
+        exclusively(storage, (retries) => replace(refused, retries)).finally(() => renewing.delete(token))
       renewing.set(token, shared)
       const renewal = await shared
       if (!renewal.answer && renewal.session?.user.id !== user.id) end()
@@ -128,8 +128,8 @@ interface Locks {
   request<T>(name: string, options: { ifAvailable: true }, work: (lock: unknown) => Promise<T>): Promise<T>
 }
 
-/** What is done under a lock; told how often to look again for what another tab may have stored. */
-type Work<T> = (looks: number) => Promise<T>
+/** Work under the lock. @param retries how often to read the storage again for another tab's late write */
+type Work<T> = (retries: number) => Promise<T>
 
 const queues = new WeakMap<SessionStorage, Promise<unknown>>()
 

@@ -3,12 +3,12 @@ import type { components } from './schema.ts'
 /** An error of the service, RFC 9457. */
 export type Problem = components['schemas']['Problem']
 
-/** What a program switches over; each is explained in the service's docs/errors.md. */
+/** For programs to switch over; the service's docs/errors.md explains each. */
 export type ProblemCode = Problem['code']
 
 /**
- * Whether something is an error that the service answered, and one of these codes if any are named. A gateway on the
- * way answers in forms of its own.
+ * Whether a value is a problem of the service, with one of the codes if any are given. A gateway's errors have other
+ * forms.
  */
 export function isProblem<Code extends ProblemCode = ProblemCode>(
   error: unknown,
@@ -20,13 +20,13 @@ export function isProblem<Code extends ProblemCode = ProblemCode>(
   return codes.length === 0 || codes.includes(code as Code)
 }
 
-/** The code of an answer that is a problem; the answer can still be read. */
+/** The code of a problem response; its body stays readable. */
 export async function codeOf(answer: Response): Promise<ProblemCode | undefined> {
   const body = await bodyOf(answer)
   return isProblem(body) ? body.code : undefined
 }
 
-/** The JSON of an answer that can still be read, or null. */
+/** The JSON of a response, or null; its body stays readable. */
 export async function bodyOf(answer: Response): Promise<unknown> {
   return answer
     .clone()

@@ -515,6 +515,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/gateway/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether the request in front of a gateway may pass
+         * @description Answers **any method** alike, and reads no body. For a gateway that appends the original target to a path (Envoy), `/gateway/verify/{parameters}/{original path}` asks the same: the parameters are one segment, in query syntax and percent-encoded, or `-`, and the query is the client's. A parameter that is unknown, repeated or invalid is a 403. For the network of the gateway: docs/gateways.md.
+         */
+        get: operations["verifyForGateway"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -5266,6 +5286,117 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    verifyForGateway: {
+        parameters: {
+            query?: {
+                /** @description `optional` lets a request without a valid token pass; with `user_id` or `owner` it does not */
+                access?: "user" | "optional";
+                /** @description The owner, a segment that the gateway took from the path: only its own token passes */
+                user_id?: string;
+                /**
+                 * @description Where the original path names the owner, for a gateway that cannot take it from the path
+                 * @example /api/:user_id
+                 */
+                owner?: string;
+                /**
+                 * @description Scope that an API key must have; a session has every scope
+                 * @example notes:read
+                 */
+                scope?: string;
+                /** @description Seconds since the user last authenticated, at most */
+                max_age?: number;
+                /** @description The authentication context that the token must have reached */
+                acr?: "aal1" | "aal2";
+            };
+            header?: {
+                /**
+                 * @description The original target, from Traefik or Caddy; read only with `owner`
+                 * @example /api/user_01kb3v5rs1e2wbhx4hrsz3zj5e/notes
+                 */
+                "x-forwarded-uri"?: string;
+                /**
+                 * @description The original target, from nginx; read only with `owner`
+                 * @example /api/user_01kb3v5rs1e2wbhx4hrsz3zj5e/notes
+                 */
+                "x-original-uri"?: string;
+                /**
+                 * @description The original target, from ingress-nginx; read only with `owner`
+                 * @example /api/user_01kb3v5rs1e2wbhx4hrsz3zj5e/notes
+                 */
+                "x-original-url"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request may pass. Every header is there, `-` where there is nothing to say */
+            200: {
+                headers: {
+                    /** @description The subject of the token */
+                    "X-Latchkey-User"?: string;
+                    /** @description The user among those of all issuers, percent-encoded: the key to store data under */
+                    "X-Latchkey-Key"?: string;
+                    /** @description The issuer of the token; `-` where it was signed with the shared secret */
+                    "X-Latchkey-Issuer"?: string;
+                    /** @description The session of the token */
+                    "X-Latchkey-Session"?: string;
+                    /** @description The client that the token was issued to */
+                    "X-Latchkey-Client"?: string;
+                    /** @description The scopes of an API key, space-separated; `-` for a session, which has every scope */
+                    "X-Latchkey-Scope"?: string;
+                    /** @description When the token expires, in seconds since the epoch */
+                    "X-Latchkey-Expires"?: string;
+                    /** @description When the user last authenticated, in seconds since the epoch */
+                    "X-Latchkey-Auth-Time"?: string;
+                    /** @description The authentication context of the token */
+                    "X-Latchkey-Acr"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `unauthorized`: Could not validate credentials; `insufficient_user_authentication`: The request needs a more recent or a stronger authentication */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unauthorized" | "insufficient_user_authentication";
+                    };
+                };
+            };
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "not_owner" | "insufficient_scope";
                     };
                 };
             };

@@ -4,7 +4,7 @@ import { type LatchkeyAuthOptions, latchkeyAuth } from 'latchkey/auth'
 type Note = { readonly text: string }
 const noteSchema = { type: 'object', required: ['text'], properties: { text: { type: 'string' } } }
 
-/** Each user's notes, in memory. Who the users are is a Latchkey's affair. */
+/** Keeps each user's notes in memory. Latchkey manages the users. */
 export async function notesService(trust: LatchkeyAuthOptions): Promise<FastifyInstance> {
   const app = Fastify()
   await app.register(latchkeyAuth, trust) // awaited, and before the routes

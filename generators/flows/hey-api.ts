@@ -5,7 +5,7 @@ import { type Outcome, password, stranger, unexpected, type Wanted, wantedKey } 
 export async function flow({ url, email }: Wanted): Promise<Outcome> {
   client.setConfig({ baseUrl: url })
   const signup = await signUp({ body: { email, password, name: 'Alice' } })
-  // 202 is the answer of a service that verifies addresses first.
+  // 202 without a session: the service requires verification.
   if (!signup.data || !('token' in signup.data)) throw unexpected('signUp', signup.error)
   const { user, token } = signup.data
   client.setConfig({ auth: token })

@@ -6,10 +6,10 @@ export function use(url: string, token?: string): void {
   authorization = token ? { authorization: `Bearer ${token}` } : {}
 }
 
-/** What the generated functions call: here the base URL and the token come in. */
+/** Called by the generated functions; adds the base URL and the token. */
 export async function send<T>(path: string, options: RequestInit): Promise<T> {
   const headers = { ...options.headers, ...authorization }
-  // A redirect would take the body, and a password in it, to another origin.
+  // A redirect would send the body, perhaps with a password, to another origin.
   const answer = await fetch(base + path, { ...options, headers, redirect: 'error' })
   const text = await answer.text()
   return { data: text ? JSON.parse(text) : undefined, status: answer.status, headers: answer.headers } as T

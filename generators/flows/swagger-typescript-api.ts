@@ -18,7 +18,7 @@ export async function flow({ url, email }: Wanted): Promise<Outcome> {
     ({ data }) => {
       throw unexpected('listTasks', data)
     },
-    // It throws the answer; what was thrown has no type.
+    // The client throws error responses, untyped.
     (answer: HttpResponse<never, Problem>) => answer,
   )
   return {

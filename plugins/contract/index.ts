@@ -128,6 +128,10 @@ const guards: Record<Access, GuardInContract> = {
     security: [client, bearer],
     problems: ['invalid_client', 'insufficient_scope', 'invalid_request'],
   },
+  gateway: {
+    security: [{}, bearer],
+    problems: ['unauthorized', 'insufficient_user_authentication', 'not_owner', 'insufficient_scope'],
+  },
 }
 
 function stepUp({ config: { maxAge, acr } = {} }: RouteOptions): ProblemCode[] {
@@ -141,6 +145,8 @@ function enrolment({ config }: RouteOptions): ProblemCode[] {
 }
 
 function derivedProblems({ method, schema, config }: RouteOptions): ProblemCode[] {
+  // A gateway reads any other status as a fault.
+  if (config?.access === 'gateway') return ['service_unavailable']
   // Health checks have no rate limit.
   const refusal = config?.health ? 'invalid_request' : 'rate_limited'
   const codes: ProblemCode[] = [refusal, 'internal_error', 'service_unavailable']

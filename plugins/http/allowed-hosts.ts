@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { isLoopback } from '../../src/http/loopback.ts'
 import { Problem } from '../../src/problem.ts'
+import { isAsking } from '../gateway/asking.ts'
 
 interface AllowedHostsOptions {
   readonly publicUrl: string
@@ -27,9 +28,11 @@ export default fp<AllowedHostsOptions>(
       return isLoopback(name) || (everyAddress && isIP(name) > 0)
     }
 
-    app.addHook('onRequest', async ({ headers: { host } }) => {
-      // HTTP/1.0 may have none; browsers do not use it.
-      if (host !== undefined && !isAllowed(host)) throw new Problem('host_not_allowed', { reason: 'host' })
+    app.addHook('onRequest', async (request) => {
+      const { host } = request.headers
+      // HTTP/1.0 may have none; browsers do not use it. A gateway sends a name of its own, and a page learns nothing there.
+      if (host !== undefined && !isAllowed(host) && !isAsking(request))
+        throw new Problem('host_not_allowed', { reason: 'host' })
     })
   },
   { name: 'latchkey-allowed-hosts', fastify: '5.x', dependencies: ['latchkey-errors'] },

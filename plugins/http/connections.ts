@@ -70,6 +70,8 @@ export default fp(
       })
     })
 
+    // The one asynchronous hook of every request: those behind it, and so every refusal, run once the bytes that came with
+    // the head have been parsed.
     app.addHook('onRequest', async (request, { raw }) => {
       lastRequest = performance.now()
       if (draining) raw.shouldKeepAlive = false
@@ -77,8 +79,11 @@ export default fp(
       const owed = { response: raw, since: Number.POSITIVE_INFINITY }
       queue.push(owed)
       inFlight++
-      raw.once('close', () => {
-        queue.splice(queue.indexOf(owed), 1)
+      // Not by `once`, which would wrap it; the event may come twice.
+      raw.on('close', () => {
+        const at = queue.indexOf(owed)
+        if (at < 0) return
+        queue.splice(at, 1)
         inFlight--
       })
       if (gate === undefined) return

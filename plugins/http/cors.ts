@@ -1,5 +1,6 @@
 import cors from '@fastify/cors'
 import fp from 'fastify-plugin'
+import { isAsking } from '../gateway/asking.ts'
 
 /**
  * CORS for the configured origins, compared exactly. Without credentials: the token is in a header, not in a cookie.
@@ -12,7 +13,7 @@ export default fp<{ readonly origins: readonly string[] }>(
     const limit = app.hasDecorator('rateLimit') ? app.rateLimit() : undefined
     // Before the library's hook, which answers a preflight before the limit of any route.
     app.addHook('onRequest', async (request, reply) => {
-      if (request.method === 'OPTIONS') await limit?.call(app, request, reply)
+      if (request.method === 'OPTIONS' && !isAsking(request)) await limit?.call(app, request, reply)
     })
     await app.register(cors, {
       origin: (origin, decide) => decide(null, origin !== undefined && allowed.has(origin) ? origin : false),

@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { headerValues } from '../../src/http/raw-headers.ts'
 import { Problem } from '../../src/problem.ts'
+import { isAsking } from '../gateway/asking.ts'
 import { endWith } from './framework.ts'
 
 /** The minimum that every recipient should support (RFC 9110 section 4.1). */
@@ -16,16 +18,21 @@ export default fp(
   async (app) => {
     // Node drops header lines after the 2,000th, so the rules below would not see them. Its limit on bytes still applies.
     app.server.maxHeadersCount = 0
+    /** Whose clients wait for a 100 before they send the body (RFC 9110 section 10.1.1). */
+    const waiting = new WeakSet<ServerResponse>()
     // Before the router reads it.
     app.server.prependListener('request', (request: IncomingMessage) => {
       request.url = originForm(request)
     })
-    app.addHook('onRequest', async ({ raw }) => {
-      const headers = { connection: 'close' }
-      const reason = ambiguityOf(raw)
-      if (reason) throw new Problem('invalid_request', { reason, headers })
-      if (expectsMore(raw)) throw new Problem('expectation_failed', { headers })
-      if ((raw.url ?? '').length > maxUrlLength) throw new Problem('uri_too_long')
+    app.addHook('onRequest', (request, reply, done) => {
+      const problem = problemOf(request)
+      if (!problem && !isAsking(request) && waiting.delete(reply.raw)) reply.raw.writeContinue()
+      done(problem)
+    })
+    // Instead of Node's own 100: the hook above sends it, but not to a gateway, whose body is not read.
+    app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      waiting.add(response)
+      app.server.emit('request', request, response)
     })
     // Instead of Node's own 417: the hook above answers with a problem.
     app.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
@@ -39,6 +46,16 @@ export default fp(
   },
   { name: 'latchkey-framing', fastify: '5.x', dependencies: ['latchkey-security-headers'] },
 )
+
+function problemOf(request: FastifyRequest): Problem | undefined {
+  const { raw: message } = request
+  const headers = { connection: 'close' }
+  const reason = ambiguityOf(message)
+  if (isAsking(request)) return reason ? new Problem('not_owner', { reason, headers }) : undefined
+  if (reason) return new Problem('invalid_request', { reason, headers })
+  if (expectsMore(message)) return new Problem('expectation_failed', { headers })
+  return (message.url ?? '').length > maxUrlLength ? new Problem('uri_too_long') : undefined
+}
 
 function ambiguityOf({ httpVersion, rawHeaders, headers, url }: IncomingMessage): string | undefined {
   const hosts = headerValues(rawHeaders, 'host').length
@@ -56,6 +73,7 @@ function ambiguityOf({ httpVersion, rawHeaders, headers, url }: IncomingMessage)
  * refused, where its host differs from the Host header (parser differential).
  */
 function originForm({ url = '', headers }: IncomingMessage): string {
+  if (url.startsWith('/')) return url
   const [, scheme = '', authority = '', rest = ''] = /^(https?):\/\/([^/?#@]+)([/?].*)?$/i.exec(url) ?? []
   if (authority === '') return url
   if (headers.host !== undefined && hostOf(scheme, headers.host) !== hostOf(scheme, authority)) return url

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
+import { announcesBody, isAsking } from '../gateway/asking.ts'
 
 /** Limits for reading and dropping the rest of a refused message. */
 const lingerMs = 1_000
@@ -30,9 +31,17 @@ export default fp<{ bodyLimit: number }>(
     /** Connections whose last response is being written. */
     const closing = new WeakSet<Socket>()
     // The body may arrive while that is written, and what is pipelined behind it would be parsed as a request.
-    app.addHook('onRequest', ({ raw }, reply, done) => {
-      if (closing.has(raw.socket)) reply.hijack()
-      else done()
+    app.addHook('onRequest', (request, reply, done) => {
+      const { raw } = request
+      if (closing.has(raw.socket)) {
+        reply.hijack()
+        return
+      }
+      if (isAsking(request) && announcesBody(raw)) {
+        reply.raw.shouldKeepAlive = false
+        closing.add(raw.socket)
+      }
+      done()
     })
     // Before Fastify's handler, so that it applies to every response: of a hook, a handler, or 404.
     app.server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {

@@ -24,8 +24,9 @@ export default fp<{ readonly hsts?: string | undefined }>(
   async (app, { hsts }) => {
     const headers = { ...fixed, ...(hsts === undefined ? {} : { 'strict-transport-security': hsts }) }
     app.decorate('securityHeaders', headers)
-    app.addHook('onRequest', async (_request, reply) => {
+    app.addHook('onRequest', (_request, reply, done) => {
       reply.headers(headers)
+      done()
     })
   },
   { name: 'latchkey-security-headers', fastify: '5.x' },

@@ -47,14 +47,13 @@ export default fp(
     })
 
     // Without content, any type is accepted (RFC 9110 section 8.3), so the parsers below decide.
-    app.addHook('preParsing', (request, _reply, payload, done) => {
-      const { headers } = request
+    app.addHook('onRequest', ({ headers }, _reply, done) => {
       const type = headers['content-type']
       if (type !== undefined) {
         if (isJsonInUtf8(type)) headers['content-type'] = 'application/json'
         else delete headers['content-type']
       }
-      done(null, payload)
+      done()
     })
 
     app.removeAllContentTypeParsers()
@@ -119,10 +118,14 @@ const readers: Record<string, (text: string) => unknown> = {
 /** Converts each text to its declared type; an invalid one stays text, which `validate` refuses. */
 function readingText<T>(compiled: T, { properties = {} }: TextSchema): T {
   const validate = compiled as Validator
+  const read = Object.entries(properties).flatMap(([name, { type = '' }]) => {
+    const reader = readers[type]
+    return reader ? [{ name, reader }] : []
+  })
   const reading: Validator = (data) => {
-    for (const [name, { type = '' }] of Object.entries(properties)) {
+    for (const { name, reader } of read) {
       const text = data[name]
-      if (typeof text === 'string') data[name] = readers[type]?.(text) ?? text
+      if (typeof text === 'string') data[name] = reader(text)
     }
     const valid = validate(data)
     reading.errors = validate.errors

@@ -35,7 +35,8 @@ export default fp<RateLimitOptions>(
     app.addHook('onRoute', (route) => {
       const budget = budgetOf(route)
       const { health, limitsFailures, access } = route.config ?? {}
-      if (health || limitsFailures || access === 'service')
+      // A gateway is one address for all its clients: plugins/gateway/verify.ts counts refusals instead.
+      if (health || limitsFailures || access === 'service' || access === 'gateway')
         route.config = { ...route.config, rateLimit: false }
       if (!byAddress || budget === undefined) return
       const limiter = limiters.get(budget) ?? app.rateLimit(limiterOf(app.counters, budgets, budget))

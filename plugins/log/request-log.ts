@@ -2,15 +2,15 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { traceIdOf } from '../../src/http/trace-context.ts'
-import type { Problem } from '../../src/problem.ts'
-import { healthOf } from '../health.ts'
+import type { Problem, ProblemCode } from '../../src/problem.ts'
 
 /** One line per request, with the route's pattern and not its URL: a path or query may contain secrets. */
 export default fp(
   async (app) => {
-    app.addHook('onRequest', async (request, reply) => {
+    app.addHook('onRequest', (request, reply, done) => {
       reply.header('x-request-id', request.id)
       logWhenClosed(request, reply)
+      done()
     })
   },
   { name: 'latchkey-request-log', fastify: '5.x' },
@@ -18,6 +18,20 @@ export default fp(
 
 /** Problems written to a connection without a reply, until they are logged. */
 const refusals = new WeakMap<Socket, Problem>()
+
+interface RequestLine {
+  readonly method: string
+  readonly route: string | null
+  readonly status: number | null
+  readonly duration_ms: number
+  aborted?: true
+  trace_id?: string
+  user_id?: string
+  key_id?: string
+  client_id?: string
+  code?: ProblemCode
+  reason?: string | undefined
+}
 
 /** Logs a request once: when it is answered, or when the client disconnects before. */
 export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): void {
@@ -29,27 +43,31 @@ export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): v
     // The rest of its message was malformed or too slow.
     const refusal = request.raw.complete ? undefined : refusals.get(request.raw.socket)
     if (refusal) refusals.delete(request.raw.socket)
-    const problem = refusal ?? request.problem
+    // Makes an object each time.
+    const { url, config } = request.routeOptions
+    const line: RequestLine = {
+      method: request.method,
+      route: url ?? null,
+      status: refusal?.status ?? (raw.headersSent ? raw.statusCode : null),
+      duration_ms: Math.round((performance.now() - begun) * 10) / 10,
+    }
+    if (!answered && !refusal) line.aborted = true
     const traceId = traceIdOf(request.headers['traceparent'])
-    const isQuiet = healthOf(request) && answered && raw.statusCode < 400
-    request.log[isQuiet ? 'debug' : 'info'](
-      {
-        method: request.method,
-        route: request.routeOptions.url ?? null,
-        status: refusal?.status ?? (raw.headersSent ? raw.statusCode : null),
-        duration_ms: Math.round((performance.now() - begun) * 10) / 10,
-        ...(answered || refusal ? {} : { aborted: true }),
-        ...(traceId ? { trace_id: traceId } : {}),
-        ...(request.user ? { user_id: request.user.userId } : {}),
-        ...(request.user?.keyId ? { key_id: request.user.keyId } : {}),
-        ...(request.service ? { client_id: request.service.id } : {}),
-        ...(problem ? { code: problem.code, reason: problem.reason } : {}),
-      },
-      'request',
-    )
+    if (traceId) line.trace_id = traceId
+    if (request.user) line.user_id = request.user.userId
+    if (request.user?.keyId) line.key_id = request.user.keyId
+    if (request.service) line.client_id = request.service.id
+    const problem = refusal ?? request.problem
+    if (problem) {
+      line.code = problem.code
+      line.reason = problem.reason
+    }
+    const isQuiet = config.health && answered && raw.statusCode < 400
+    request.log[isQuiet ? 'debug' : 'info'](line, 'request')
   }
-  raw.once('finish', () => log(true))
-  raw.once('close', () => log(false))
+  // `once` would wrap each.
+  raw.on('finish', () => log(true))
+  raw.on('close', () => log(false))
 }
 
 /** Logs a message that was refused by the HTTP parser, unless it belongs to a request, which logs it itself. */

@@ -1,4 +1,4 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../../src/problem.ts'
 
@@ -43,16 +43,17 @@ export default fp(
 
     // Absent when RATE_LIMITS=off.
     const limit = app.hasDecorator('rateLimit') ? app.rateLimit() : undefined
-    app.addHook('onRequest', async (request, reply) => {
-      if (request.is404) {
-        await limit?.call(app, request, reply)
-        throw problemAt(request)
-      }
-      if (!hasEmptyParameter(request)) return
-      // The router matches an empty segment as a parameter; no resource has an empty name.
+    async function refuse(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
       await limit?.call(app, request, reply)
+      if (request.is404) throw problemAt(request)
       reply.callNotFound()
       return reply
+    }
+
+    app.addHook('onRequest', (request, reply, done) => {
+      // The router matches an empty segment as a parameter; no resource has an empty name.
+      if (request.is404 || hasEmptyParameter(request)) return refuse(request, reply)
+      return done()
     })
     // For `reply.callNotFound()` in a handler.
     app.setNotFoundHandler(async (request) => {

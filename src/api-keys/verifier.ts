@@ -49,6 +49,19 @@ export class KeyVerifier {
   }
 
   /**
+   * Verifies a key that is in memory.
+   * @returns undefined for any other
+   * @throws TokenRefused
+   * @throws Problem service_unavailable
+   */
+  verifyKnown(text: string): Principal | undefined {
+    if (!isWellFormedKey(text)) throw new TokenRefused('key_checksum')
+    const hash = keyHash(text)
+    const user = this.#known.get(hash)
+    return user && this.#admit(hash, user)
+  }
+
+  /**
    * @param beforeLookUp called before a key that is not known yet is looked up; may throw
    * @throws TokenRefused
    * @throws Problem service_unavailable when the look-up fails: fails closed
@@ -56,11 +69,14 @@ export class KeyVerifier {
   async verify(text: string, beforeLookUp?: () => Promise<void>): Promise<Principal> {
     if (!isWellFormedKey(text)) throw new TokenRefused('key_checksum')
     const hash = keyHash(text)
-    const user = this.#known.get(hash) ?? (await this.#look(text, hash, beforeLookUp))
+    return this.#admit(hash, this.#known.get(hash) ?? (await this.#look(text, hash, beforeLookUp)))
+  }
+
+  #admit(hash: string, user: Principal): Principal {
     const { assertLive, clock, onUse } = this.#options
     const now = clock()
     if (now >= user.expiresAt) throw new TokenRefused('expired')
-    // Together, after the look-up: it may have begun before the end of the key was committed.
+    // In one step with remembering it: a look-up may have begun before the end of the key was committed.
     assertLive(user)
     if (!this.#known.has(hash)) this.#remember(hash, user)
     if (user.keyId !== undefined) onUse?.(user.keyId, now)

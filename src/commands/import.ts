@@ -37,32 +37,32 @@ const progressIntervalMs = 1_000
  */
 export async function runImport(config: Config, { file, report }: ImportOptions): Promise<void> {
   const input = file === '-' ? 0 : openSync(file, 'r')
-  const tell = report === undefined ? toStderr : toReport(report, fstatSync(input))
+  const write = report === undefined ? toStderr : toReport(report, fstatSync(input))
   const database = await openDatabase(config, () => {})
   const { db } = database
   try {
     await requireSchema(database)
     const source = file === '-' ? process.stdin : createReadStream('', { fd: input })
-    const tellProgress = progress()
+    const reportProgress = progress()
     const counts = await importUsers(db, source, (counts, refused) => {
-      if (refused.length > 0) tell(refused.map(toLine).join(''))
-      tellProgress(counts)
+      if (refused.length > 0) write(refused.map(toLine).join(''))
+      reportProgress(counts)
     })
-    process.stdout.write(`${told(counts)}\n`)
+    process.stdout.write(`${summaryOf(counts)}\n`)
     if (counts.refused > 0) process.exitCode = 1
   } finally {
     await db.destroy()
   }
 }
 
-type Tell = (text: string) => void
+type Write = (text: string) => void
 
-const toStderr: Tell = (text) => {
+const toStderr: Write = (text) => {
   process.stderr.write(text)
 }
 
 /** Truncates the report, unless it is the input file. */
-function toReport(path: string, input: Stats): Tell {
+function toReport(path: string, input: Stats): Write {
   const { dev, ino } = statSync(path, { throwIfNoEntry: false }) ?? {}
   if (dev === input.dev && ino === input.ino) {
     throw new ConfigError('--report must not name the file that is read')
@@ -71,14 +71,14 @@ function toReport(path: string, input: Stats): Tell {
   return (text) => appendFileSync(report, text)
 }
 
-/** Prints progress, but not for a short import, which ends with its sum. */
+/** Prints progress once a second; a short import prints none. */
 function progress(): (counts: ImportCounts) => void {
   let last: number | undefined
   return (counts) => {
     last ??= performance.now()
     if (performance.now() - last < progressIntervalMs) return
     last = performance.now()
-    toStderr(`line ${inDigits(counts.lines)}: ${told(counts)}\n`)
+    toStderr(`line ${inDigits(counts.lines)}: ${summaryOf(counts)}\n`)
   }
 }
 
@@ -86,7 +86,7 @@ function toLine({ line, reason }: Refusal): string {
   return `line ${line}: ${reason}\n`
 }
 
-function told({ imported, alreadyThere, refused }: ImportCounts): string {
+function summaryOf({ imported, alreadyThere, refused }: ImportCounts): string {
   return `imported ${inDigits(imported)}, already there ${inDigits(alreadyThere)}, refused ${inDigits(refused)}`
 }
 

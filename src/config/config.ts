@@ -62,6 +62,8 @@ export interface Config {
   readonly keepAliveSeconds: number
   /** The value of Strict-Transport-Security; undefined: not sent. */
   readonly hsts: string | undefined
+  /** Whether gateways can ask at /gateway/verify. */
+  readonly gatewayVerify: boolean
   readonly corsOrigins: readonly string[]
   /** Milliseconds above which requests are answered 503; 0 turns that off. */
   readonly maxEventLoopDelay: number

@@ -77,6 +77,7 @@ export const Environment = Type.Object({
     default: 'max-age=31536000',
     takes: 'off, or max-age=<seconds>, with ; includeSubDomains and ; preload behind it if wanted',
   }),
+  GATEWAY_VERIFY: Type.Union([OnOff], { default: 'on' }),
   CORS_ORIGINS: Type.Optional(Type.String()),
   MAX_EVENT_LOOP_DELAY_MS: Type.Integer({ minimum: 0, maximum: 60_000, default: 1_000 }),
   APP_URL: Type.Optional(Type.String()),

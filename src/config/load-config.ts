@@ -77,6 +77,7 @@ export function loadConfig(
     trustProxy: variables.TRUST_PROXY ? list(variables.TRUST_PROXY) : false,
     keepAliveSeconds: variables.KEEP_ALIVE_SECONDS,
     hsts: variables.HSTS === 'off' ? undefined : variables.HSTS.replace(/^(?=\d)/, 'max-age='),
+    gatewayVerify: variables.GATEWAY_VERIFY === 'on',
     corsOrigins: list(variables.CORS_ORIGINS ?? ''),
     maxEventLoopDelay: variables.MAX_EVENT_LOOP_DELAY_MS,
     mail: mailConfig(variables, publicUrl),

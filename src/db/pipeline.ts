@@ -28,8 +28,11 @@ export class Pipeline {
   #movedAt = 0
   /** Whether a statement of the current run took long: those behind it may, too. */
   #isSlow = false
-  /** Of the statements in flight, in order. */
-  readonly #onHeldUp = new Set<() => void>()
+  /**
+   * Of the statements in flight, in order. An array: V8's outgrown tables of a Set that changes with each statement keep
+   * the objects of past statements alive until a full garbage collection, and each small one has to copy them.
+   */
+  readonly #onHeldUp: (() => void)[] = []
   #check: NodeJS.Timeout | undefined
 
   constructor(options: PipelineOptions) {
@@ -50,7 +53,7 @@ export class Pipeline {
   async query(text: string, values: readonly unknown[], onHeldUp?: () => void): Promise<pg.QueryResult> {
     if (this.#waiting++ === 0) this.#movedAt = performance.now()
     if (onHeldUp) {
-      this.#onHeldUp.add(onHeldUp)
+      this.#onHeldUp.push(onHeldUp)
       this.#check ??= this.#scheduleCheck()
     }
     try {
@@ -59,7 +62,7 @@ export class Pipeline {
       return await client.query(text, values as unknown[])
     } finally {
       const now = performance.now()
-      if (onHeldUp) this.#onHeldUp.delete(onHeldUp)
+      if (onHeldUp) this.#forget(onHeldUp)
       this.#waiting--
       this.#isSlow = this.#waiting > 0 && (this.#isSlow || now - this.#movedAt > stalledAfterMs)
       this.#movedAt = now
@@ -83,13 +86,17 @@ export class Pipeline {
   #checkProgress(): void {
     this.#check = undefined
     if (this.isHeldUp) {
-      const [first, ...behind] = this.#onHeldUp
-      this.#onHeldUp.clear()
       // The first one is running.
-      if (first) this.#onHeldUp.add(first)
+      const behind = this.#onHeldUp.splice(1)
       for (const callback of behind) callback()
     }
-    if (this.#onHeldUp.size > 0) this.#check = this.#scheduleCheck()
+    if (this.#onHeldUp.length > 0) this.#check = this.#scheduleCheck()
+  }
+
+  /** Results come in order, so it is the first one unless that was called. */
+  #forget(onHeldUp: () => void): void {
+    const at = this.#onHeldUp.indexOf(onHeldUp)
+    if (at >= 0) this.#onHeldUp.splice(at, 1)
   }
 
   /** Single-flight. */

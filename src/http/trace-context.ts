@@ -1,5 +1,5 @@
 const fields = '([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}'
-/** Version 00 ends there; a later one may have more, behind another hyphen. A comma is a second header. */
+/** Later versions may append fields after a hyphen. A comma means a second header. */
 const traceparent = new RegExp(`^(?:${fields})(-[^,]*)?$`)
 
 /** The trace id of a `traceparent` header (W3C Trace Context, section 3.2), if that is a valid one. */

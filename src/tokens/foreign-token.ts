@@ -114,6 +114,7 @@ function foreignPrincipal(claims: Parameters, issuer: string, userId: string): P
     issuedAt: claims['iat'] as number | undefined,
     expiresAt: claims['exp'] as number,
     ...authenticationOf(claims),
+    clientId: typeof claims['client_id'] === 'string' ? claims['client_id'] : undefined,
     profile: profileOf(claims),
   }
 }

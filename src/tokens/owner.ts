@@ -31,6 +31,8 @@ export interface Principal {
   /** How, RFC 8176: `pwd`, `otp`. */
   readonly amr?: readonly string[] | undefined
   readonly acr?: string | undefined
+  /** The client that the token was issued to (`client_id`, RFC 9068 section 2.2). */
+  readonly clientId?: string | undefined
   /** Scopes of an API key; undefined for a token of a session, which has every scope. */
   readonly scopes?: readonly string[] | undefined
   /** The API key that was presented. */

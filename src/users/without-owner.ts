@@ -1,5 +1,6 @@
 /** Statements on accounts before there is an owner: by address at a login, by id in a transaction or mail. */
 import { type Selectable, sql } from 'kysely'
+import { compiledOnce } from '../db/compiled.ts'
 import type { Db, Trx, UsersTable } from '../db/schema.ts'
 import { confirmedFactor } from '../second-factor/repository.ts'
 import { isContested, isWaiting, openingHash } from './claims.ts'
@@ -95,8 +96,13 @@ export async function findAddressee(
 
 /** Only for a verified session of this user. */
 export async function findUser(db: Db, id: string): Promise<User | undefined> {
-  return db.selectFrom('users').select(visible).where('id', '=', id).executeTakeFirst()
+  const [user] = await selectUser(db, { id })
+  return user
 }
+
+const selectUser = compiledOnce<{ readonly id: string }, User>((db, value) =>
+  db.selectFrom('users').select(visible).where('id', '=', value('id')),
+)
 
 /**
  * Upgrades the hash of a password by compare-and-set, at a login, where there is no owner yet.

@@ -3,7 +3,7 @@ import { createLatchkey, webStorage } from '../../client/src/index.ts'
 import { password } from '../helper.ts'
 import { customer, service } from '../support/client-service.ts'
 
-/** The refresh tokens that logins have sent, undefined for those without. */
+/** The refresh token of each login; undefined without one. */
 function recorded() {
   const sent: (string | undefined)[] = []
   return {
@@ -37,19 +37,19 @@ t.test(
     await client.session.logOut()
     t.equal(await client.session.token(), null)
     await client.session.logIn({ email: 'bob@example.com', password })
-    t.same(sent, [undefined], 'nothing of hers for another user')
+    t.same(sent, [undefined], 'no token of another user')
     await client.session.logOut()
     await client.session.logIn({ email: 'BOB@example.com', password })
     t.match(sent[1], /^[\w-]{60,}$/)
     t.not(await client.session.token(), null)
     await client.session.logIn({ email: 'bob@example.com', password })
-    t.match(sent[2], /^[\w-]{60,}$/, 'of the session that goes on too')
+    t.match(sent[2], /^[\w-]{60,}$/, 'also the token of a live session')
     t.not(sent[2], sent[1])
   },
 )
 
 t.test(
-  'with webStorage, a device is remembered beyond the page, also when the service ended its session',
+  'webStorage keeps the token of a device beyond the page, also when the service has ended its session',
   async (t) => {
     const latchkey = await service(t)
     const { sent, fetch } = recorded()
@@ -70,7 +70,7 @@ t.test(
   },
 )
 
-t.test('what is forgotten without telling the service is not kept: its session goes on', async (t) => {
+t.test('forget() keeps no token, since the session may continue', async (t) => {
   const latchkey = await service(t)
   const { sent, fetch } = recorded()
   const texts = textStorage()

@@ -9,10 +9,10 @@ import {
 } from '../../client/src/index.ts'
 import { customer, service } from '../support/client-service.ts'
 
-/** More than any one call may send. */
+/** More than one call may send. */
 const tooMany = 10
 
-/** Counts what a client sends, and stops one that would not end. */
+/** Counts requests, and stops an endless loop. */
 function counting(send: (request: Request) => Promise<Response>) {
   const sent: string[] = []
   const fetch = async (request: Request) => {
@@ -60,7 +60,7 @@ const noSessions = [
   changed({ user: { id: 1 } }),
 ]
 
-t.test('a stored value that is no session is dropped, and the call gets its 401', async (t) => {
+t.test('an invalid stored value is deleted, and the call gets 401', async (t) => {
   const latchkey = await service(t)
   for (const text of noSessions) {
     const { texts, storage } = textStorage(text)
@@ -83,7 +83,7 @@ t.test('a stored value that is no session is dropped, and the call gets its 401'
   }
 })
 
-t.test('a session that another script has overwritten ends once', async (t) => {
+t.test('a session that another script has overwritten ends, and the app is notified once', async (t) => {
   const latchkey = await service(t)
   const { texts, storage } = textStorage('null')
   const { client, ends } = await customer(latchkey, 'alice', { storage })
@@ -95,7 +95,7 @@ t.test('a session that another script has overwritten ends once', async (t) => {
   t.same([ends(), latchkey.refreshes(), texts.size], [1, 0, 0])
 })
 
-t.test('dropping what is no session leaves what another tab has stored meanwhile', async (t) => {
+t.test('deleting an invalid value keeps a session that another tab has stored meanwhile', async (t) => {
   const latchkey = await service(t)
   const memory = memoryStorage()
   await customer(latchkey, 'alice', { storage: memory })
@@ -109,11 +109,11 @@ t.test('dropping what is no session leaves what another tab has stored meanwhile
     },
   }
   const client = createLatchkey({ baseUrl: latchkey.url, storage })
-  t.equal((await client.GET('/api/auth/me')).response.status, 401, 'its own call came too early')
+  t.equal((await client.GET('/api/auth/me')).response.status, 401, 'the call was sent without the session')
   t.ok((await client.GET('/api/auth/me')).data)
 })
 
-/** A service whose access tokens are always refused, and whose refresh answers as a test says. */
+/** A service that refuses every access token, with the refresh responses of a test. */
 function refusing(t: Test, refresh: () => Response, storage: SessionStorage = memoryStorage()) {
   const refused = () => Response.json({ code: 'unauthorized', request_id: 'x' }, { status: 401 })
   const { sent, fetch: counted } = counting(async ({ url }) =>
@@ -135,7 +135,7 @@ function refusing(t: Test, refresh: () => Response, storage: SessionStorage = me
   return { client, call, storage, ends: () => ends }
 }
 
-t.test('a refresh whose answer has no new session is asked for once a call, and ends nothing', async (t) => {
+t.test('a refresh response without a new session ends nothing, and is tried once per call', async (t) => {
   const answers: Record<string, () => Response> = {
     'an empty object': () => Response.json({}),
     'a list': () => Response.json([]),
@@ -158,7 +158,7 @@ t.test('a refresh whose answer has no new session is asked for once a call, and 
   }
 })
 
-t.test('an answer to a refresh whose body breaks off is asked for again at once', async (t) => {
+t.test('a refresh whose response is cut off is retried at once', async (t) => {
   let count = 0
   const broken = () =>
     new Response(new ReadableStream({ start: (body) => body.error(new TypeError('terminated')) }))
@@ -170,7 +170,7 @@ t.test('an answer to a refresh whose body breaks off is asked for again at once'
   t.equal(count, 2)
 })
 
-t.test('a new token that is refused too is refreshed by the next call only', async (t) => {
+t.test('a new token that is refused too is refreshed by the next call', async (t) => {
   let count = 0
   const { call, storage } = refusing(t, () =>
     Response.json({ ...session, token: `t.${count++}`, refresh_token: `r${count}` }),
@@ -180,7 +180,7 @@ t.test('a new token that is refused too is refreshed by the next call only', asy
   t.equal(await call(), 1)
 })
 
-t.test('a storage that deletes nothing has a session end once, and not be refreshed again', async (t) => {
+t.test('with a storage that cannot delete, an ended session is not refreshed again', async (t) => {
   const invalid = () => Response.json({ code: 'invalid_grant', request_id: 'x' }, { status: 401 })
   const deletes: Record<string, () => void | Promise<void>> = {
     silent: () => {},

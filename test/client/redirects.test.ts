@@ -8,7 +8,7 @@ const session = {
   refresh_token: 'refresh-token',
 } as KeptSession
 
-/** What stands where the service should, and redirects to another origin that nobody may ask. */
+/** A server that redirects to another origin, which must not be called. */
 async function redirecting(t: Test, status: number) {
   const thief = await listening(t, (request, response) => {
     t.fail(`asked by ${request.method} ${request.url}`)
@@ -31,7 +31,7 @@ async function redirecting(t: Test, status: number) {
 }
 
 for (const status of [301, 302, 303, 307, 308]) {
-  t.test(`no password and no token follows a ${status} to another origin`, async (t) => {
+  t.test(`a redirect (${status}) sends no password or token to another origin`, async (t) => {
     const { gateway } = await redirecting(t, status)
     const storage = memoryStorage()
     await storage.set(session)
@@ -56,6 +56,6 @@ for (const status of [301, 302, 303, 307, 308]) {
         }),
     }
     for (const [label, call] of Object.entries(calls)) await t.rejects(call(), TypeError, label)
-    t.same(await storage.get(), session, 'and the session is kept')
+    t.same(await storage.get(), session, 'the session is kept')
   })
 }

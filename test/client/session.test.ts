@@ -12,7 +12,7 @@ import { customer, service } from '../support/client-service.ts'
 
 const many = Array.from({ length: 20 }, (_, at) => at)
 
-t.test('20 calls at once with an expired token share one refresh, and each is done once', async (t) => {
+t.test('20 concurrent calls with an expired token share one refresh, and each is served once', async (t) => {
   const latchkey = await service(t)
   const { client, id, ends } = await customer(latchkey, 'alice')
   for (let round = 0; round < 3; round++) {
@@ -61,7 +61,7 @@ t.test('a late 401 does not refresh again', async (t) => {
   t.equal(latchkey.refreshes(), 1)
 })
 
-t.test('a signup and a task whose answer was lost are sent again with their key', async (t) => {
+t.test('a signup and a task whose response was lost are retried with their key', async (t) => {
   const latchkey = await service(t)
   let lost = 0
   const client = createLatchkey({
@@ -115,7 +115,7 @@ t.test('the app is notified once that its session has ended, and the tokens are 
   t.same([latchkey.refreshes(), ends(), await storage.get()], [1, 1, null])
 
   t.ok(isProblem((await client.GET('/api/auth/me')).error, 'unauthorized'))
-  t.same([latchkey.refreshes(), ends()], [0, 1], 'nothing is left to refresh, and nothing new to tell')
+  t.same([latchkey.refreshes(), ends()], [0, 1], 'no refresh and no second notification')
 
   await client.session.logIn({ email: 'alice@example.com', password })
   t.ok((await client.GET('/api/auth/me')).data, 'the next session is another one')
@@ -141,7 +141,7 @@ t.test('a refresh that fails with 429 or 5xx keeps the session', async (t) => {
   refusals.push(unavailable, unavailable)
   const refused = await Promise.all([client.GET('/api/auth/me'), client.GET('/api/auth/me')])
   for (const { error, response } of refused) {
-    t.ok(isProblem(error, 'service_unavailable'), 'each call gets the answer, with when to try again')
+    t.ok(isProblem(error, 'service_unavailable'), 'each call gets the response, with Retry-After')
     t.equal(response.headers.get('retry-after'), '1')
   }
   refusals.length = 0
@@ -163,14 +163,14 @@ t.test('a refresh that fails with 429 or 5xx keeps the session', async (t) => {
     await fetch(request)
     return cut()
   })
-  t.ok((await client.GET('/api/auth/me')).data, 'a lost answer is asked for again')
+  t.ok((await client.GET('/api/auth/me')).data, 'a refresh whose response was lost is retried')
   t.equal(latchkey.refreshes(), 2)
   latchkey.expireTokens()
-  t.ok((await client.GET('/api/auth/me')).data, 'and its successor is good')
+  t.ok((await client.GET('/api/auth/me')).data, 'the next token is valid')
   t.equal(ends(), 0)
 })
 
-t.test('a 401 that is not about the access token is left alone', async (t) => {
+t.test('a 401 for another reason than the access token is returned', async (t) => {
   const latchkey = await service(t)
   const { client } = await customer(latchkey, 'alice')
   const wrong = await client.PUT('/api/auth/password', {
@@ -180,17 +180,17 @@ t.test('a 401 that is not about the access token is left alone', async (t) => {
   const login = await client.session.logIn({ email: 'alice@example.com', password: 'not the password' })
   t.ok(isProblem(login.error, 'invalid_credentials'))
   t.equal(latchkey.refreshes(), 0)
-  t.ok(await client.session.user(), 'and the session is kept')
+  t.ok(await client.session.user(), 'the session is kept')
 })
 
-t.test('a call of one user is never sent again as another', async (t) => {
+t.test('a call of one user is never retried as another', async (t) => {
   const latchkey = await service(t)
   const storage = memoryStorage()
   const { client, id, ends } = await customer(latchkey, 'alice', {
     storage,
     fetch: async (request) => {
       const answer = await fetch(request)
-      // In another tab, someone else logs in while the call is on its way.
+      // Another user logs in in another tab while the call is in flight.
       if (request.method === 'PATCH' && answer.status === 401) await customer(latchkey, 'bob', { storage })
       return answer
     },
@@ -204,7 +204,7 @@ t.test('a call of one user is never sent again as another', async (t) => {
   t.not(user?.id, id)
 })
 
-t.test('a token goes to the service, in the header, and nowhere else', async (t) => {
+t.test('a token is sent to the service only, in the header', async (t) => {
   const latchkey = await service(t)
   const sent: Request[] = []
   const { client } = await customer(latchkey, 'alice', {
@@ -222,10 +222,10 @@ t.test('a token goes to the service, in the header, and nowhere else', async (t)
     [null, `Bearer ${token}`, null, 'Bearer x'],
   )
   for (const { url } of sent) t.notMatch(url, String(token))
-  t.equal(latchkey.refreshes(), 0, 'what a caller authorises is for the caller to renew')
+  t.equal(latchkey.refreshes(), 0, 'a token set by the caller is not refreshed')
 })
 
-t.test('logout ends the session here and there; where it cannot, the session goes on', async (t) => {
+t.test('logout ends the session here and at the service; if it fails, the session is kept', async (t) => {
   const latchkey = await service(t)
   let cut = true
   const storage = memoryStorage()
@@ -249,7 +249,7 @@ t.test('logout ends the session here and there; where it cannot, the session goe
     [await storage.get(), await client.session.user(), await client.session.refresh()],
     [null, null, null],
   )
-  t.equal(ends(), 0, 'the app knows')
+  t.equal(ends(), 0, 'no notification of a logout')
   const old = await latchkey.app.inject({
     url: '/api/auth/me',
     headers: { authorization: `Bearer ${token}` },
@@ -257,7 +257,7 @@ t.test('logout ends the session here and there; where it cannot, the session goe
   t.equal(old.statusCode, 401)
 })
 
-t.test('a storage that is asynchronous, or holds what is no session', async (t) => {
+t.test('the storage may be asynchronous; an invalid value in it is ignored', async (t) => {
   const latchkey = await service(t)
   const memory = memoryStorage()
   const slow: SessionStorage = {

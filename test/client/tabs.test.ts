@@ -3,7 +3,7 @@ import { createLatchkey, type KeptSession, type SessionStorage } from '../../cli
 import { password } from '../helper.ts'
 import { service } from '../support/client-service.ts'
 
-/** Tabs of one browser: each sees at once what it has stored itself, and what another has stored only later. */
+/** Tabs of one browser: a write is visible to other tabs after a delay only. */
 function tabsThatLag(milliseconds: number, count: number): SessionStorage[] {
   const views: (KeptSession | null)[] = Array.from({ length: count }, () => null)
   return views.map((_, own) => {
@@ -15,7 +15,7 @@ function tabsThatLag(milliseconds: number, count: number): SessionStorage[] {
   })
 }
 
-/** The Web Locks API as far as the client uses it, for one name. */
+/** The part of the Web Locks API that the client uses, for one name. */
 function provideLocks(t: Test): void {
   let held: Promise<unknown> = Promise.resolve()
   let free = true
@@ -25,12 +25,12 @@ function provideLocks(t: Test): void {
     const before = held
     free = false
     const turn = before.then(() => work({}))
-    const over = turn
+    const released = turn
       .catch(() => {})
       .then(() => {
-        if (held === over) free = true
+        if (held === released) free = true
       })
-    held = over
+    held = released
     return turn
   }
   const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator')
@@ -41,7 +41,7 @@ function provideLocks(t: Test): void {
   })
 }
 
-t.test('tabs refresh once, though what one has stored comes late to the other', async (t) => {
+t.test('tabs refresh once, though writes of one arrive late in the other', async (t) => {
   provideLocks(t)
   const latchkey = await service(t)
   const lag = 30
@@ -50,7 +50,7 @@ t.test('tabs refresh once, though what one has stored comes late to the other', 
   const settled = () => new Promise((resolve) => setTimeout(resolve, 2 * lag))
   await one.session.signUp({ email: 'alice@example.com', password, name: 'Alice' })
 
-  await t.test('where both are refused at once', async (t) => {
+  await t.test('when both are refused concurrently', async (t) => {
     for (let round = 0; round < 3; round++) {
       await settled()
       latchkey.expireTokens()
@@ -63,7 +63,7 @@ t.test('tabs refresh once, though what one has stored comes late to the other', 
     }
   })
 
-  await t.test('where the other is refused just after, and finds the lock free', async (t) => {
+  await t.test('when the other is refused right after, with the lock free', async (t) => {
     for (let round = 0; round < 3; round++) {
       await settled()
       latchkey.expireTokens()

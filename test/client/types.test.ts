@@ -11,7 +11,7 @@ import { type ProblemCode as CatalogueCode, problemCodes } from '../../src/probl
 const codes: readonly ProblemCode[] = problemCodes
 const back: readonly CatalogueCode[] = codes
 
-/** Never called: what must compile, and what must not. */
+/** Never called: only compiled. */
 export async function compiles(): Promise<void> {
   const client = createLatchkey({ baseUrl: 'http://latchkey.test' })
   const path = { user_id: 'user_1' }
@@ -31,7 +31,7 @@ export async function compiles(): Promise<void> {
   await client.DELETE('/api/auth/me')
   // @ts-expect-error a title is required
   await client.POST('/api/{user_id}/tasks', { params: { path }, body: {} })
-  // @ts-expect-error a title is a text
+  // @ts-expect-error a title is a string
   await client.POST('/api/{user_id}/tasks', { params: { path }, body: { title: 1 } })
   // @ts-expect-error an owner is required
   await client.GET('/api/{user_id}/tasks')
@@ -51,7 +51,7 @@ t.test('the codes of the client are those of the catalogue', async (t) => {
   t.same(back, problemCodes)
 })
 
-t.test('isProblem knows a problem of the service from what else a call can end in', async (t) => {
+t.test('isProblem recognizes only problems of the service', async (t) => {
   const problem: Problem = {
     type: 'about:blank',
     title: 'Forbidden',

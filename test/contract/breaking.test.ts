@@ -10,11 +10,11 @@ import {
 } from '../support/breaking.ts'
 import { contract } from '../support/contract-file.ts'
 
-t.test('openapi.yaml breaks no client of the last release, unless CHANGELOG.md says so', async (t) => {
+t.test('openapi.yaml breaks no client of the last release, unless CHANGELOG.md announces it', async (t) => {
   await t.resolves(assertNoSurprise(released, 'openapi.yaml', readFileSync('CHANGELOG.md', 'utf8')))
 })
 
-/** A place in the document (RFC 6901), what is to be there (nothing, if undefined), and the message that it brings. */
+/** A JSON pointer (RFC 6901), its new value (undefined removes it), and the message expected. */
 type Change = readonly [pointer: string, value: unknown, message?: RegExp]
 
 function apply(document: object, [pointer, value]: Change): void {
@@ -28,7 +28,7 @@ function apply(document: object, [pointer, value]: Change): void {
   else parent[last] = value
 }
 
-/** Two files: the contract, and what the changes make of it. */
+/** Two files: the contract, and the contract with changes. */
 function changed(t: Test, changes: readonly Change[]): [string, string] {
   const after = structuredClone(contract())
   for (const change of changes) apply(after, change)
@@ -61,7 +61,7 @@ const breaking: readonly Change[] = [
   [`${schemas}/Session/properties/token_type/enum/-`, 'DPoP', /`token_type` gained values: 'DPoP'/],
 ]
 
-t.test('what breaks a client is found', async (t) => {
+t.test('breaking changes are found', async (t) => {
   const files = changed(t, breaking)
   const { base, breaks } = await changesBetween(...files)
   for (const [pointer, , message] of breaking) {
@@ -75,7 +75,7 @@ t.test('what breaks a client is found', async (t) => {
   await t.resolves(announcing('1.0.0'))
 })
 
-t.test('what adds to the contract, or explains it, passes', async (t) => {
+t.test('additions and descriptions are not breaking', async (t) => {
   const operation = { ...contract().paths?.['/health/live']?.get, operationId: 'getNew' }
   const refusal = contract().paths?.['/api/auth/me']?.get?.responses?.['401']
   const files = changed(t, [
@@ -98,7 +98,7 @@ t.test('what adds to the contract, or explains it, passes', async (t) => {
   t.same((await changesBetween(...files)).breaks, [])
 })
 
-t.test('the version that is announced, and what it may break', async (t) => {
+t.test('only a major version, or a minor one of 0, may be breaking', async (t) => {
   t.equal(announcedVersion('## [Unreleased]\n\nWhat 0.1.0 will be; x\n'), '0.1.0')
   t.equal(announcedVersion('## [Unreleased]\n\n- x\n\n## [1.2.0] - 2026-12-24\n\n## [1.1.0]'), '1.2.0')
   t.throws(() => announcedVersion('## [Unreleased]\n\n- x\n'), /names no version/)

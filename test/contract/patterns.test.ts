@@ -3,7 +3,7 @@ import t from 'tap'
 import { twoUsers } from '../helper.ts'
 import { contract } from '../support/contract-file.ts'
 
-/** Every `pattern` in the document, wherever it is. */
+/** Every `pattern` in the contract. */
 function patternsIn(part: unknown): string[] {
   if (typeof part !== 'object' || part === null) return []
   const { pattern } = part as { pattern?: unknown }
@@ -30,7 +30,7 @@ const samples = [
 ]
 
 t.test(
-  'every pattern is read alike by JavaScript and by RE2, and has no escape that PCRE2 lacks',
+  'every pattern means the same in JavaScript and RE2, and has no escape that PCRE2 lacks',
   async (t) => {
     const patterns = [...new Set(patternsIn(contract()))]
     t.ok(patterns.length >= 4)
@@ -42,12 +42,12 @@ t.test(
         matched,
         samples.filter((sample) => new RegExp(pattern, 'u').test(sample)),
       )
-      t.not(matched.length, 0, 'a sample of what it lets through')
+      t.not(matched.length, 0, 'a matching sample')
     }
   },
 )
 
-t.test('a byte order mark at the start of a text is refused, though no pattern says so', async (t) => {
+t.test('a byte order mark at the start of a text is refused, though no pattern expresses it', async (t) => {
   const { alice, bob } = await twoUsers(t)
   for (const { user, call } of [
     { user: alice, call: ['POST', alice.tasks, { title: '\ufeffa' }] },

@@ -74,7 +74,7 @@ t.test('an import of 100,000 users resumes after SIGINT and kill -9', { timeout:
   ] as const) {
     const before = await countUsers()
     const cut = run('users.jsonl')
-    const [, imported = '', alreadyThere = ''] = await cut.said(
+    const [, imported = '', alreadyThere = ''] = await cut.untilOutput(
       /^line .*: imported ([\d,]+), already there ([\d,]+)/m,
     )
     cut.kill(signal)

@@ -141,7 +141,7 @@ t.test('a migration that waits behind a pooler ends on SIGTERM, and leaves no lo
     // Blocks the migration, which creates a table of the same name.
     await sql`create table users (id int)`.execute(trx)
     const service = startCommand(t, { ...env, PORT: '0' }, cwd)
-    await service.said(/"msg":"migrating"/)
+    await service.untilOutput(/"msg":"migrating"/)
     const begun = performance.now()
     service.kill('SIGTERM')
     t.equal((await service.ended).code, 0)

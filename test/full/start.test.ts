@@ -48,7 +48,7 @@ for (const [what, hold, line] of [
         .execute(async (trx) => {
           await hold.execute(trx)
           service = startCommand(t, env, cwd)
-          await service.said(new RegExp(`"msg":"${line}"`))
+          await service.untilOutput(new RegExp(`"msg":"${line}"`))
           t.equal((await fetch(`${url}/health/live`)).status, 200)
           t.equal((await fetch(`${url}/health/ready`)).status, 503)
           const login = await fetch(`${url}/api/auth/login`, { method: 'POST' })
@@ -56,7 +56,7 @@ for (const [what, hold, line] of [
           throw new Error('undone')
         })
         .catch((error) => t.equal(error.message, 'undone'))
-      await service?.said(/"msg":"ready"/)
+      await service?.untilOutput(/"msg":"ready"/)
       t.equal((await fetch(`${url}/health/ready`)).status, 200)
       const [alice, bob] = [await signUpAt(url), await signUpAt(url)]
       t.equal((await get(`${url}${alice.tasks}`, alice)).status, 200)
@@ -78,7 +78,7 @@ for (const [what, hold, line] of [
       await db.transaction().execute(async (trx) => {
         await hold.execute(trx)
         const service = startCommand(t, env, t.testdir())
-        await service.said(new RegExp(`"msg":"${line}"`))
+        await service.untilOutput(new RegExp(`"msg":"${line}"`))
         const begun = performance.now()
         service.kill('SIGTERM')
         const { code, output } = await service.ended

@@ -42,6 +42,8 @@ const policy: Record<string, Access> = {
   'PUT /api/:user_id/tasks/:task_id': 'owner',
   'PATCH /api/:user_id/tasks/:task_id': 'owner',
   'DELETE /api/:user_id/tasks/:task_id': 'owner',
+  // By any method.
+  'GET /gateway/verify': 'gateway',
   'GET /.well-known/jwks.json': 'public',
   'GET /health/live': 'public',
   'GET /health/ready': 'public',
@@ -67,12 +69,12 @@ const bodies: Record<string, object> = {
   'PATCH /api/:user_id/tasks/:task_id': { title: 'x' },
 }
 
-/** The routes of the router, HEAD as GET, the pages of /docs as /docs. */
+/** The routes of the router, HEAD and all methods of /gateway/verify as GET, the pages of /docs as /docs. */
 function routesOf(app: FastifyInstance) {
   return registeredRoutes(app).map(({ method, url }) => ({
     method,
     url,
-    name: `${method === 'HEAD' ? 'GET' : method} ${url.replace(/^\/docs.*/, '/docs')}`,
+    name: `${method === 'HEAD' || url === '/gateway/verify' ? 'GET' : method} ${url.replace(/^\/docs.*/, '/docs')}`,
   }))
 }
 
@@ -121,15 +123,16 @@ t.test('the contract has every route and its access', async (t) => {
       const access = policy[name]
       t.ok(seen.has(name), `${name} is served`)
       const takesKeys = access === 'owner'
-      const security = [{ bearer: [] }, ...(takesKeys ? [{ api_key: [] }] : [])]
-      t.same(operation['security'], access === 'public' ? [] : security, name)
+      const usual = [{ bearer: [] }, ...(takesKeys ? [{ api_key: [] }] : [])]
+      const security = { public: [], gateway: [{}, { bearer: [] }] } as Record<string, object[]>
+      t.same(operation['security'], security[access ?? ''] ?? usual, name)
       const scope = method === 'get' ? 'tasks:read' : 'tasks:write'
       t.same(operation['x-scopes'], takesKeys ? [scope] : undefined, name)
       const responses = operation['responses'] as Record<string, object>
       const statuses = Object.keys(responses)
       t.equal(statuses.includes('401') && access !== 'public', access !== 'public', name)
       const refusals = JSON.stringify(responses['403'] ?? {})
-      t.equal(refusals.includes('not_owner'), access === 'owner', name)
+      t.equal(refusals.includes('not_owner'), access === 'owner' || access === 'gateway', name)
       t.equal(refusals.includes('insufficient_scope'), access !== 'public', name)
     }
   }
@@ -167,6 +170,7 @@ t.test('a route with a missing or invalid declaration stops the start', async (t
   await t.rejects(guarded({ url: '/a', access: 'service' }), {
     message: 'GET /a: access "service" needs config.scope',
   })
+  await t.rejects(guarded({ url: '/a', access: 'gateway' }), { message: /needs request\.verifyForGateway/ })
   await t.resolves(guarded({ url: '/a', access: 'public' }))
   await t.resolves(guarded({ url: '/a/::user_id', access: 'user' }), 'a colon is not a parameter')
   await t.resolves(guarded({ url: '/a/:user_ids', access: 'user' }), 'another parameter is not an owner')

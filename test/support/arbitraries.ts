@@ -2,28 +2,28 @@ import fc, { type Arbitrary } from 'fast-check'
 import { dereferenced, type JsonSchema } from './contract-file.ts'
 
 /*
- * Inputs from the schemas of the contract: what they allow, and what a broken or hostile client sends instead. Which of
- * the two a value is, is for a validator to say afterwards.
+ * Inputs generated from the contract's schemas: valid ones, and what a broken or hostile client sends. A validator
+ * decides afterwards which of the two a value is.
  */
 
-/** Values that get a request further than validation, by the name of a field or parameter. */
+/** Existing ids, tokens and addresses, by the name of a field or parameter. */
 export type Known = Readonly<Record<string, unknown>>
 
 const mark = 'known: '
 
-/** Stands for a known value that is not known yet when a case is generated. */
+/** A known value that does not exist yet when the case is generated. */
 function placeholder(name: string): Arbitrary<string> {
   return fc.constant(mark + name)
 }
 
-/** With each placeholder replaced by what it stands for: a text, or the fields of an object. */
+/** Replaces the placeholders in a text, or in the fields of an object. */
 export function filled(value: unknown, known: Known): unknown {
   if (typeof value === 'string' && value.startsWith(mark)) return known[value.slice(mark.length)]
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, filled(field, known)]))
 }
 
-/** Every value that the schema allows; only keywords that the requests of the contract have are understood. */
+/** Values that a schema allows. Only the keywords used in the contract's requests are supported. */
 export function valid(schema: JsonSchema, known: readonly string[] = []): Arbitrary<unknown> {
   const { $ref, type, enum: choices, properties } = schema
   if ($ref !== undefined) return valid(dereferenced(schema), known)
@@ -57,7 +57,7 @@ function validObject(schema: JsonSchema, known: readonly string[]): Arbitrary<un
   return object.filter((value) => Object.keys(value).length >= fewest)
 }
 
-/** Longer ones than a person would type are rare here, and the longest that are allowed are among the nasty ones. */
+/** Short texts; the longest allowed are among the invalid ones. */
 const usualLength = 40
 
 function text({ pattern, format, minLength = 0, maxLength = usualLength }: JsonSchema): Arbitrary<string> {
@@ -66,7 +66,7 @@ function text({ pattern, format, minLength = 0, maxLength = usualLength }: JsonS
   const form = new RegExp(String(pattern ?? ''), 'u')
   const lengthFits = (value: string) => [...value].length >= min && [...value].length <= Number(maxLength)
   if (format === 'email') return fc.emailAddress().filter((value) => form.test(value))
-  // A pattern that lets prose through excludes a character or two; of any other, only it can make an instance.
+  // A pattern that allows prose excludes few characters; from any other, generate.
   return form.test('ü 漢 😀')
     ? fc.string({ unit: 'binary', minLength: min, maxLength: max }).filter((value) => form.test(value))
     : fc.stringMatching(new RegExp(String(pattern))).filter(lengthFits)
@@ -92,14 +92,14 @@ const nastyTexts = [
 ]
 const nastyNumbers = [0, -1, 1.5, 1e21, 1e308, 2 ** 31, 2 ** 53, 2 ** 63, -(2 ** 63), Number.MIN_VALUE]
 
-/** Any JSON value, and often one that has broken something somewhere. */
+/** Any JSON value, often a known troublemaker. */
 export const nasty: Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(...nastyTexts, ...nastyNumbers, null, true, false, [], {}),
   fc.jsonValue({ maxDepth: 3 }),
   fc.string({ unit: 'binary' }),
 )
 
-/** A body of the schema's form with one thing changed: a field that is broken, missing or too many. */
+/** A body with one field invalid, missing or unknown. */
 export function broken(schema: JsonSchema, known: readonly string[]): Arbitrary<unknown> {
   const whole = dereferenced(schema)
   const names = Object.keys((whole['properties'] ?? {}) as object)
@@ -117,7 +117,7 @@ export function broken(schema: JsonSchema, known: readonly string[]): Arbitrary<
   )
 }
 
-/** Bytes that are no JSON, or not one object with each name once. */
+/** Bytes that are not JSON, or have duplicate names. */
 export const malformed: Arbitrary<string> = fc.constantFrom(
   '{',
   '{"a":1,}',
@@ -131,7 +131,7 @@ export const malformed: Arbitrary<string> = fc.constantFrom(
   ' ',
 )
 
-/** A text in a path or a query: the spelling of a value that is allowed, or another one. */
+/** A text in a path or a query, valid or not. */
 export function parameter(name: string, schema: JsonSchema, known: readonly string[]): Arbitrary<string> {
   const others = ['0', '-1', '1.5', '01', '1e3', 'NaN', 'TRUE', '9'.repeat(30), 'x'.repeat(256)]
   const wellFormed = nastyTexts.filter((value) => value.isWellFormed())

@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { contractFile } from './contract-file.ts'
 import { snapshotFile, snapshotFolder } from './snapshot.ts'
 
-/** What the database is made of. */
+/** Inputs of the database's cache key. */
 function fingerprint(): string {
   const db = join(import.meta.dirname, '../../src/db')
   const files = readdirSync(db, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js'))
@@ -20,7 +20,7 @@ function fingerprint(): string {
   return hash.digest('hex')
 }
 
-/** Making an embedded database takes seconds, loading a copy of one does not: made here once for all test files. */
+/** Creating an embedded database takes seconds, loading a copy does not. */
 async function makeSnapshot(): Promise<void> {
   const { Kysely, PGliteDialect } = await import('kysely')
   const { GuardedPGlite } = await import('../../src/db/guarded-pglite.ts')
@@ -34,7 +34,7 @@ async function makeSnapshot(): Promise<void> {
   await migrate(db)
   await pglite.exec('checkpoint')
   await db.destroy()
-  // Of a database that was shut down: the copies have nothing to recover.
+  // Dumped after a clean shutdown, so that copies need no recovery.
   execFileSync('tar', ['-cf', snapshotFile, '-C', snapshotFolder, '.'])
 }
 

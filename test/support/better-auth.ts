@@ -11,7 +11,7 @@ type JwtOptions = NonNullable<Parameters<typeof jwt>[0]>
 
 interface Options {
   readonly jwt?: JwtOptions
-  /** To run where another one runs or ran. */
+  /** Default: a free port. */
   readonly port?: number
 }
 
@@ -77,7 +77,7 @@ export async function startBetterAuth(t: Test, { jwt: options = {}, port }: Opti
       body: JSON.stringify(body),
     })
 
-  /** Someone with an account there; `cookies` by name. */
+  /** A user of Better Auth; `cookies` by name. */
   async function signUp(name: string) {
     const email = `${name}@example.com`
     const answer = await post('/sign-up/email', { email, name, password: 'password123' })
@@ -98,7 +98,7 @@ export async function startBetterAuth(t: Test, { jwt: options = {}, port }: Opti
     auth,
     signUp,
     mails,
-    /** Makes the next token come from a key that nobody has seen. */
+    /** The next token is signed by a new key. */
     rotate: () => {
       rows['jwks'] = []
     },

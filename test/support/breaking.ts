@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** The document of the last release; before the first one, of what it will be. */
+/** The contract of the last release; before the first one, its draft. */
 export const released = 'test/contract/released.yaml'
 
-/** Not in the root: openapi-typescript would read it too, with an older core that knows no diff. */
+/** Not in the root: openapi-typescript would read it too, with an older core without diff. */
 const config = 'test/contract/redocly.yaml'
 
 interface Comparison {
@@ -24,7 +24,7 @@ interface Comparison {
 export interface Changes {
   /** The version of the document compared with. */
   readonly base: string
-  /** What breaks a client that was made for it: where, and what. */
+  /** Breaking changes: where, and what. */
   readonly breaks: readonly string[]
 }
 
@@ -39,7 +39,7 @@ export async function changesBetween(base: string, revision: string): Promise<Ch
   return { base: infoVersions.base, breaks }
 }
 
-/** A client treats a code that it does not know like its status (docs/errors.md), so a new one breaks none. */
+/** Clients treat an unknown code like its status (docs/errors.md), so a new one is not breaking. */
 function isNewCode(ruleId: string, path: string): boolean {
   return (
     ruleId === 'enum-values-added' &&
@@ -74,21 +74,21 @@ async function redoclyDiff(base: string, revision: string): Promise<string> {
   }
 }
 
-/** The version that the changelog is about: its newest numbered heading, or what its Unreleased part says it will be. */
+/** The version in the changelog: its newest numbered heading, or the one that Unreleased announces. */
 export function announcedVersion(changelog: string): string {
   const found = /^(?:## \[|What )(\d+\.\d+\.\d+)(?:\]| will be)/m.exec(changelog)?.[1]
   if (!found) throw new Error('CHANGELOG.md names no version')
   return found
 }
 
-/** Whether a version may break what clients of another one rely on: another major, or another minor of a 0. */
+/** Whether a version may be breaking by SemVer: a new major, or a new minor of 0. */
 export function mayBreak(base: string, next: string): boolean {
   const [major = 0, minor = 0] = base.split('.').map(Number)
   const [nextMajor = 0, nextMinor = 0] = next.split('.').map(Number)
   return nextMajor > major || (major === 0 && nextMajor === 0 && nextMinor > minor)
 }
 
-/** @throws Error that names each break which CHANGELOG.md does not announce */
+/** @throws Error with each breaking change that CHANGELOG.md does not announce */
 export async function assertNoSurprise(base: string, revision: string, changelog: string): Promise<void> {
   const changes = await changesBetween(base, revision)
   const next = announcedVersion(changelog)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type Browser, chromium } from 'playwright-core'
 import type { Test } from './postgres.ts'
 
-/** The browser that CHROMIUM names, or the one that is installed; without one these tests fail, they are not skipped. */
+/** The browser of CHROMIUM, or an installed one. Without one these tests fail; they are not skipped. */
 function executable(): string {
   const named = process.env['CHROMIUM']
   if (named) return named

@@ -7,13 +7,13 @@ import { listeningApp, portOf } from './wire.ts'
 export interface Service {
   readonly app: FastifyInstance
   readonly url: string
-  /** Makes every access token of now one that has expired. */
+  /** Expires all access tokens. */
   expireTokens(): void
-  /** How often the service was asked to refresh since this was last called. */
+  /** Number of refreshes since the last call. */
   refreshes(): number
 }
 
-/** The service on a port, with a clock that a test turns. */
+/** The service on a port and a test clock. */
 export async function service(t: Test, extend?: (app: FastifyInstance) => void): Promise<Service> {
   let now = Math.floor(Date.now() / 1000)
   let count = 0
@@ -38,11 +38,11 @@ export async function service(t: Test, extend?: (app: FastifyInstance) => void):
 export interface Customer {
   readonly client: Latchkey
   readonly id: string
-  /** How often the app was told that its session is over. */
+  /** Number of calls of onSessionEnd. */
   readonly ends: () => number
 }
 
-/** A client with a session of someone new. */
+/** A client with a session of a new user. */
 export async function customer(
   { url }: Service,
   name: string,

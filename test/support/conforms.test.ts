@@ -29,7 +29,7 @@ const user = {
   created_at: '2026-01-31T12:00:00.000Z',
 }
 
-/** What a service could answer, and what is wrong with it. */
+/** Responses, and their violations of the contract. */
 const lies: Record<string, Lie> = {
   'as documented': { url: '/api/auth/me', answer: () => user },
   'a documented problem': {
@@ -99,14 +99,14 @@ const lies: Record<string, Lie> = {
         .send(JSON.stringify({ ...problem, code: 'service_unavailable' })),
     violation: /Retry-After is soon/,
   },
-  'a wait without an end': {
+  'a 503 without Retry-After': {
     url: '/api/auth/me',
     answer: (reply) =>
       reply
         .code(503)
         .type(problemJson)
         .send(JSON.stringify({ ...problem, code: 'service_unavailable' })),
-    violation: /does not say when to come again/,
+    violation: /Retry-After is missing/,
   },
   'an error of the framework': {
     url: '/api/auth/me',
@@ -129,7 +129,7 @@ const lies: Record<string, Lie> = {
   },
 }
 
-t.test('what openapi.yaml does not have fails the file in which it is answered', async (t) => {
+t.test('a response that openapi.yaml does not have fails its test file', async (t) => {
   const violations = collectViolations(t)
   for (const [name, { url, answer, request, violation }] of Object.entries(lies)) {
     const app = Fastify().decorate('contractYaml', () => '')

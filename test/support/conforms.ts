@@ -9,19 +9,19 @@ import { contract, type JsonSchema, operations } from './contract-file.ts'
 import type { Test } from './postgres.ts'
 
 /*
- * Holds every answer of every Latchkey app of a test process against openapi.yaml. Fastify tells of each app that it
- * makes, before there is a route, so no test has to ask for this and none can forget it.
+ * Validates every response of every Latchkey app of a test process against openapi.yaml. A diagnostics channel of
+ * Fastify reports each new app, so no test can forget it.
  */
 
-/** What was sent, and to what. */
+/** A response, and its request. */
 export interface Sent {
   readonly method: string
-  /** The path as the contract writes it; undefined where no route took the request. */
+  /** The path in the contract; undefined without a route. */
   readonly path: string | undefined
   readonly status: number
   readonly headers: Readonly<Record<string, unknown>>
   readonly body: string
-  /** As requested, for what is refused because of it. */
+  /** The raw request target. */
   readonly url: string
 }
 
@@ -29,7 +29,7 @@ let report = (violation: string) => {
   tap.fail(violation, { stack: '', at: null })
 }
 
-/** Until the test ends, what does not conform is collected instead of failing the file. */
+/** Collects violations until the test ends, instead of failing the file. */
 export function collectViolations(t: Test): string[] {
   const collected: string[] = []
   const before = report
@@ -40,18 +40,18 @@ export function collectViolations(t: Test): string[] {
   return collected
 }
 
-/** Fails the test file if this is not an answer that openapi.yaml has. */
+/** Fails the test file if openapi.yaml does not allow the response. */
 export function assertConforms(sent: Sent): void {
   const violation = violationOf(sent)
   if (violation) report(`${sent.method} ${sent.url} -> ${sent.status}: ${violation}`)
 }
 
-/** Why an answer is not one that openapi.yaml has, if so. */
+/** The violation of openapi.yaml, if any. */
 export function violationOf(sent: Sent): string | undefined {
   if (sent.status === 503 && !sent.headers['retry-after'] && !sent.body.includes('"mail_unavailable"'))
-    return 'it does not say when to come again'
+    return 'Retry-After is missing'
   const operation = sent.path === undefined ? undefined : operationOf(sent.method, sent.path)
-  // A route of a test's own, or one that the contract leaves out (the pages of /docs), has only its errors in common.
+  // For routes outside of the contract (a test's own, the pages of /docs), only errors are checked.
   if (!operation || isRefusedAsMessage(sent)) {
     return sent.status < 400 && sent.path !== undefined ? undefined : violationOfProblem(sent)
   }
@@ -69,7 +69,7 @@ function violationOfProblem(sent: Sent): string | undefined {
   })
 }
 
-/** Refused for how it is written (plugins/http/framing.ts, allowed-hosts.ts), before it counts as a request for anything. */
+/** Refused before routing (plugins/http/framing.ts, allowed-hosts.ts). */
 function isRefusedAsMessage({ status, headers, url, body }: Sent): boolean {
   if (status === 403) return body.includes('"host_not_allowed"')
   return (
@@ -98,7 +98,7 @@ function violationOfHeaders({ headers }: Sent, answer: OpenAPIV3_1.ResponseObjec
 
 function violationOfBody(sent: Sent, { content }: OpenAPIV3_1.ResponseObject): string | undefined {
   const type = String(sent.headers['content-type'] ?? '')
-  // HTTP has no body there, so whatever a handler gives, Fastify sends none.
+  // These statuses have no body.
   if (!content) return sent.status === 204 || sent.body === '' ? undefined : 'a body is not documented'
   const media = content[type.split(';')[0] ?? '']
   if (!media) return `the content type ${type || '(none)'} is not documented`
@@ -115,12 +115,12 @@ function violationOfValue(value: unknown, schema: JsonSchema): string | undefine
   return validate(value) ? undefined : validate.errors?.map(describe).join('; ')
 }
 
-/** Whether a value is what a schema of openapi.yaml asks for. */
+/** Whether a value is valid by a schema of openapi.yaml. */
 export function satisfies(value: unknown, schema: JsonSchema): boolean {
   return validatorOf(schema)(value)
 }
 
-/** Compiled when it is first needed, and once for each text that a schema is. */
+/** Compiled lazily, and cached by the schema's JSON. */
 function validatorOf(schema: JsonSchema): ValidateFunction {
   const name = JSON.stringify(schema)
   let validate = validators.get(name)
@@ -133,7 +133,7 @@ function validatorOf(schema: JsonSchema): ValidateFunction {
 }
 
 function compilerOfContract(): Ajv2020 {
-  // The document's own annotations (`example`, `discriminator`) are no keywords of JSON Schema.
+  // OpenAPI's annotations (`example`, `discriminator`) are not keywords of JSON Schema.
   const compiler = new Ajv2020({ strict: false, allErrors: true })
   formats.default(compiler)
   for (const [name, schema] of Object.entries(contract().components?.schemas ?? {})) {
@@ -142,12 +142,12 @@ function compilerOfContract(): Ajv2020 {
   return compiler
 }
 
-/** With references as this compiler knows the components. */
+/** With references to the components of this compiler. */
 function rebased(schema: JsonSchema): JsonSchema {
   return JSON.parse(JSON.stringify(schema).replaceAll('"#/components/schemas/', '"')) as JsonSchema
 }
 
-/** A field that the contract does not have is a violation here, though clients must ignore it. */
+/** Unknown fields are violations here, though clients must ignore them. */
 function closed(schema: JsonSchema, part = false): JsonSchema {
   const entries = Object.entries(schema).map(([keyword, value]) => {
     if (keyword === 'properties') return [keyword, mapValues(value as Record<string, JsonSchema>, closed)]
@@ -169,7 +169,7 @@ function describe({ instancePath, message, params }: ErrorObject): string {
   return `${instancePath || 'the body'} ${message} ${JSON.stringify(params)}`
 }
 
-/** Answers that a hook has seen; the others came from where no hook runs. */
+/** Responses checked by a hook; the others are sent where no hook runs. */
 const seen = new WeakSet<object>()
 
 subscribe('fastify.initialization', (message) => {

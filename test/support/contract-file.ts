@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { OpenAPIV3_1 } from 'openapi-types'
 
-/** openapi.yaml as JSON, made by before.ts: to read the YAML would cost every test file a fifth of a second. */
+/** openapi.yaml as JSON, made by before.ts: parsing YAML costs about 200 ms per test file. */
 export const contractFile = join(import.meta.dirname, '../..', 'test-contract.json')
 
 export type JsonSchema = Readonly<Record<string, unknown>>
 
-/** What openapi.yaml says of one method of one path. */
+/** An operation of openapi.yaml. */
 export interface Operation {
   readonly method: string
   /** With parameters in braces. */
@@ -35,7 +35,7 @@ export function operations(): Operation[] {
   )
 }
 
-/** The path of the contract that a URL's path is an instance of. */
+/** The path of the contract that matches a URL's path. */
 export function documentedPath(pathname: string): string | undefined {
   return Object.keys(contract().paths ?? {}).find((path) =>
     new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`).test(pathname),

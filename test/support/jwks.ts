@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from './postgres.ts'
 
-/** Where a service's keys are read over HTTP, before there is the service; until then, nobody answers. */
+/** A JWKS endpoint whose URL exists before its service; without one it drops connections. */
 export async function servedKeys(t: Test) {
   let app: FastifyInstance | null = null
   let asked = 0
@@ -22,7 +22,7 @@ export async function servedKeys(t: Test) {
     origin,
     jwksUrl: `${origin}/.well-known/jwks.json`,
     asked: () => asked,
-    /** From now on by this service; by nobody with null. */
+    /** Serves the keys of an app; with null, none. */
     serve(by: FastifyInstance | null) {
       app = by
     },

@@ -2,7 +2,7 @@ import type { Config } from '../../src/config/config.ts'
 import { ConfigError } from '../../src/config/environment.ts'
 import { loadConfig } from '../../src/config/load-config.ts'
 
-/** The least that production needs. */
+/** The variables that production requires. */
 export const production = {
   NODE_ENV: 'production',
   DATABASE_URL: 'postgres://latchkey@db/latchkey',

@@ -30,7 +30,7 @@ export async function mailTo(app: FastifyInstance, address: string): Promise<Del
     .map(({ mail }) => mail)
 }
 
-/** The token in the newest mail to an address, as a person would find it: in the link. */
+/** The token in the link of the newest mail to an address. */
 export async function tokenTo(app: FastifyInstance, address: string): Promise<string> {
   const [mail] = await mailTo(app, address)
   const token = /#token=([\w-]+)/.exec(mail?.text ?? '')?.[1]
@@ -38,7 +38,7 @@ export async function tokenTo(app: FastifyInstance, address: string): Promise<st
   return token
 }
 
-/** Lets an hour pass for what counts mails: its times are the database's. */
+/** Ages the outbox by more than an hour, so that quotas are free again. */
 export async function forgetMails(app: FastifyInstance): Promise<void> {
   await app.mailWorker?.settled()
   await sql`update mail_outbox set created_at = created_at - interval '61 minutes'`.execute(app.db)
@@ -47,18 +47,17 @@ export async function forgetMails(app: FastifyInstance): Promise<void> {
 export const post = (app: FastifyInstance, path: string, payload: object) =>
   app.inject({ method: 'POST', url: `/api/auth/${path}`, payload })
 
-/** An answer without what must differ between any two: ids and the date. */
+/** A response without its ids and date. */
 export function comparable({ statusCode, headers, body }: LightMyRequestResponse) {
   const { 'x-request-id': id, date: _, ...others } = headers
   return { statusCode, headers: others, body: body.replaceAll(String(id), 'id') }
 }
 
-/** What the service does beside answering, at times of its own: reading revocations, keeping events. */
+/** Statements that run in the background. */
 const beside = /"(revocations|security_events)"/
 
 /**
- * An app whose statements are written down, as far as two that differ in their values only are the same; but for
- * those that no answer waits for.
+ * An app that records the shape of each statement, without values and without those of the background.
  */
 export async function recordingApp(t: Test, options: AppOptions = {}) {
   const statements: string[] = []
@@ -69,7 +68,7 @@ export async function recordingApp(t: Test, options: AppOptions = {}) {
       return node
     },
     async transformResult({ result, queryId }) {
-      // Without a shape, src/db/compiled.ts has put it together for another app.
+      // Without a shape: cached by src/db/compiled.ts for another app.
       const shape = shapes.get(queryId) ?? 'compiled before'
       if (!beside.test(shape)) statements.push(shape)
       return result

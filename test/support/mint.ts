@@ -11,7 +11,7 @@ import { secret } from '../helper.ts'
 
 const issuer = 'http://latchkey.test'
 
-/** Claims of a good token, as of now. */
+/** Claims of a valid token. */
 export function goodClaims(now = Math.floor(Date.now() / 1000)): Record<string, unknown> {
   return {
     iss: issuer,
@@ -30,7 +30,7 @@ export function encode(part: unknown): string {
   return Buffer.from(typeof part === 'string' ? part : (JSON.stringify(part) ?? '')).toString('base64url')
 }
 
-/** Signs any two texts, whatever they say of themselves. */
+/** Signs any header and payload with HMAC. */
 export function sign(
   header: unknown,
   claims: unknown,
@@ -41,12 +41,12 @@ export function sign(
   return `${input}.${createHmac(hash, key).update(input).digest('base64url')}`
 }
 
-/** A token that is good but for the header parameters and claims given. `undefined` removes one. */
+/** A valid token with changed header parameters and claims; `undefined` removes one. */
 export function mint(header: Record<string, unknown> = {}, claims: Record<string, unknown> = {}): string {
   return sign({ ...goodHeader, ...header }, { ...goodClaims(), ...claims })
 }
 
-/** Signs any two texts with a key pair, as JWS writes a signature (RFC 7518 section 3.4, RFC 8037). */
+/** Signs any header and payload with a key pair (RFC 7518 section 3.4, RFC 8037). */
 export function signWith(
   privateKey: string | KeyObject,
   header: Readonly<Record<string, unknown>>,
@@ -59,7 +59,7 @@ export function signWith(
   return `${input}.${rawSign(digest, Buffer.from(input), { key, dsaEncoding }).toString('base64url')}`
 }
 
-/** Verifies a token against a JWKS with nothing but node:crypto, as a service of another make would. */
+/** Verifies a token by a JWKS with node:crypto only, as an independent verifier. */
 export function verifiesWith(jwks: { keys: JsonWebKey[] }, token: string): boolean {
   const [header = '', claims = '', signature = ''] = token.split('.')
   const { alg, kid } = JSON.parse(Buffer.from(header, 'base64url').toString())

@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path'
 import { freePort } from './free-port.ts'
 import type { Test } from './postgres.ts'
 
-/** Where Debian's packages put the server's programs, one folder for each version. */
+/** Debian's folder of the server's programs, by version. */
 const debian = '/usr/lib/postgresql'
 
 function binaries(): string {
@@ -28,7 +28,7 @@ function serverUser(): { uid: number; gid: number } | undefined {
   return { uid: uid as number, gid: gid as number }
 }
 
-/** A PostgreSQL server of the test's own, which it can start and kill; it is not running yet. */
+/** A PostgreSQL server for one test, to start and kill; not running yet. */
 export async function ownPostgres(t: Test) {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-postgres-'))
@@ -44,7 +44,7 @@ export async function ownPostgres(t: Test) {
   let child: ChildProcess | undefined
 
   /**
-   * At once; whoever connects is told to wait until it is ready.
+   * Does not wait until the server accepts connections.
    * @param more settings, as name=value
    */
   function start(more: readonly string[] = []): void {
@@ -53,7 +53,7 @@ export async function ownPostgres(t: Test) {
     child = spawn(join(bin, 'postgres'), args, { ...options, stdio: 'ignore' })
   }
 
-  /** kill -9 of the server; its processes notice and end. */
+  /** kill -9 of the postmaster; its backends exit by themselves. */
   async function kill(): Promise<void> {
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     const ended = once(child, 'exit')
@@ -69,7 +69,7 @@ export async function ownPostgres(t: Test) {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     start,
     kill,
-    /** A file that the server may read, and nobody else. */
+    /** Writes a file that only the server can read. */
     give(name: string, text: string): string {
       const path = join(folder, name)
       writeFileSync(path, text, { mode: 0o600 })

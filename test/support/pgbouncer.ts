@@ -8,13 +8,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
 import type { Test } from './postgres.ts'
 
-/** Where Debian's package puts it, which is not on every user's path. */
+/** Debian's path, which is not in every PATH. */
 const program = '/usr/sbin/pgbouncer'
 
 /**
- * A PgBouncer of the test's own in front of the PostgreSQL server that `url` leads to.
- * @param settings lines of its configuration besides what any has
- * @returns the URL of the same database through it
+ * A PgBouncer for one test in front of a PostgreSQL server.
+ * @param settings additional lines of its configuration
+ * @returns the URL of the database through it
  */
 export async function pgbouncer(
   t: Test,

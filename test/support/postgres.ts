@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { openPostgres } from '../../src/db/postgres.ts'
 
-/** What a helper needs of a tap test. */
+/** The part of a tap test that helpers use. */
 export interface Test {
   teardown(fn: () => unknown): void
 }
 
-/** Makes a database on a PostgreSQL server and drops it when the test ends. */
+/** Creates a database on a PostgreSQL server, and drops it when the test ends. */
 export async function freshDatabase(t: Test, server: string): Promise<{ url: string }> {
   const name = `latchkey_test_${randomUUID().replaceAll('-', '')}`
   const admin = openPostgres({ url: server, poolSize: 1, onIdleError: () => {}, timeouts: false })

@@ -12,11 +12,11 @@ export interface Service {
   readonly url: string
   readonly pid: number
   readonly output: () => string
-  /** Its log lines until now. */
+  /** The log lines so far. */
   readonly logged: () => Record<string, unknown>[]
-  /** How the process ends. */
+  /** Exit code and signal. */
   readonly ended: Promise<Ending>
-  /** Sends a signal and tells how the process ended. */
+  /** Sends a signal. @returns exit code and signal */
   stop(signal: NodeJS.Signals): Promise<Ending>
 }
 
@@ -26,8 +26,7 @@ interface Ending {
 }
 
 /**
- * Starts it with what a test says and nothing else: not what the machine has set, and not the instrumentation that
- * tap puts into every child of a test.
+ * Starts the service with the test's variables only: without those of the machine, and without tap's instrumentation.
  */
 function start(t: Test, env: Record<string, string>, args: string[], cwd: string): ChildProcess {
   const variables = { PATH: process.env['PATH'], PORT: '0', LOG_LEVEL: 'silent', ...env }
@@ -44,7 +43,7 @@ function collect(child: ChildProcess): () => string {
   return () => text
 }
 
-/** Of what a service wrote, the complete lines that are its log. */
+/** The complete log lines in a service's output. */
 function logLines(output: string): Record<string, unknown>[] {
   return output
     .split('\n')
@@ -53,7 +52,7 @@ function logLines(output: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line))
 }
 
-/** Starts the service as an operator does and waits for its banner. */
+/** Starts the service, and waits for its banner. */
 export async function startService(t: Test, env: Record<string, string>, cwd: string): Promise<Service> {
   const child = start(t, env, [], cwd)
   const output = collect(child)
@@ -78,7 +77,7 @@ export async function startService(t: Test, env: Record<string, string>, cwd: st
   }
 }
 
-/** Runs a command of the service to its end. */
+/** Runs a command of the service, and waits for its end. */
 export async function runCommand(t: Test, env: Record<string, string>, cwd: string, ...args: string[]) {
   return startCommand(t, env, cwd, ...args).ended
 }
@@ -89,13 +88,13 @@ export function startCommand(t: Test, env: Record<string, string>, cwd: string, 
   const output = collect(child)
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, output: output() }))
   return {
-    /** With its output, of both kinds. */
+    /** With standard output and standard error. */
     ended,
-    /** Gives it a text as its standard input. */
+    /** Sends a text to its standard input. */
     feed: (text: string) => child.stdin?.end(text),
     kill: (signal: NodeJS.Signals) => child.kill(signal),
-    /** Waits for something in its output. */
-    said: async (pattern: RegExp): Promise<RegExpExecArray> => {
+    /** Waits until the output matches. */
+    untilOutput: async (pattern: RegExp): Promise<RegExpExecArray> => {
       for (;;) {
         const found = pattern.exec(output())
         if (found) return found
@@ -109,7 +108,7 @@ export function startCommand(t: Test, env: Record<string, string>, cwd: string, 
   }
 }
 
-/** Sends a request to a service in another process, and holds its answer against the contract. */
+/** Sends a request to a service in another process, and validates the response by the contract. */
 export async function ask(url: string, init: RequestInit = {}): Promise<Response> {
   const answer = await fetch(url, init)
   const { pathname } = new URL(url)

@@ -3,10 +3,10 @@ import { freshDatabase, type Test } from './postgres.ts'
 const named = process.env['TEST_DATABASE_URL']
 if (!named) throw new Error('TEST_DATABASE_URL must name a PostgreSQL server for this test')
 
-/** The PostgreSQL server that the full suite needs; without one its files fail, they are not skipped. */
+/** The PostgreSQL server of the full suite. Without one its files fail; they are not skipped. */
 export const server: string = named
 
-/** The environment of a production instance, on a database of its own where `env` names none. */
+/** The environment of a production instance, on a new database unless `env` has one. */
 export async function production(t: Test, env: Record<string, string> = {}): Promise<Record<string, string>> {
   return {
     NODE_ENV: 'production',

@@ -4,9 +4,8 @@ import { freshDatabase, type Test } from './postgres.ts'
 import { server } from './production.ts'
 
 /**
- * A network between the service and a PostgreSQL database of the test's own, which a test can cut, freeze and take
- * away.
- * @param up whether the database can be reached from the beginning
+ * A TCP proxy to a new PostgreSQL database, to cut, freeze and stop.
+ * @param up whether it accepts connections from the start
  */
 export async function networkTo(t: Test, { up = true } = {}) {
   const direct = new URL((await freshDatabase(t, server)).url)
@@ -42,31 +41,31 @@ export async function networkTo(t: Test, { up = true } = {}) {
   }
 
   const network = {
-    /** What the service is to be given. */
+    /** The database through the proxy. */
     url: '',
-    /** The database itself, for the test. */
+    /** The database without the proxy. */
     direct: direct.href,
-    /** Resolves when something has connected. */
+    /** Resolves at the first connection. */
     connected: () => first,
-    /** Lets nothing more pass that is already connected, without a word. */
+    /** Forwards nothing more on existing connections, without closing them. */
     freeze(): void {
       for (const socket of open) socket.unpipe().pause()
     },
-    /** And nothing that connects from now on. */
+    /** Like freeze, also for new connections. */
     freezeAll(): void {
       frozen = true
       network.freeze()
     },
-    /** Cuts every connection. */
+    /** Closes every connection. */
     cut(): void {
       for (const socket of open) socket.destroy()
       open.clear()
     },
-    /** Cuts the connection between the next statement with that text and its answer, once. */
+    /** Closes the connection between the next statement with this text and its reply, once. */
     loseAnswerTo(text: string): void {
       lost = text
     },
-    /** Cuts what there is, and refuses what comes, as where no server runs. */
+    /** Closes every connection and refuses new ones. */
     async down(): Promise<void> {
       const closed = listener && once(listener, 'close')
       listener?.close()
@@ -74,7 +73,7 @@ export async function networkTo(t: Test, { up = true } = {}) {
       await closed
       listener = undefined
     },
-    /** Passes everything again. */
+    /** Forwards everything again. */
     async up(): Promise<void> {
       frozen = false
       if (listener) return

@@ -6,7 +6,7 @@ import { freePort } from './free-port.ts'
 import type { Test } from './postgres.ts'
 
 /**
- * A Redis server of the test's own, which it can stop, start, freeze and break.
+ * A Redis server for one test, to stop, start, freeze and break.
  * @param more arguments of redis-server
  */
 export async function ownRedis(t: Test, more: readonly string[] = []) {
@@ -47,7 +47,7 @@ export async function ownRedis(t: Test, more: readonly string[] = []) {
     await ended
   }
 
-  /** On a connection of its own. */
+  /** On a separate connection. */
   async function command<T>(run: (redis: Redis) => Promise<T>): Promise<T> {
     const redis = new Redis(url)
     try {

@@ -3,7 +3,7 @@ import { post } from './process.ts'
 
 export const password = 'correct horse battery'
 
-/** Someone with an account, whichever process serves it at the moment. */
+/** A user of a service in another process. */
 export interface RemoteUser {
   readonly email: string
   readonly token: string
@@ -12,7 +12,7 @@ export interface RemoteUser {
   readonly tasks: string
 }
 
-/** What a session answer is made into. */
+/** The user of a session response. */
 export async function userOf(answer: Response): Promise<RemoteUser> {
   const { user, token, refresh_token } = (await answer.json()) as {
     user: { id: string; email: string }
@@ -22,7 +22,7 @@ export async function userOf(answer: Response): Promise<RemoteUser> {
   return { email: user.email, token, refreshToken: refresh_token, tasks: `/api/${user.id}/tasks` }
 }
 
-/** Signs up someone new at the service that listens on `url`. */
+/** Signs up a new user at `url`. */
 export async function signUpAt(url: string): Promise<RemoteUser> {
   const email = `${randomUUID()}@example.com`
   const answer = await post(`${url}/api/auth/signup`, { email, password, name: 'Test User' })

@@ -1,18 +1,19 @@
+import './no-async-hooks.ts'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap from 'tap'
 
 /*
- * Runs test files in one process, started by scripts/test.js: one for each file would spend most of its time on loading
- * and compiling the same modules, the embedded database first of all.
- *   node dist/test/support/share.js CLAIMS NUMBER: CLAIMS is a folder with the list of them, files.json
+ * Runs test files in one process, started by scripts/test.js: with a process per file, most of the time goes into
+ * loading the same modules, above all the embedded database.
+ *   node dist/test/support/share.js CLAIMS NUMBER: CLAIMS is a folder with the list of files, files.json
  */
 
 const claims = process.argv[2] ?? ''
 const files: string[] = JSON.parse(readFileSync(join(claims, 'files.json'), 'utf8'))
 const queue = files.entries()
 
-/** Each process takes the next file that no other has: `mkdir` succeeds once. */
+/** Each process takes the next unclaimed file: `mkdir` succeeds once. */
 function claimNext(): string | undefined {
   for (const [index, file] of queue) {
     try {
@@ -25,7 +26,7 @@ function claimNext(): string | undefined {
   return undefined
 }
 
-/** Queued behind the tests of the file before it, so that nothing is loaded while a test runs. */
+/** Queued behind the tests of the previous file, so that nothing is loaded while a test runs. */
 function runNext(): void {
   const file = claimNext()
   if (!file) return

@@ -6,7 +6,7 @@ import type { Test } from './postgres.ts'
 
 const megabyte = 2 ** 20
 
-/** A disk of its own, in memory, that a test can fill to the last block. Mounting one takes root, or sudo. */
+/** A tmpfs that a test can fill. Mounting it takes root, or sudo. */
 export function smallDisk(t: Test, megabytes: number) {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-disk-'))
   const asRoot = (command: string, ...args: string[]) => {
@@ -23,7 +23,7 @@ export function smallDisk(t: Test, megabytes: number) {
   const free = () => statfsSync(folder).bavail * statfsSync(folder).bsize
   return {
     folder,
-    /** Until no byte is left, or so many. */
+    /** Fills the disk, except for `leaving` bytes. */
     fill(leaving = 0): void {
       const block = Buffer.alloc(megabyte)
       for (let room = free() - leaving; room > 0; room = free() - leaving) {

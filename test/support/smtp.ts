@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import type { Test } from './postgres.ts'
 
-/** A mail as it crossed the wire. */
+/** A received mail. */
 export interface ReceivedMail {
   readonly from: string
   readonly recipients: readonly string[]
@@ -16,16 +16,16 @@ export interface ReceivedMail {
 export interface MailServer {
   readonly port: number
   readonly mails: ReceivedMail[]
-  /** `mail` after each that was accepted, `connect`, and `data` when a message has arrived and is not answered yet. */
+  /** `connect`; `data` when a message has arrived, before the reply; `mail` after it was accepted. */
   readonly events: EventEmitter
-  /** Breaks every connection. */
+  /** Closes every connection. */
   cut(): void
   close(): Promise<void>
 }
 
 interface Behaviour extends SMTPServerOptions {
   readonly port?: number
-  /** The answer to a message; while it is pending, so is the answer. */
+  /** Decides the reply to a message. */
   readonly accept?: () => Promise<Error | null>
 }
 
@@ -62,7 +62,7 @@ export async function mailServer(
     },
     ...options,
   })
-  // A client that hangs up is not a fault of a test.
+  // Clients may disconnect.
   server.on('error', () => {})
   server.listen(port, '127.0.0.1')
   await once(server.server, 'listening')
@@ -81,7 +81,7 @@ export function refusal(responseCode: number): Error {
   return Object.assign(new Error('refused by the test'), { responseCode })
 }
 
-/** A port of the loopback address that nothing listens on. */
+/** A closed port of the loopback address. */
 export async function closedPort(t: Test): Promise<number> {
   const server = await mailServer(t)
   await server.close()

@@ -6,7 +6,7 @@ export const snapshotFile = join(import.meta.dirname, '../..', 'test-database.ta
 
 export const snapshotFolder = join(import.meta.dirname, '../..', 'test-database')
 
-/** Spares a service that is about to start in `dataDir` the making of its database. */
+/** Copies the embedded database into `dataDir`, so that a service starts faster. */
 export function seedDataFolder(dataDir: string): void {
   cpSync(snapshotFolder, join(dataDir, 'pglite'), { recursive: true })
 }

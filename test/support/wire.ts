@@ -4,14 +4,14 @@ import { type AppOptions, testApp } from '../helper.ts'
 import { assertConforms } from './conforms.ts'
 import type { Test } from './postgres.ts'
 
-/** What came back over a socket, taken apart. */
+/** A parsed response. */
 export interface WireAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
 
-/** The service on a port of its own, for what a client library would never send. */
+/** The service on a port, for raw messages. */
 export async function listeningApp(t: Test, options?: AppOptions): Promise<FastifyInstance> {
   const app = await testApp(t, options)
   await app.listen({ port: 0, host: '127.0.0.1' })
@@ -22,7 +22,7 @@ export function portOf(app: FastifyInstance): number {
   return (app.server.address() as { port: number }).port
 }
 
-/** Sends bytes (a string is Latin-1) and reads until the service closes the connection, which it must. */
+/** Sends bytes (a string as Latin-1), and reads until the service closes the connection. */
 export async function exchange(app: FastifyInstance, bytes: string): Promise<WireAnswer> {
   const socket = connect(portOf(app), '127.0.0.1')
   const received = await new Promise<string>((resolve, reject) => {
@@ -31,13 +31,13 @@ export async function exchange(app: FastifyInstance, bytes: string): Promise<Wir
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1')
     })
-    // A reset after the answer is what a sender of more than was read gets.
+    // A reset after the response is normal if not all bytes were read.
     socket.on('error', () => {})
     socket.on('close', () => resolve(text))
     socket.write(bytes, 'latin1')
   }).finally(() => socket.destroy())
   const answer = takeApart(received)
-  // Where a route answered, the app has looked at it already.
+  // A response of a route has been checked by the hook.
   if (answer.status >= 400)
     assertConforms({ method: 'raw', path: undefined, url: bytes.slice(0, 80), ...answer })
   return answer

