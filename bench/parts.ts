@@ -120,6 +120,17 @@ const gateway: Part = async (bench, _plan, measure) => {
   }
 }
 
+/** The service with an API key to the service with an access token. */
+const keys: Part = async (bench, _plan, measure) => {
+  const { service, workloads } = await startTestbed(bench)
+  const sides: [Side, Side] = [
+    { servers: [service], workload: workloads.listByKey },
+    { servers: [service], workload: workloads.list },
+  ]
+  for (const connections of [32, 1])
+    await measure('PostgreSQL, HS256: API key to access token', 'list', sides, connections)
+}
+
 const tripRequests = 500
 
 const roundTrips: Part = async (bench, _plan, _measure, { figures }) => {
@@ -167,6 +178,7 @@ export const parts: Record<string, Part> = {
   eddsa: other('PostgreSQL, EdDSA', { algorithm: 'EdDSA' }),
   embedded: other('embedded, HS256', { embedded: true }),
   processes: twoProcesses,
+  keys,
   million: grown({ tasks: 1_000_000, users: 1_000 }),
   limits,
   gateway,

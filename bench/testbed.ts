@@ -82,7 +82,7 @@ export async function startTestbed(
   const [{ id }] = await call(service, `${tasksPath}?limit=1`, { token })
   const paths = [`${tasksPath}?limit=20`, `${tasksPath}/${id}`, '/api/auth/me']
   await assertSameAnswers(service, floor, paths, token)
-  const workloads = workloadsOf(seeded, token, id)
+  const workloads = workloadsOf(seeded, { token, key: await newKey(service, token) }, id)
   return { env, service, floor, workloads, another }
 }
 
@@ -109,6 +109,11 @@ async function seededDatabase(
   await database.db.destroy()
   const db = openPostgres({ url, poolSize: 1, onIdleError: () => {}, timeouts: false })
   return seed(db, size).finally(() => db.destroy())
+}
+
+async function newKey(server: Server, token: string): Promise<string> {
+  const body = { name: 'bench', scopes: ['tasks:read'], expires_in_days: 1 }
+  return (await call(server, '/api/auth/keys', { token, body })).key
 }
 
 /** The public key that verifies a token. */

@@ -8,11 +8,16 @@ function same(status: number, ...[method, path, rest]: Parameters<typeof request
 }
 
 /** What is measured, as requests of one user. */
-export function workloadsOf({ reader, refreshTokens, emails }: Seeded, token: string, taskId: number) {
+export function workloadsOf(
+  { reader, refreshTokens, emails }: Seeded,
+  { token, key }: { token: string; key: string },
+  taskId: number,
+) {
   const path = `/api/${reader}/tasks`
   const wrong = `${token.slice(0, -4)}AAAA`
   return {
     list: same(200, 'GET', `${path}?limit=20`, { token }),
+    listByKey: same(200, 'GET', `${path}?limit=20`, { token: key }),
     read: same(200, 'GET', `${path}/${taskId}`, { token }),
     create: same(201, 'POST', path, { token, body: { title: 'Buy milk', description: 'Two litres' } }),
     me: same(200, 'GET', '/api/auth/me', { token }),

@@ -49,7 +49,12 @@ async function startService() {
   return { url, stop }
 }
 
-const expected = { name: 'Alice', title: 'Buy milk', refused: { status: 403, code: 'not_owner' } }
+const expected = {
+  name: 'Alice',
+  title: 'Buy milk',
+  byKey: ['Buy milk'],
+  refused: { status: 403, code: 'not_owner' },
+}
 
 rmSync('out', { recursive: true, force: true })
 for (const [name, command] of Object.entries(commands)) {

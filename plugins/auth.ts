@@ -17,7 +17,7 @@ import type { SecondFactorRule } from '../src/tokens/requirements.ts'
 import type { Service } from '../src/tokens/service.ts'
 import { foreignIssuers, issuersOf, type Trust } from '../src/tokens/trust.ts'
 import guard from './guard.ts'
-import jwt, { type Signing } from './jwt.ts'
+import jwt, { type ApiKeyVerifier, type Signing } from './jwt.ts'
 import services, { type ServiceCredentials } from './services.ts'
 
 export type { RevocationFeedOptions } from '../src/sessions/revocation-reader.ts'
@@ -47,6 +47,7 @@ interface IssuingOptions extends LatchkeyAuthOptions {
   /** Of a validated configuration. */
   readonly configuredIssuers?: readonly JwksIssuer[]
   readonly signing?: Signing | undefined
+  readonly apiKeys?: ApiKeyVerifier | undefined
   readonly credentials?: ServiceCredentials
   /** Called with the client of a valid token; throws to refuse it. */
   readonly assertCurrent?: (service: Service) => void
@@ -62,6 +63,7 @@ const auth = fp(
       configuredIssuers = [],
       credentials,
       assertCurrent = () => {},
+      apiKeys,
       secondFactor,
       ...trust
     } = rest
@@ -82,7 +84,14 @@ const auth = fp(
       ...(revocations ? [revocationCheck(app, revocations, { ...trust, clock })] : []),
       assertLive,
     ]
-    await app.register(jwt, { issuers, clock, assertLive: refusing(checks), assertCurrent, signing })
+    await app.register(jwt, {
+      issuers,
+      clock,
+      assertLive: refusing(checks),
+      assertCurrent,
+      signing,
+      apiKeys,
+    })
     await app.register(services, { clock, credentials })
     await app.register(guard, { clock, secondFactor })
     // Not awaited: a service starts while its issuers are down.

@@ -32,6 +32,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Default `access` of the routes of this scope, for third-party plugins, which cannot declare it. */
     accessOfScope: Access | null
+    /** Scopes that routes for users declare: those that an API key can have. */
+    readonly keyScopes: ReadonlySet<string>
   }
   interface FastifyRequest {
     /** The owner of the data that the request may access. Throws on a route without a guard. */
@@ -87,6 +89,8 @@ interface GuardOptions {
 export default fp<GuardOptions>(
   async (app, { clock, secondFactor = 'off' }) => {
     app.decorate('accessOfScope', null)
+    const keyScopes = new Set<string>()
+    app.decorate('keyScopes', keyScopes)
     if (!app.hasRequestDecorator('problem')) app.decorateRequest('problem', null)
     app.decorateRequest(granted, null)
     app.decorateRequest('owner', {
@@ -114,6 +118,8 @@ export default fp<GuardOptions>(
         throw new Error(`${route.url}: access "gateway" needs request.verifyForGateway`)
       route.config = { ...route.config, access: access as Access, [guarded]: true }
       const requirements = route.config
+      if ((access === 'user' || access === 'owner') && requirements.scope !== undefined)
+        keyScopes.add(requirements.scope)
       const asked = route.config.withoutSecondFactor ? 'off' : secondFactor
       const { onRequest, preHandler } = rule
       if (onRequest) {
@@ -241,14 +247,18 @@ async function verifyForGateway(request: FastifyRequest): Promise<void> {
 }
 
 function authenticateIfPossible(request: FastifyRequest, { asked }: Demands): Promise<void> | undefined {
-  const enrolledOnly = () => assertEnrolled(verified(request), asked)
+  const admit = () => {
+    // A key opens only what declares its scope.
+    if (verified(request).scopes !== undefined) throw new TokenRefused('type')
+    assertEnrolled(verified(request), asked)
+  }
   const forget = () => {
     request.user = null
   }
   try {
     const authenticating = request.authenticateToken()
-    if (authenticating) return authenticating.then(enrolledOnly).catch(forget)
-    enrolledOnly()
+    if (authenticating) return authenticating.then(admit).catch(forget)
+    admit()
   } catch {
     forget()
   }

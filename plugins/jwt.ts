@@ -1,6 +1,7 @@
 import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { claimsToBeKey } from '../src/api-keys/text.ts'
 import type { Clock } from '../src/clock.ts'
 import { headerValues } from '../src/http/raw-headers.ts'
 import { accessTokenType } from '../src/tokens/access-token.ts'
@@ -28,6 +29,21 @@ interface JwtOptions {
   /** Called with the client of a valid token; throws to refuse it. */
   readonly assertCurrent: (service: Service) => void
   readonly signing?: Signing | undefined
+  readonly apiKeys?: ApiKeyVerifier | undefined
+}
+
+/** Verifies the bearer tokens that are API keys. */
+export interface ApiKeyVerifier {
+  /**
+   * @returns undefined for a key that is not known yet
+   * @throws TokenRefused, Problem service_unavailable
+   */
+  verifyKnown(text: string): Principal | undefined
+  /**
+   * @param beforeLookUp called before a key that is not known yet is looked up; may throw
+   * @throws TokenRefused, Problem service_unavailable
+   */
+  verify(text: string, beforeLookUp?: () => Promise<void>): Promise<Principal>
 }
 
 const unverified = Symbol('unverified token')
@@ -59,7 +75,7 @@ declare module '@fastify/jwt' {
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Verifies the text of a token, wherever it comes from.
+     * Verifies the text of a token or an API key, wherever it comes from.
      * @throws TokenRefused
      * @throws Problem service_unavailable
      */
@@ -68,9 +84,9 @@ declare module 'fastify' {
   interface FastifyRequest {
     /**
      * Sets `request.user` from the token; throws or rejects for an invalid one: `jwtVerify()` with a cache of verified
-     * signatures. For guards.
-     * @param beforeSignature called before the signature of a token that is not in the cache is checked; may reject. With
-     * it, a wrong signature is refused at the least cost
+     * signatures, and API keys. For guards.
+     * @param beforeSignature called before the signature of a token that is not in the cache is checked, or a key looked
+     * up; may reject. With it, a wrong signature is refused at the least cost
      * @returns undefined when the signature was in the cache
      */
     authenticateToken(beforeSignature?: () => Promise<void>): Promise<void> | undefined
@@ -87,7 +103,7 @@ declare module 'fastify' {
  * and parses the token, selects the issuer and checks the claims.
  */
 export default fp<JwtOptions>(
-  async (app, { issuers, clock, assertLive, assertCurrent, signing }) => {
+  async (app, { issuers, clock, assertLive, assertCurrent, signing, apiKeys }) => {
     app.decorateRequest(unverified, null)
     const verifiedTokens = new VerifiedTokens()
 
@@ -168,7 +184,9 @@ export default fp<JwtOptions>(
     app.decorateRequest(
       'authenticateToken',
       function (this: FastifyRequest, beforeSignature?: () => Promise<void>) {
-        const token = verifiedTokens.get(bearerTokenOf(this))
+        const text = bearerTokenOf(this)
+        if (apiKeys && claimsToBeKey(text)) return verifyKey(this, apiKeys, text, beforeSignature)
+        const token = verifiedTokens.get(text)
         const issuer = token && issuers.of(token)
         if (!token || !issuer?.keys.stillVerifies(token)) return verifySignature(this, beforeSignature)
         this.user = admit({ token, issuer })
@@ -206,6 +224,7 @@ export default fp<JwtOptions>(
     }
 
     app.decorate('verifyBearer', async (text: string) => {
+      if (apiKeys && claimsToBeKey(text)) return bearerOfKey(await apiKeys.verify(text))
       const claimed = await claimedIn(text)
       const bearer = bearerOf(claimed)
       if (claimed.issuer.keys.stillVerifies(claimed.token)) verifiedTokens.add(claimed.token)
@@ -220,6 +239,27 @@ export default fp<JwtOptions>(
   },
   { name: 'latchkey-jwt', fastify: '5.x' },
 )
+
+function verifyKey(
+  request: FastifyRequest,
+  keys: ApiKeyVerifier,
+  text: string,
+  beforeLookUp?: () => Promise<void>,
+): Promise<void> | undefined {
+  const known = keys.verifyKnown(text)
+  if (!known)
+    return keys.verify(text, beforeLookUp).then((user) => {
+      request.user = user
+    })
+  request.user = known
+  return undefined
+}
+
+/** With what a token of that kind would say, for introspection; `jti` is the id in the feed of revocations. */
+function bearerOfKey(user: Principal): VerifiedBearer {
+  const { sub, issuedAt: iat, expiresAt: exp, scopes = [], keyId: jti } = user
+  return { user, claims: { sub, iat, exp, jti, scope: scopes.join(' ') }, expiresAt: exp }
+}
 
 function claimedBy(request: FastifyRequest): Claimed {
   const claimed = request[unverified]

@@ -90,6 +90,10 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'The token is good, but it does not have the scope that the challenge names; without one there, the route is closed to API keys.',
     client: 'Use a key or a client that has the scope. Neither a refresh nor a retry helps.',
   },
+  session_required: {
+    when: 'The token is good, but it belongs to no session of this service: a trusted issuer made it. Only an account of this service has API keys.',
+    client: 'Log in to this service. A trusted issuer has keys of its own kind, if any.',
+  },
   not_owner: {
     when: "The `user_id` in the path is not the token's, whether such a user exists or not.",
     client: 'Use the id of the user who is logged in. Neither a refresh nor a retry helps.',
@@ -101,6 +105,10 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   user_not_found: {
     when: 'The token is valid, but its account has just been deleted.',
     client: 'Forget both tokens and ask for the login.',
+  },
+  key_not_found: {
+    when: "The API key to end is not one of the user's: it has ended or expired, or it is another user's.",
+    client: 'Read the list of keys again. For one that was to end, this is as good as done.',
   },
   session_not_found: {
     when: 'The mailed token is invalid: it was used, has expired, was replaced by a newer one, or was never issued. At `POST /api/auth/login/second-factor` the same of an `mfa_token`, which also ends with a change of the password and with the factor.',
@@ -122,6 +130,10 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'Another request with this [`Idempotency-Key`](idempotency.md) is in flight.',
     client:
       'Wait as many seconds as `Retry-After` says, then send the same request again: it gets the outcome of the first.',
+  },
+  key_limit_reached: {
+    when: 'The user has 20 API keys that have not expired.',
+    client: 'Show the list, and let the user end one that is not needed any more.',
   },
   second_factor_enrolled: {
     when: 'A second factor is to be set up or confirmed, and the account has one already. Nothing was changed.',

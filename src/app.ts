@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import accessTokens from '../plugins/access-tokens.ts'
+import apiKeys from '../plugins/api-keys.ts'
 import auth from '../plugins/auth.ts'
 import blocklist from '../plugins/blocklist.ts'
 import cleanUp from '../plugins/clean-up.ts'
@@ -175,6 +176,7 @@ export async function buildApp(
     previousSecret: config.previousSecretKey,
     issuer: serviceName(style),
   })
+  await app.register(apiKeys, { clock, secondFactor: config.requireSecondFactor })
   await app.register(signingKeys, {
     algorithm: config.algorithm,
     secret: config.secretKey,
@@ -211,13 +213,14 @@ export async function buildApp(
     clock,
     secondFactor: config.requireSecondFactor,
     assertLive: (user) => app.revocations.assertLive(user),
+    apiKeys: app.apiKeys,
     credentials: app.serviceCredentials,
     assertCurrent: (service) => app.serviceClients.assertCurrent(service),
   })
   await app.register(accessTokens, { policy, clock })
   await app.register(ownedWrites)
 
-  await app.register(authRoutes, { prefix: '/api/auth' })
+  await app.register(authRoutes, { prefix: '/api/auth', maxKeyDays: config.maxKeyDays })
   await app.register(taskRoutes, {
     prefix: '/api/:user_id/tasks',
     basePath,

@@ -20,6 +20,8 @@ export type SecurityEventName =
   | 'recovery_code_used'
   | 'recovery_codes_replaced'
   | 'account_deleted'
+  | 'api_key_created'
+  | 'api_key_ended'
   | 'rate_limit_reached'
 
 export interface SecurityEvent {
@@ -27,6 +29,7 @@ export interface SecurityEvent {
   /** Undefined without an existing account. */
   readonly userId?: string | undefined
   readonly sessionId?: string | undefined
+  readonly keyId?: string | undefined
   readonly ip?: string | undefined
   /** The limit of `rate_limit_reached`; only logged. */
   readonly limit?: string | undefined
@@ -49,10 +52,11 @@ export function naming(requestId: string, log: SecurityLog): SecurityLog {
 /** Logged as warnings: an operator should be alerted. */
 const alarming: ReadonlySet<SecurityEventName> = new Set(['refresh_token_reused', 'rate_limit_reached'])
 
-const rowOf = ({ event, userId, sessionId, ip }: SecurityEvent) => ({
+const rowOf = ({ event, userId, sessionId, keyId, ip }: SecurityEvent) => ({
   event,
   user_id: userId ?? null,
   session_id: sessionId ?? null,
+  ...(keyId === undefined ? {} : { key_id: keyId }),
   ip: ip ?? null,
 })
 

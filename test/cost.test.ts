@@ -202,7 +202,7 @@ const entries: Record<string, Entry> = {
   },
   'POST /api/auth/password/reset': {
     repetitions: 2,
-    statements: 20,
+    statements: 21,
     ask: async (setup) => {
       const { email } = await newUser(setup)
       await setup.app.inject({ method: 'POST', url: '/api/auth/password/forgot', payload: { email } })
@@ -257,6 +257,29 @@ const entries: Record<string, Entry> = {
       token: (await newUser(setup)).token,
       status: 204,
     }),
+  },
+  'POST /api/auth/keys': {
+    statements: 10,
+    ask: async (setup) => ({
+      url: '/api/auth/keys',
+      payload: { name: 'x'.repeat(100), scopes: ['tasks:read', 'tasks:write'], expires_in_days: 365 },
+      token: (await newUser(setup)).token,
+      status: 201,
+    }),
+  },
+  'GET /api/auth/keys': {
+    statements: 1,
+    ask: ({ alice }) => ({ url: '/api/auth/keys', token: alice.token, status: 200 }),
+  },
+  'DELETE /api/auth/keys/:key_id': {
+    repetitions: 2,
+    statements: 6,
+    ask: async (setup) => {
+      const user = await newUser(setup)
+      const payload = { name: 'x', scopes: ['tasks:read'], expires_in_days: 1 }
+      const { id } = (await user.call('POST', '/api/auth/keys', payload)).json()
+      return { url: `/api/auth/keys/${id}`, token: user.token, status: 204 }
+    },
   },
   'GET /api/:user_id/tasks': {
     statements: 1,
@@ -441,6 +464,7 @@ const tables = [
   'totp_factors',
   'recovery_codes',
   'used_mfa_tokens',
+  'api_keys',
 ]
 
 async function settled(app: FastifyInstance): Promise<void> {

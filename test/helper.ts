@@ -22,7 +22,12 @@ export const secret = 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u'
 export const password = 'correct horse battery'
 
 /** Above what concurrent requests for one account need. */
-const noLimits = { RATE_LIMITS: 'off', RATE_LIMIT_ACCOUNT: '9999999/1m', RATE_LIMIT_PAIR: '9999999/1m' }
+const noLimits = {
+  RATE_LIMITS: 'off',
+  RATE_LIMIT_ACCOUNT: '9999999/1m',
+  RATE_LIMIT_PAIR: '9999999/1m',
+  RATE_LIMIT_KEYS: '9999999/1m',
+}
 
 /** For tests that are not about hashes: a hundredth of the time. */
 const cheapHash: HashCost = { memoryKiB: 1024, passes: 1 }
@@ -94,6 +99,7 @@ const tables = [
   'used_mfa_tokens',
   'mail_outbox',
   'idempotency_keys',
+  'api_keys',
 ]
 
 const truncated = `truncate ${tables.join(', ')} restart identity cascade`

@@ -18,6 +18,7 @@ const tables = [
   'one_time_tokens',
   'mail_outbox',
   'totp_factors',
+  'api_keys',
 ] as const
 
 t.test('no secret is in the log at level trace or in an error response, whatever fails (I04)', async (t) => {
@@ -67,7 +68,7 @@ t.test('no secret is in the log at level trace or in an error response, whatever
     })
     if (answer.statusCode >= 400) refusals.push(answer.body)
     const given = answer.body.startsWith('{') ? answer.json() : {}
-    for (const name of ['token', 'refresh_token', 'mfa_token', 'secret', 'otpauth_uri'])
+    for (const name of ['token', 'refresh_token', 'key', 'mfa_token', 'secret', 'otpauth_uri'])
       if (given[name]) secrets.add(given[name])
     for (const code of given.recovery_codes ?? []) secrets.add(code)
     // The client gets it to go on with.
@@ -114,6 +115,16 @@ t.test('no secret is in the log at level trace or in an error response, whatever
     const tasks = `/api/${user?.id ?? name}/tasks`
     await step('POST', tasks, { title: fresh('title'), description: fresh('description') }, token)
     await step('GET', tasks, undefined, token)
+    const wanted = { name: fresh('key'), scopes: ['tasks:read'], expires_in_days: 1 }
+    const { id, key = fresh('key') } = await step('POST', '/api/auth/keys', wanted, token)
+    await step('GET', tasks, undefined, key)
+    await step('GET', `${tasks}?access_token=${key}`, undefined, key)
+    await step('GET', tasks, undefined, `${key.slice(0, -1)}-`)
+    await step('GET', '/api/auth/me', undefined, key)
+    await step('GET', '/api/auth/keys', undefined, token)
+    await app.keyUses.flush()
+    await step('DELETE', `/api/auth/keys/${id}`, undefined, token)
+    await step('GET', tasks, undefined, key)
     await step('POST', '/api/auth/refresh', { refresh_token: refresh_token ?? fresh('token') })
     await step('POST', '/api/auth/refresh', { refresh_token: `${refresh_token}x` })
     await step('POST', '/api/auth/email/resend', { email })

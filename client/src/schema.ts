@@ -75,7 +75,7 @@ export interface paths {
         put?: never;
         /**
          * End the token's session, or others of its user
-         * @description The access and refresh tokens of an ended session are refused from then on. Without a body, the current session ends. A trusted issuer's token has no session: all such tokens of the user issued until now are revoked.
+         * @description The access and refresh tokens of an ended session are refused from then on. Without a body, the current session ends. A trusted issuer's token has no session: all such tokens of the user issued until now are revoked. API keys stay.
          */
         post: operations["logOut"];
         delete?: never;
@@ -249,7 +249,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Delete the token's account with its sessions and tasks
+         * Delete the token's account with its sessions, API keys and tasks
          * @description A POST, since gateways drop the body of a DELETE.
          */
         post: operations["deleteMe"];
@@ -304,7 +304,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Set a new password; every other session ends */
+        /**
+         * Set a new password; every other session ends
+         * @description API keys stay, unless `end_keys` is true.
+         */
         put: operations["changePassword"];
         post?: never;
         delete?: never;
@@ -344,7 +347,7 @@ export interface paths {
         put?: never;
         /**
          * Set a new password with the mailed token
-         * @description Every session ends and none is opened: the next step is the login. The address counts as verified. If it never was before, the account begins anew: its tasks are deleted and its name is `User`. The token of the mail about a change of address undoes the change.
+         * @description Every session and API key ends, and no session is opened: the next step is the login. The address counts as verified. If it never was before, the account begins anew: its tasks are deleted and its name is `User`. The token of the mail about a change of address undoes the change.
          */
         post: operations["resetPassword"];
         delete?: never;
@@ -408,6 +411,44 @@ export interface paths {
         put: operations["changeEmail"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the user's API keys, newest first */
+        get: operations["listKeys"];
+        put?: never;
+        /**
+         * Create an API key
+         * @description For scripts and other programs: it opens the operations that have one of its scopes in `x-scopes`, for its owner only, until it expires or is ended. The answer has its text, which nothing shows again. Asks for a login within the last hour. A user has at most 20, and gets a mail about each new one.
+         */
+        post: operations["createKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End one of the user's API keys */
+        delete: operations["endKey"];
         options?: never;
         head?: never;
         patch?: never;
@@ -716,7 +757,7 @@ export interface components {
              * @description What happened, for a program
              * @enum {string}
              */
-            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
+            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "session_required" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "key_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "key_limit_reached" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
             /** @description Names this request in the log of the service */
             request_id: string;
             /** @description On `validation_failed`: the fields and what is wrong with them */
@@ -744,7 +785,7 @@ export interface components {
              * @description What happened, for a program
              * @enum {string}
              */
-            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
+            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "session_required" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "key_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "key_limit_reached" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
             /** @description The same as `error_description` */
             detail: string;
             /** @description The HTTP status */
@@ -975,6 +1016,11 @@ export interface components {
              * @example password123
              */
             new_password: string;
+            /**
+             * @description Whether every API key of the account ends too
+             * @default false
+             */
+            end_keys?: boolean;
         };
         ForgotPassword: {
             /**
@@ -1024,6 +1070,96 @@ export interface components {
              * @example password123
              */
             password: string;
+        };
+        /** @description An API key, without its text */
+        ApiKey: {
+            /**
+             * @description Opaque
+             * @example key_01kb3v5rs1e2wbhx4hrsz3zj5g
+             */
+            id: string;
+            /**
+             * @description What it is for, in the words of its owner
+             * @example Nightly export
+             */
+            name: string;
+            /** @description What it opens: operations with one of them in `x-scopes` */
+            scopes: string[];
+            /**
+             * Format: date-time
+             * @description When it was made
+             * @example 2026-01-31T12:00:00.000Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it expires
+             * @example 2026-01-31T12:00:00.000Z
+             */
+            expires_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last used, at most a minute late; null until then
+             * @example 2026-01-31T12:00:00.000Z
+             */
+            last_used_at: string | null;
+        };
+        /** @description An API key with its text */
+        NewApiKey: {
+            /**
+             * @description Opaque
+             * @example key_01kb3v5rs1e2wbhx4hrsz3zj5g
+             */
+            id: string;
+            /**
+             * @description What it is for, in the words of its owner
+             * @example Nightly export
+             */
+            name: string;
+            /** @description What it opens: operations with one of them in `x-scopes` */
+            scopes: string[];
+            /**
+             * Format: date-time
+             * @description When it was made
+             * @example 2026-01-31T12:00:00.000Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it expires
+             * @example 2026-01-31T12:00:00.000Z
+             */
+            expires_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last used, at most a minute late; null until then
+             * @example 2026-01-31T12:00:00.000Z
+             */
+            last_used_at: string | null;
+            /**
+             * @description Shown only here. Sent as the bearer token
+             * @example lk_pat_0000000000000000000000000000000000EX
+             */
+            key: string;
+        };
+        CreateKey: {
+            /**
+             * @description What it is for, in the words of its owner
+             * @example Nightly export
+             */
+            name: string;
+            /**
+             * @description Of those that operations have in `x-scopes`
+             * @example [
+             *       "tasks:read"
+             *     ]
+             */
+            scopes: string[];
+            /**
+             * @description At most `API_KEY_MAX_DAYS` of the service, 365 by default
+             * @example 90
+             */
+            expires_in_days: number;
         };
         Task: {
             /** @example 1 */
@@ -1277,11 +1413,23 @@ export interface components {
              */
             ends_at: number;
         };
+        RevokedKey: {
+            /**
+             * @description Refuses this API key
+             * @example key_01kb3v5rs1e2wbhx4hrsz3zj5g
+             */
+            key_id: string;
+            /**
+             * @description When every token that it refuses has expired, in seconds since the epoch: forget it then
+             * @example 1790000975
+             */
+            ends_at: number;
+        };
         RevocationFeed: {
             /** @description For `after` of the next request */
             cursor: string;
             /** @description Some may come more than once, none is left out. Ignore an entry of an unknown form. */
-            revocations: (components["schemas"]["RevokedSession"] | components["schemas"]["RevokedUser"])[];
+            revocations: (components["schemas"]["RevokedSession"] | components["schemas"]["RevokedUser"] | components["schemas"]["RevokedKey"])[];
         };
     };
     responses: never;
@@ -1731,6 +1879,18 @@ export interface operations {
                     };
                 };
             };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
             /** @description `payload_too_large`: The request body is too large */
             413: {
                 headers: {
@@ -1959,7 +2119,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `second_factor_required`: A code of the second factor is required */
+            /** @description `second_factor_required`: A code of the second factor is required; `insufficient_scope`: The token does not have the scope that the request needs */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1967,7 +2127,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "second_factor_required";
+                        code?: "second_factor_required" | "insufficient_scope";
                     };
                 };
             };
@@ -2093,6 +2253,18 @@ export interface operations {
                     };
                 };
             };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
             /** @description `rate_limited`: Too many requests */
             429: {
                 headers: {
@@ -2180,6 +2352,18 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         code?: "invalid_credentials" | "unauthorized";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
                     };
                 };
             };
@@ -2323,6 +2507,18 @@ export interface operations {
                     };
                 };
             };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
             /** @description `second_factor_enrolled`: The account has a second factor already; `second_factor_not_enrolled`: The account has no second factor */
             409: {
                 headers: {
@@ -2446,6 +2642,18 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         code?: "invalid_code" | "unauthorized";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
                     };
                 };
             };
@@ -2577,6 +2785,18 @@ export interface operations {
                     };
                 };
             };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
             /** @description `second_factor_not_enrolled`: The account has no second factor */
             409: {
                 headers: {
@@ -2701,6 +2921,18 @@ export interface operations {
                     };
                 };
             };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
             /** @description `user_not_found`: User not found */
             404: {
                 headers: {
@@ -2803,7 +3035,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2811,7 +3043,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "second_factor_enrolment_required";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -2906,7 +3138,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The account, its sessions and its tasks were deleted */
+            /** @description The account, its sessions, its API keys and its tasks were deleted */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2939,7 +3171,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2947,7 +3179,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "second_factor_enrolment_required";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3073,7 +3305,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3081,7 +3313,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "second_factor_enrolment_required";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3175,7 +3407,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3183,7 +3415,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "second_factor_enrolment_required";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3323,7 +3555,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3331,7 +3563,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "second_factor_enrolment_required";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3857,7 +4089,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3865,7 +4097,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "second_factor_enrolment_required";
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -3947,6 +4179,394 @@ export interface operations {
             };
         };
     };
+    listKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys that have not expired */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKey"][];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request";
+                    };
+                };
+            };
+            /** @description `unauthorized`: Could not validate credentials */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unauthorized";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    createKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateKey"];
+            };
+        };
+        responses: {
+            /** @description The key was made */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewApiKey"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `unauthorized`: Could not validate credentials; `insufficient_user_authentication`: The request needs a more recent or a stronger authentication */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unauthorized" | "insufficient_user_authentication";
+                    };
+                };
+            };
+            /** @description `session_required`: The request needs the token of a session; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "session_required" | "insufficient_scope" | "second_factor_enrolment_required";
+                    };
+                };
+            };
+            /** @description `key_limit_reached`: The user has as many API keys as one may have */
+            409: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "key_limit_reached";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/json in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    endKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Opaque
+                 * @example key_01kb3v5rs1e2wbhx4hrsz3zj5g
+                 */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key has ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `unauthorized`: Could not validate credentials */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 6750 section 3 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unauthorized";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope" | "second_factor_enrolment_required";
+                    };
+                };
+            };
+            /** @description `key_not_found`: API key not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "key_not_found";
+                    };
+                };
+            };
+            /** @description `payload_too_large`: The request body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "payload_too_large";
+                    };
+                };
+            };
+            /** @description `uri_too_long`: The request path is too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "uri_too_long";
+                    };
+                };
+            };
+            /** @description `unsupported_media_type`: The request body must be application/json in UTF-8 */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
     listTasks: {
         parameters: {
             query?: {
@@ -4009,7 +4629,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4017,7 +4637,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "second_factor_enrolment_required";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -4139,7 +4759,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4147,7 +4767,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "second_factor_enrolment_required";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -4329,7 +4949,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4337,7 +4957,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "second_factor_enrolment_required";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -4488,7 +5108,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4496,7 +5116,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "second_factor_enrolment_required";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -4663,7 +5283,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4671,7 +5291,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "second_factor_enrolment_required";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };
@@ -4846,7 +5466,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_owner`: Not authorized to access this resource; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
+            /** @description `not_owner`: Not authorized to access this resource; `insufficient_scope`: The token does not have the scope that the request needs; `second_factor_enrolment_required`: This service requires a second factor: set one up, then authenticate with it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4854,7 +5474,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
-                        code?: "not_owner" | "second_factor_enrolment_required";
+                        code?: "not_owner" | "insufficient_scope" | "second_factor_enrolment_required";
                     };
                 };
             };

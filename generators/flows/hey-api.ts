@@ -1,6 +1,6 @@
-import { createTask, listTasks, signUp } from '../out/hey-api'
+import { createKey, createTask, listTasks, signUp } from '../out/hey-api'
 import { client } from '../out/hey-api/client.gen'
-import { type Outcome, password, stranger, unexpected, type Wanted } from './outcome'
+import { type Outcome, password, stranger, unexpected, type Wanted, wantedKey } from './outcome'
 
 export async function flow({ url, email }: Wanted): Promise<Outcome> {
   client.setConfig({ baseUrl: url })
@@ -13,8 +13,15 @@ export async function flow({ url, email }: Wanted): Promise<Outcome> {
   const task = await createTask({ path: { user_id: user.id }, body: { title: 'Buy milk' } })
   if (!task.data) throw unexpected('createTask', task.error)
 
+  const key = await createKey({ body: wantedKey })
+  if (!key.data) throw unexpected('createKey', key.error)
+  client.setConfig({ auth: key.data.key })
+  const listed = await listTasks({ path: { user_id: user.id } })
+  if (!listed.data) throw unexpected('listTasks', listed.error)
+  const byKey = listed.data.map(({ title }) => title)
+
   const refused = await listTasks({ path: { user_id: stranger } })
   if (!refused.error) throw unexpected('listTasks', refused.data)
   const { status, code } = refused.error
-  return { name: user.name, title: task.data.title, refused: { status, code } }
+  return { name: user.name, title: task.data.title, byKey, refused: { status, code } }
 }

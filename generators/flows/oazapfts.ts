@@ -1,5 +1,5 @@
-import { createTask, defaults, listTasks, signUp } from '../out/oazapfts'
-import { type Outcome, password, stranger, unexpected, type Wanted } from './outcome'
+import { createKey, createTask, defaults, listTasks, signUp } from '../out/oazapfts'
+import { type Outcome, password, stranger, unexpected, type Wanted, wantedKey } from './outcome'
 
 export async function flow({ url, email }: Wanted): Promise<Outcome> {
   defaults.baseUrl = url
@@ -11,11 +11,18 @@ export async function flow({ url, email }: Wanted): Promise<Outcome> {
   const task = await createTask(user.id, { title: 'Buy milk' })
   if (task.status !== 201) throw unexpected('createTask', task)
 
+  const key = await createKey(wantedKey)
+  if (key.status !== 201) throw unexpected('createKey', key)
+  defaults.headers = { authorization: `Bearer ${key.data.key}` }
+  const listed = await listTasks(user.id)
+  if (listed.status !== 200) throw unexpected('listTasks', listed)
+
   const refused = await listTasks(stranger)
   if (refused.status !== 403) throw unexpected('listTasks', refused)
   return {
     name: user.name,
     title: task.data.title,
+    byKey: listed.data.map(({ title }) => title),
     refused: { status: refused.status, code: refused.data.code },
   }
 }

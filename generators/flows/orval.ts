@@ -1,6 +1,6 @@
-import { createTask, listTasks, signUp } from '../out/orval'
+import { createKey, createTask, listTasks, signUp } from '../out/orval'
 import { use } from './orval-fetch'
-import { type Outcome, password, stranger, unexpected, type Wanted } from './outcome'
+import { type Outcome, password, stranger, unexpected, type Wanted, wantedKey } from './outcome'
 
 export async function flow({ url, email }: Wanted): Promise<Outcome> {
   use(url)
@@ -12,11 +12,18 @@ export async function flow({ url, email }: Wanted): Promise<Outcome> {
   const task = await createTask(user.id, { title: 'Buy milk' })
   if (task.status !== 201) throw unexpected('createTask', task)
 
+  const key = await createKey(wantedKey)
+  if (key.status !== 201) throw unexpected('createKey', key)
+  use(url, key.data.key)
+  const listed = await listTasks(user.id)
+  if (listed.status !== 200) throw unexpected('listTasks', listed)
+
   const refused = await listTasks(stranger)
   if (refused.status !== 403) throw unexpected('listTasks', refused)
   return {
     name: user.name,
     title: task.data.title,
+    byKey: listed.data.map(({ title }) => title),
     refused: { status: refused.status, code: refused.data.code },
   }
 }

@@ -1,5 +1,5 @@
 import { Api, type HttpResponse, type Problem } from '../out/swagger-typescript-api'
-import { type Outcome, password, stranger, unexpected, type Wanted } from './outcome'
+import { type Outcome, password, stranger, unexpected, type Wanted, wantedKey } from './outcome'
 
 export async function flow({ url, email }: Wanted): Promise<Outcome> {
   const client = new Api<string>({
@@ -9,6 +9,10 @@ export async function flow({ url, email }: Wanted): Promise<Outcome> {
   const { data: session } = await client.api.signUp({ email, password, name: 'Alice' })
   client.setSecurityData(session.token)
   const { data: task } = await client.api.createTask(session.user.id, { title: 'Buy milk' })
+
+  const { data: key } = await client.api.createKey(wantedKey)
+  client.setSecurityData(key.key)
+  const { data: listed } = await client.api.listTasks(session.user.id)
 
   const refused = await client.api.listTasks(stranger).then(
     ({ data }) => {
@@ -20,6 +24,7 @@ export async function flow({ url, email }: Wanted): Promise<Outcome> {
   return {
     name: session.user.name,
     title: task.title,
+    byKey: listed.map(({ title }) => title),
     refused: { status: refused.status, code: refused.error.code },
   }
 }

@@ -58,6 +58,13 @@ export default fp<{ readonly basePath?: string }>(
               scheme: 'basic',
               description: 'Id and secret of a service client, both form-urlencoded (RFC 6749 section 2.3.1)',
             },
+            api_key: {
+              type: 'http',
+              scheme: 'bearer',
+              bearerFormat: 'lk_pat_ and 36 characters',
+              description:
+                'An API key with one of the scopes in `x-scopes`, from `POST /api/auth/keys`, in place of an access token',
+            },
           },
         },
       },
@@ -69,7 +76,12 @@ export default fp<{ readonly basePath?: string }>(
     app.addHook('onRoute', function (route) {
       // An invalid declaration stops the start in plugins/guard.ts.
       const guard = guards[route.config?.access ?? this.accessOfScope ?? 'public']
-      route.schema = { ...route.schema, security: guard?.security }
+      const { scope } = route.config ?? {}
+      const security = [
+        ...(guard?.security ?? []),
+        ...(scope !== undefined && guard?.takesKeys ? [apiKey] : []),
+      ]
+      route.schema = { ...route.schema, security, ...(scope === undefined ? {} : { 'x-scopes': [scope] }) }
       documentProblems(route, [
         ...derivedProblems(route),
         ...(guard?.problems ?? []),
@@ -93,7 +105,11 @@ interface GuardInContract {
   /** OpenAPI security requirement. */
   readonly security: readonly Record<string, string[]>[]
   readonly problems: readonly ProblemCode[]
+  /** Whether an API key with the route's scope opens it. */
+  readonly takesKeys?: true
 }
+
+const apiKey = { api_key: [] }
 
 const bearer = { bearer: [] }
 const client = { client: [] }
@@ -101,8 +117,16 @@ const client = { client: [] }
 const guards: Record<Access, GuardInContract> = {
   public: { security: [], problems: [] },
   optional: { security: [{}, bearer], problems: [] },
-  user: { security: [bearer], problems: ['unauthorized', 'invalid_request'] },
-  owner: { security: [bearer], problems: ['unauthorized', 'not_owner', 'invalid_request'] },
+  user: {
+    security: [bearer],
+    problems: ['unauthorized', 'insufficient_scope', 'invalid_request'],
+    takesKeys: true,
+  },
+  owner: {
+    security: [bearer],
+    problems: ['unauthorized', 'not_owner', 'insufficient_scope', 'invalid_request'],
+    takesKeys: true,
+  },
   service: {
     security: [client, bearer],
     problems: ['invalid_client', 'insufficient_scope', 'invalid_request'],

@@ -27,6 +27,7 @@ interface RequestLine {
   aborted?: true
   trace_id?: string
   user_id?: string
+  key_id?: string
   client_id?: string
   code?: ProblemCode
   reason?: string | undefined
@@ -54,6 +55,7 @@ export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): v
     const traceId = traceIdOf(request.headers['traceparent'])
     if (traceId) line.trace_id = traceId
     if (request.user) line.user_id = request.user.userId
+    if (request.user?.keyId) line.key_id = request.user.keyId
     if (request.service) line.client_id = request.service.id
     const problem = refusal ?? request.problem
     if (problem) {

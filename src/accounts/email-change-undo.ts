@@ -1,3 +1,4 @@
+import { endKeysIn } from '../api-keys/ending.ts'
 import { violatesUnique } from '../db/errors.ts'
 import type { Trx } from '../db/schema.ts'
 import { findLiveToken, insertToken, type OneTimeToken } from '../one-time-tokens/repository.ts'
@@ -54,6 +55,7 @@ export async function undoChange(
   if (holder) {
     const ended = await endSurplusSessions(trx, accessTokenLife(sessionPolicy), holder.id, 0)
     noteEnded(effects, ended, { userId: holder.id, ip })
+    await endKeysIn(trx, { userId: holder.id, ip }, effects)
     await deleteUnverifiedUser(trx, holder.id)
     effects.events.push({ event: 'account_deleted', userId: holder.id, ip })
   }

@@ -3,7 +3,7 @@ import { derivedKeys } from '../keys/derived-keys.ts'
 import { clientKey } from '../limits/address.ts'
 import type { Budgets } from '../limits/budgets.ts'
 import type { Count, Counter, Counters } from '../limits/counters.ts'
-import { Problem } from '../problem.ts'
+import { rateLimited } from '../limits/refusal.ts'
 import type { PasswordReset } from '../users/password-resets.ts'
 
 /** An attempt at an account's password, or at a code of its second factor. */
@@ -78,16 +78,7 @@ export function createAccountLimits(options: Options): AccountLimits {
 
   function refuse(counter: Counter, count: Count, guess: Guess): never {
     onReached(counter, guess)
-    const seconds = String(Math.ceil(count.resetMs / 1000))
-    throw new Problem('rate_limited', {
-      reason: counter.limit,
-      headers: {
-        'retry-after': seconds,
-        'ratelimit-limit': String(count.max),
-        'ratelimit-remaining': '0',
-        'ratelimit-reset': seconds,
-      },
-    })
+    throw rateLimited(counter, count)
   }
 
   return {

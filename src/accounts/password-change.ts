@@ -1,3 +1,4 @@
+import { endKeysIn } from '../api-keys/ending.ts'
 import { deleteTokens } from '../one-time-tokens/repository.ts'
 import { assertAcceptable, fieldProblem } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
@@ -11,14 +12,14 @@ import { endAccess } from './end-access.ts'
 import { withOwnedPassword } from './password-check.ts'
 
 /**
- * Sets a new password for the right current one; every other session ends.
+ * Sets a new password for the right current one; every other session ends, and with `endKeys` every API key.
  * @throws Problem user_not_found, invalid_credentials, password_too_common, rate_limited, validation_failed,
  * service_unavailable
  */
 export async function changePassword(
   deps: AccountDeps,
   owner: OwnerId,
-  { current, wanted }: { current: string; wanted: string },
+  { current, wanted, endKeys }: { current: string; wanted: string; endKeys: boolean },
   caller: Caller,
 ): Promise<void> {
   const { sid, ip, signal } = caller
@@ -36,6 +37,7 @@ export async function changePassword(
       effects.events.push({ event: 'password_changed', userId: owner, sessionId: sid, ip })
       effects.notices.push({ kind: 'password_changed', userId: owner, ip })
       await endAccess(trx, deps, { owner, which: { except: sid }, ip }, effects)
+      if (endKeys) await endKeysIn(trx, { userId: owner, ip }, effects)
       return true
     })
   })

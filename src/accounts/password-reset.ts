@@ -1,3 +1,4 @@
+import { endKeysIn } from '../api-keys/ending.ts'
 import { deleteAllTokens, findToken, useToken } from '../one-time-tokens/repository.ts'
 import { assertAcceptable } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
@@ -15,7 +16,7 @@ import { removeFormerParty } from './take-over.ts'
 
 /**
  * Sets a new password for a token mailed to the account's address, or to its address before a change. Every session
- * ends, the other tokens of the account are deleted, and the address counts as verified; no session is opened. An
+ * and API key ends, the other tokens of the account are deleted, and the address counts as verified; no session is opened. An
  * account that may have been pre-hijacked loses its content.
  * @throws Problem invalid_token, password_too_common, validation_failed, service_unavailable
  */
@@ -47,5 +48,6 @@ export async function resetPassword(
     effects.events.push({ event: 'password_reset', userId: owner, ip })
     effects.notices.push({ kind: 'password_reset', userId: owner, ip })
     await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
+    await endKeysIn(trx, { userId: owner, ip }, effects)
   })
 }

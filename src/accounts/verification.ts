@@ -1,3 +1,4 @@
+import { endKeysIn } from '../api-keys/ending.ts'
 import { violatesUnique } from '../db/errors.ts'
 import type { Trx } from '../db/schema.ts'
 import { hasBody, type KeyedRequest } from '../idempotency/keyed-request.ts'
@@ -128,12 +129,13 @@ async function confirmEmail(
   if (!account.contested && !account.waiting) return
   await deleteClaim(trx, owner)
   if (!account.contested) return
-  // Two parties signed up, and only the mailbox can decide: no password and no second factor works until
-  // it is reset by mail, and every session ends. An account in use keeps its content, since the mailbox has just confirmed it.
+  // Two parties signed up, and only the mailbox can decide: no password and no second factor works until it is reset by
+  // mail, and every session and API key ends. An account in use keeps its content, since the mailbox has just confirmed it.
   await setOwnedPasswordHash(trx, owner, null)
   await removeFactorIn(trx, { owner, ip }, effects)
   if (account.waiting) await resetOwnedName(trx, owner)
   await endAccess(trx, deps, { owner, which: 'all', ip }, effects)
+  await endKeysIn(trx, { userId: owner, ip }, effects)
 }
 
 /** Ends every session: an attacker may have requested the change, and from which session is not recorded. */

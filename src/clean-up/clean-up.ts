@@ -49,6 +49,8 @@ const expired: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
   totp_factors: sql`confirmed_at is null and created_at < now() - interval '1 day'`,
   idempotency_keys: sql`created_at <= now() - make_interval(hours => ${keptHours})`,
   ended_sessions: sql`ended_at < now() - make_interval(days => ${knownDays})`,
+  // Past the minute for which its end would still be announced.
+  api_keys: sql`expires_at < now() - interval '1 hour'`,
   password_resets: sql`at < now() - make_interval(days => ${resetDays})`,
 }
 

@@ -38,6 +38,8 @@ export interface Config {
   readonly foreignTokenSeconds: number
   readonly accessTokenSeconds: number
   readonly sessions: { readonly idleDays: number; readonly absoluteDays: number }
+  /** Longest life of an API key. */
+  readonly maxKeyDays: number
   readonly revocationPollSeconds: number
   readonly requireSecondFactor: SecondFactorRule
   readonly maxTasksPerUser: number

@@ -44,6 +44,7 @@ export const Environment = Type.Object({
   ACCESS_TOKEN_EXPIRE_MINUTES: Type.Integer({ minimum: 1, maximum: 1440, default: 15 }),
   SESSION_IDLE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 14 }),
   SESSION_ABSOLUTE_DAYS: Type.Integer({ minimum: 1, maximum: 365, default: 30 }),
+  API_KEY_MAX_DAYS: Type.Integer({ minimum: 1, maximum: 3650, default: 365 }),
   // Well below the staleness at which every token is refused: src/sessions/revocations.ts.
   REVOCATION_POLL_SECONDS: Type.Integer({ minimum: 1, maximum: 5, default: 2 }),
   REQUIRE_SECOND_FACTOR: Type.Union([Type.Literal('off'), Type.Literal('enrolled'), Type.Literal('all')], {
@@ -66,6 +67,7 @@ export const Environment = Type.Object({
   RATE_LIMIT_EVERYTHING: BudgetOf('everything'),
   RATE_LIMIT_ACCOUNT: BudgetOf('account'),
   RATE_LIMIT_PAIR: BudgetOf('pair'),
+  RATE_LIMIT_KEYS: BudgetOf('keys'),
   DOCS: Type.Union([OnOff], { default: 'on' }),
   TRUST_PROXY: Type.Optional(Type.String()),
   // Longer than the idle timeout of the gateway, which reuses a closed connection otherwise: 60 s is usual, Envoy has 1 h.

@@ -59,6 +59,7 @@ export function loadConfig(
     foreignTokenSeconds: variables.TRUSTED_TOKEN_MAX_DAYS * 86_400,
     accessTokenSeconds: variables.ACCESS_TOKEN_EXPIRE_MINUTES * 60,
     sessions: { idleDays: variables.SESSION_IDLE_DAYS, absoluteDays: variables.SESSION_ABSOLUTE_DAYS },
+    maxKeyDays: variables.API_KEY_MAX_DAYS,
     revocationPollSeconds: variables.REVOCATION_POLL_SECONDS,
     requireSecondFactor: variables.REQUIRE_SECOND_FACTOR,
     maxTasksPerUser: variables.MAX_TASKS_PER_USER,

@@ -69,6 +69,7 @@ export interface RevocationsTable {
   id: GeneratedAlways<number>
   session_id: string | null
   user_id: string | null
+  key_id: Generated<string | null>
   created_at: Timestamp
   /** By the clock of the verifying process; null (a row inserted by hand): created_at. */
   issued_until: ColumnType<string | null, string | null | undefined, never>
@@ -83,6 +84,7 @@ export interface SecurityEventsTable {
   event: string
   user_id: string | null
   session_id: string | null
+  key_id: Generated<string | null>
   ip: string | null
 }
 
@@ -173,6 +175,17 @@ export interface IdempotencyKeysTable {
   created_at: TimestampByDefault
 }
 
+export interface ApiKeysTable {
+  id: string
+  user_id: string
+  name: string
+  scopes: string[]
+  hash: Uint8Array
+  created_at: Timestamp
+  expires_at: ColumnType<string, string, never>
+  last_used_at: ColumnType<string | null, never, string>
+}
+
 export interface Database {
   users: UsersTable
   account_claims: AccountClaimsTable
@@ -190,6 +203,7 @@ export interface Database {
   used_mfa_tokens: UsedMfaTokensTable
   mail_outbox: MailOutboxTable
   idempotency_keys: IdempotencyKeysTable
+  api_keys: ApiKeysTable
 }
 
 /** The database, or a transaction on it. */

@@ -30,6 +30,8 @@ export const budgets = {
   account: { max: 10, timeWindow: 15 * minute },
   /** Wrong passwords for one account from one device. */
   pair: { max: 10, timeWindow: 15 * minute },
+  /** New API keys: the revocation of each that ends is kept until it would have expired. */
+  keys: { max: 100, timeWindow: 24 * hour },
 } as const satisfies Record<string, Budget>
 
 export type LimitName = keyof typeof budgets

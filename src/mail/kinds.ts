@@ -11,6 +11,7 @@ export type NoticeKind =
   | 'email_change_requested'
   | 'email_changed'
   | 'refresh_token_reused'
+  | 'api_key_created'
   | 'factor_added'
   | 'factor_removed'
   | 'second_factor_failed'

@@ -3,6 +3,9 @@ import type { Trx } from '../db/schema.ts'
 import type { NoticeKind } from './kinds.ts'
 import { anHourAgo, hourlyMails } from './outbox.ts'
 
+/** The hourly quota of a notice: of new API keys, one for each that an account can have. */
+const hourlyNotices = (kind: NoticeKind) => (kind === 'api_key_created' ? 20 : hourlyMails)
+
 export interface Notice {
   readonly kind: NoticeKind
   readonly userId: string
@@ -47,7 +50,7 @@ export async function insertNotice(
               .where('kind', '=', kind)
               .where('created_at', '>', anHourAgo),
           '<',
-          hourlyMails,
+          hourlyNotices(kind),
         ),
     )
     .execute()

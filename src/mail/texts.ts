@@ -148,6 +148,17 @@ export const english: Texts = {
         'If it was you, there is nothing to do. If it was not you, use the link of the mail that came when the change was asked for: it gives the account this address again. Without that mail, tell whoever runs {service} at once.',
       ],
     },
+    api_key_created: {
+      subject: 'A new API key of your account at {service}',
+      heading: 'A new API key was made',
+      before: [
+        'A new API key was made for your account at {service}. With it, a program can use the account without its password, until the key expires or is ended.',
+        'When: {time}. From: {ip}.',
+      ],
+      after: [
+        'If it was you, there is nothing to do. If it was not you, somebody else has been in your account: set a new password at once with “forgot password”, which ends every session and every key.',
+      ],
+    },
     refresh_token_reused: {
       subject: 'A session at {service} was ended for your safety',
       heading: 'A session was ended',

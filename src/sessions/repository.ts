@@ -119,3 +119,18 @@ export async function listOwnedSessions(db: Db, owner: OwnerId): Promise<Session
     .orderBy('id', 'desc')
     .execute()
 }
+
+/**
+ * Whether the owner's session has not ended. It cannot end before the transaction does; a rotation does not wait.
+ */
+export async function lockOwnedLiveSession(trx: Trx, owner: OwnerId, id: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('sessions')
+    .select('id')
+    .where('id', '=', id)
+    .where('user_id', '=', owner)
+    .where(isLive)
+    .forKeyShare()
+    .executeTakeFirst()
+  return row !== undefined
+}

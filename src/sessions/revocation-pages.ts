@@ -48,6 +48,7 @@ interface Row {
   readonly key: string
   readonly session_id: string | null
   readonly user_id: string | null
+  readonly key_id: string | null
   readonly issued_until: number
   readonly ends_at: number
 }
@@ -83,10 +84,10 @@ export async function readRevocations(db: Db, position: Position, limit = pageRo
 
 const table = sql.table('revocations')
 
-const columns = sql`id, session_id, user_id, ends_at, xid, coalesce(issued_until, created_at) as issued_until`
+const columns = sql`id, session_id, user_id, key_id, ends_at, xid, coalesce(issued_until, created_at) as issued_until`
 
 /** Epoch numbers, whose format no DateStyle changes. */
-const shown = sql`r.id, r.session_id, r.user_id, extract(epoch from r.issued_until)::float8 as issued_until,
+const shown = sql`r.id, r.session_id, r.user_id, r.key_id, extract(epoch from r.issued_until)::float8 as issued_until,
   extract(epoch from r.ends_at)::float8 as ends_at`
 
 /** In order of their end, which skips expired rows that are not deleted yet. */
@@ -141,9 +142,10 @@ function newer({ page }: Position, since: string, limit: number) {
   )`
 }
 
-function toRevocation({ id, session_id, user_id, issued_until, ends_at }: Row): Revocation[] {
+function toRevocation({ id, session_id, user_id, key_id, issued_until, ends_at }: Row): Revocation[] {
   if (id === null) return []
   const endsAt = Math.ceil(ends_at)
   if (session_id !== null) return [{ session: session_id, endsAt }]
+  if (key_id !== null) return [{ key: key_id, endsAt }]
   return [{ user: user_id as string, at: issued_until, endsAt }]
 }

@@ -205,9 +205,10 @@ function answerOf(body: Buffer, more: boolean): Answer {
 
 /** None for a form that a later Latchkey may have. */
 function revocationOf(entry: Readonly<Record<string, unknown>>): Revocation[] {
-  const { session_id: session, user_key: user, issued_until: at, ends_at: endsAt } = entry
+  const { session_id: session, user_key: user, issued_until: at, key_id: key, ends_at: endsAt } = entry
   if (typeof endsAt !== 'number') throw new Error('an entry of the feed has no ends_at')
   if (typeof session === 'string') return [{ session, endsAt }]
+  if (typeof key === 'string') return [{ key, endsAt }]
   if (typeof user === 'string' && typeof at === 'number') return [{ user, at, endsAt }]
   return []
 }

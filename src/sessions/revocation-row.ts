@@ -5,22 +5,25 @@ import type { Revocation } from './revocations.ts'
 /** A row as statements return it and the trigger announces it. */
 type RevocationRow = Pick<
   Selectable<RevocationsTable>,
-  'session_id' | 'user_id' | 'created_at' | 'issued_until' | 'ends_at'
+  'session_id' | 'user_id' | 'key_id' | 'created_at' | 'issued_until' | 'ends_at'
 >
 
 /** The columns of a row that {@link toRevocation} takes. */
-export const revocationColumns = ['session_id', 'user_id', 'created_at', 'issued_until', 'ends_at'] as const
+export const revocationColumns = [
+  'session_id',
+  'user_id',
+  'key_id',
+  'created_at',
+  'issued_until',
+  'ends_at',
+] as const
 
 /** The row as verification keeps it. */
-export function toRevocation({
-  session_id,
-  user_id,
-  created_at,
-  issued_until,
-  ends_at,
-}: RevocationRow): Revocation {
+export function toRevocation(row: RevocationRow): Revocation {
+  const { session_id, user_id, key_id, created_at, issued_until, ends_at } = row
   const endsAt = Math.ceil(seconds(ends_at))
-  if (session_id !== null) return { session: session_id, endsAt }
+  if (typeof session_id === 'string') return { session: session_id, endsAt }
+  if (typeof key_id === 'string') return { key: key_id, endsAt }
   return { user: user_id as string, at: seconds(issued_until ?? created_at), endsAt }
 }
 
@@ -41,10 +44,10 @@ export function parseAnnouncement(payload: string): Revocation | undefined {
 }
 
 function isRow(value: unknown): value is RevocationRow {
-  const { session_id, user_id, created_at, issued_until, ends_at } = (value ?? {}) as Record<string, unknown>
-  const hasOneSubject = (session_id === null) !== (user_id === null)
-  const isDated = [created_at, issued_until ?? created_at, ends_at].every(isTime)
-  return hasOneSubject && typeof (session_id ?? user_id) === 'string' && isDated
+  const row = (value ?? {}) as Record<string, unknown>
+  const subjects = [row['session_id'], row['user_id'], row['key_id']].filter((id) => (id ?? null) !== null)
+  const times = [row['created_at'], row['issued_until'] ?? row['created_at'], row['ends_at']]
+  return subjects.length === 1 && typeof subjects[0] === 'string' && times.every(isTime)
 }
 
 const isTime = (value: unknown) => typeof value === 'string' && !Number.isNaN(Date.parse(value))

@@ -15,11 +15,22 @@ interface UserRevocation {
   readonly endsAt: number
 }
 
-/** Revokes a session's tokens, or a user's tokens without a session that were issued until `at`. */
-export type Revocation = SessionRevocation | UserRevocation
+interface KeyRevocation {
+  readonly key: string
+  readonly endsAt: number
+}
+
+/** Revokes a session's tokens, a user's tokens without a session that were issued until `at`, or an API key. */
+export type Revocation = SessionRevocation | UserRevocation | KeyRevocation
 
 /** Age of the last successful read beyond which tokens are refused instead of accepted unchecked. */
 export const staleAfterMs = 10_000
+
+/**
+ * How long an ended key is remembered: longer than any request or look-up in flight. Its row is deleted, and caches drop
+ * it at once; until it would have expired, at most a year, users could fill the memory with such entries.
+ */
+const keyRememberedMs = 300_000
 
 /** The clock has whole seconds; an issue time may have a fraction. */
 const restOfSecond = 0.999
@@ -31,6 +42,9 @@ const restOfSecond = 0.999
 export class Revocations {
   readonly #sessions = new Map<string, number>()
   readonly #users = new Map<string, Omit<UserRevocation, 'user'>>()
+  /** Until when, by the monotonic clock. */
+  readonly #keys = new Map<string, number>()
+  readonly #keyListeners: ((keyId: string) => void)[] = []
   readonly #issuerClocks = new IssuerClocks()
   readonly #clock: Clock
   readonly #monotonic: () => number
@@ -46,7 +60,7 @@ export class Revocations {
   }
 
   get size(): number {
-    return this.#sessions.size + this.#users.size
+    return this.#sessions.size + this.#users.size + this.#keys.size
   }
 
   /** Whether memory matched the database within the last {@link staleAfterMs}. */
@@ -62,8 +76,14 @@ export class Revocations {
   apply(revocations: Iterable<Revocation>): void {
     for (const revocation of revocations) {
       if ('session' in revocation) this.#revokeSession(revocation)
+      else if ('key' in revocation) this.#revokeKey(revocation)
       else this.#revokeUser(revocation)
     }
+  }
+
+  /** Calls `listener` with the id of each key that ends: for caches of verified keys. */
+  onKeyEnded(listener: (keyId: string) => void): void {
+    this.#keyListeners.push(listener)
   }
 
   /** For {@link heard}; read it before the query. */
@@ -107,6 +127,7 @@ export class Revocations {
     for (const [user, { endsAt }] of this.#users) {
       if (endsAt <= now && this.#users.delete(user)) this.#noteForgotten(endsAt)
     }
+    for (const [key, until] of this.#keys) if (until <= this.#monotonic()) this.#keys.delete(key)
   }
 
   #noteForgotten(endsAt: number): void {
@@ -117,9 +138,13 @@ export class Revocations {
    * @throws TokenRefused revoked
    * @throws Problem service_unavailable when the revocations are unknown: fails closed
    */
-  assertLive({ userId, sid, issuer, issuedAt }: Principal): void {
+  assertLive({ userId, sid, issuer, issuedAt, keyId }: Principal): void {
     if (!this.current) {
       throw new Problem('service_unavailable', { reason: 'revocations_unknown' })
+    }
+    if (keyId !== undefined) {
+      if (this.#keys.has(keyId)) throw new TokenRefused('revoked')
+      return
     }
     if (sid !== undefined) {
       if (this.#sessions.has(sid)) throw new TokenRefused('revoked')
@@ -137,6 +162,12 @@ export class Revocations {
     if (known !== undefined && known >= endsAt) return
     this.#sessions.set(session, endsAt)
     this.#observer({ session, endsAt })
+  }
+
+  #revokeKey({ key, endsAt }: KeyRevocation): void {
+    if (!this.#keys.has(key)) this.#observer({ key, endsAt })
+    this.#keys.set(key, this.#monotonic() + keyRememberedMs)
+    for (const listener of this.#keyListeners) listener(key)
   }
 
   #revokeUser({ user, at, endsAt }: UserRevocation): void {

@@ -35,6 +35,8 @@ export interface Principal {
   readonly clientId?: string | undefined
   /** Scopes of an API key; undefined for a token of a session, which has every scope. */
   readonly scopes?: readonly string[] | undefined
+  /** The API key that was presented. */
+  readonly keyId?: string | undefined
   /** Whether the account has a second factor; set for API keys, which have no `acr`. */
   readonly enrolled?: boolean | undefined
   /** Claims about the user in a trusted issuer's token. */

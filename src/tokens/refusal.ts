@@ -15,6 +15,8 @@ export type RefusalReason =
   | 'issued_at'
   | 'lifetime'
   | 'revoked'
+  | 'key_checksum'
+  | 'key_unknown'
   | 'limited'
   | 'signature'
   | 'credentials'

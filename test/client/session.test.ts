@@ -283,3 +283,29 @@ t.test('the storage may be asynchronous; an invalid value in it is ignored', asy
   web.delete()
   t.equal(texts.size, 0)
 })
+
+t.test('an API key takes the place of the session in a call', async (t) => {
+  const latchkey = await service(t)
+  const { client, id, ends } = await customer(latchkey, 'alice')
+  const path = { user_id: id }
+  const { data: made } = await client.POST('/api/auth/keys', {
+    body: { name: 'Script', scopes: ['tasks:read'], expires_in_days: 1 },
+  })
+  const headers = { authorization: `Bearer ${made?.key}` }
+  latchkey.expireTokens()
+  t.same((await client.GET('/api/{user_id}/tasks', { params: { path }, headers })).data, [])
+  const refused = await client.POST('/api/{user_id}/tasks', {
+    params: { path },
+    headers,
+    body: { title: 'x' },
+  })
+  t.ok(isProblem(refused.error, 'insufficient_scope'))
+  t.equal(latchkey.refreshes(), 0)
+
+  await client.DELETE('/api/auth/keys/{key_id}', { params: { path: { key_id: made?.id ?? '' } } })
+  latchkey.refreshes()
+  const over = await client.GET('/api/{user_id}/tasks', { params: { path }, headers })
+  t.ok(isProblem(over.error, 'unauthorized'))
+  t.equal(latchkey.refreshes(), 0, 'it is not the session that has ended')
+  t.equal(ends(), 0)
+})

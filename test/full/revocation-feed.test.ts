@@ -36,7 +36,9 @@ const revoke = "insert into revocations (session_id, ends_at) values ($1, now() 
 async function readOn(db: Db, from: Position): Promise<{ sessions: string[]; position: Position }> {
   const { revocations, position } = await readRevocations(db, from)
   return {
-    sessions: revocations.map((each) => ('session' in each ? each.session : each.user)).sort(),
+    sessions: revocations
+      .flatMap((each) => ('session' in each ? [each.session] : 'user' in each ? [each.user] : []))
+      .sort(),
     position,
   }
 }

@@ -33,6 +33,9 @@ const policy: Record<string, Access> = {
   'GET /api/auth/me': 'user',
   'PATCH /api/auth/me': 'user',
   'POST /api/auth/me/delete': 'user',
+  'POST /api/auth/keys': 'user',
+  'GET /api/auth/keys': 'user',
+  'DELETE /api/auth/keys/:key_id': 'user',
   'GET /api/:user_id/tasks': 'owner',
   'POST /api/:user_id/tasks': 'owner',
   'GET /api/:user_id/tasks/:task_id': 'owner',
@@ -66,6 +69,7 @@ const bodies: Record<string, object> = {
   'PUT /api/auth/email': { new_email: 'x@example.com', password: 'password123' },
   'PATCH /api/auth/me': { name: 'x' },
   'POST /api/auth/me/delete': { password: 'password123' },
+  'POST /api/auth/keys': { name: 'x', scopes: ['tasks:read'], expires_in_days: 1 },
   'POST /api/:user_id/tasks': { title: 'x' },
   'PUT /api/:user_id/tasks/:task_id': { title: 'x' },
   'PATCH /api/:user_id/tasks/:task_id': { title: 'x' },
@@ -130,18 +134,24 @@ t.test('the contract has every route and its access', async (t) => {
       const name = `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`
       const access = policy[name]
       t.ok(seen.has(name), `${name} is served`)
+      const takesKeys = access === 'owner'
+      const usual = [{ bearer: [] }, ...(takesKeys ? [{ api_key: [] }] : [])]
       const security = {
         public: [],
         gateway: [{}, { bearer: [] }],
         service: [{ client: [] }, { bearer: [] }],
       }[access as string]
-      t.same(operation['security'], security ?? [{ bearer: [] }], name)
+      t.same(operation['security'], security ?? usual, name)
+      if (access !== 'service') {
+        const scope = method === 'get' ? 'tasks:read' : 'tasks:write'
+        t.same(operation['x-scopes'], takesKeys ? [scope] : undefined, name)
+      }
       const responses = operation['responses'] as Record<string, object>
       const statuses = Object.keys(responses)
       t.equal(statuses.includes('401') && access !== 'public', access !== 'public', name)
       const refusals = JSON.stringify(responses['403'] ?? {})
       t.equal(refusals.includes('not_owner'), access === 'owner' || access === 'gateway', name)
-      t.equal(refusals.includes('insufficient_scope'), access === 'service' || access === 'gateway', name)
+      t.equal(refusals.includes('insufficient_scope'), access !== 'public', name)
     }
   }
 })

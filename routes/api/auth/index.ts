@@ -11,6 +11,7 @@ import { refreshSession } from '../../../src/sessions/refreshing.ts'
 import { canonicalEmail } from '../../../src/users/email.ts'
 import { callerOf } from './caller.ts'
 import emailRoutes from './email/index.ts'
+import keyRoutes from './keys/index.ts'
 import secondFactorLoginRoutes from './login/second-factor/index.ts'
 import meRoutes from './me/index.ts'
 import mfaRoutes from './mfa/index.ts'
@@ -30,7 +31,12 @@ import sessionRoutes from './sessions/index.ts'
 
 const tags = ['auth']
 
-export default async function authRoutes(app: RouteScope): Promise<void> {
+interface AuthOptions {
+  /** Longest life of an API key. */
+  readonly maxKeyDays: number
+}
+
+export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOptions): Promise<void> {
   for (const schema of schemas) app.addSchema(schema)
 
   app.post(
@@ -139,7 +145,7 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
         description:
           'The access and refresh tokens of an ended session are refused from then on. Without a body, the current ' +
           "session ends. A trusted issuer's token has no session: all such tokens of the user issued until now are " +
-          'revoked.',
+          'revoked. API keys stay.',
         body: Ref(LogOutBody),
         response: { 204: { ...Type.Null(), description: 'The sessions have ended' } },
       },
@@ -163,4 +169,5 @@ export default async function authRoutes(app: RouteScope): Promise<void> {
   await app.register(sessionRoutes, { prefix: '/sessions' })
   await app.register(passwordRoutes, { prefix: '/password' })
   await app.register(emailRoutes, { prefix: '/email' })
+  await app.register(keyRoutes, { prefix: '/keys', maxDays: maxKeyDays })
 }

@@ -25,7 +25,7 @@ export default async function taskRoutes(
   app.get(
     '',
     {
-      config: { access: 'owner' },
+      config: { access: 'owner', scope: 'tasks:read' },
       schema: {
         operationId: 'listTasks',
         tags,
@@ -60,7 +60,12 @@ export default async function taskRoutes(
   app.post(
     '',
     {
-      config: { access: 'owner', idempotent: true, problems: ['task_limit_reached'] },
+      config: {
+        access: 'owner',
+        scope: 'tasks:write',
+        idempotent: true,
+        problems: ['task_limit_reached'],
+      },
       schema: {
         operationId: 'createTask',
         tags,

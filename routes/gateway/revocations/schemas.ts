@@ -61,23 +61,40 @@ export const RevokedUserSchema = Type.Object(
   { $id: 'RevokedUser', additionalProperties: false },
 )
 
+export const RevokedKeySchema = Type.Object(
+  {
+    key_id: Type.String({
+      description: 'Refuses this API key',
+      examples: ['key_01kb3v5rs1e2wbhx4hrsz3zj5g'],
+    }),
+    ends_at: EndsAt,
+  },
+  { $id: 'RevokedKey', additionalProperties: false },
+)
+
 export const RevocationFeedSchema = Type.Object(
   {
     cursor: Type.String({ description: 'For `after` of the next request' }),
     revocations: Type.Array(
-      Type.Unsafe<Entry>({ anyOf: [Ref(RevokedSessionSchema), Ref(RevokedUserSchema)] }),
+      Type.Unsafe<Entry>({
+        anyOf: [Ref(RevokedSessionSchema), Ref(RevokedUserSchema), Ref(RevokedKeySchema)],
+      }),
       { description: 'Some may come more than once, none is left out. Ignore an entry of an unknown form.' },
     ),
   },
   { $id: 'RevocationFeed', additionalProperties: false },
 )
 
-type Entry = Static<typeof RevokedSessionSchema> | Static<typeof RevokedUserSchema>
+type Entry =
+  | Static<typeof RevokedSessionSchema>
+  | Static<typeof RevokedUserSchema>
+  | Static<typeof RevokedKeySchema>
 
 /** A revocation as readers see it. */
 export function entryOf(revocation: Revocation): Entry {
   if ('session' in revocation) return { session_id: revocation.session, ends_at: revocation.endsAt }
+  if ('key' in revocation) return { key_id: revocation.key, ends_at: revocation.endsAt }
   return { user_key: revocation.user, issued_until: revocation.at, ends_at: revocation.endsAt }
 }
 
-export const schemas = [RevokedSessionSchema, RevokedUserSchema, RevocationFeedSchema]
+export const schemas = [RevokedSessionSchema, RevokedUserSchema, RevokedKeySchema, RevocationFeedSchema]

@@ -11,6 +11,7 @@ import { forgetMails, mailTo, post, tokenTo } from '../../support/mailbox.ts'
 const userText = 'strangerswords'
 const victim = 'victim@example.com'
 const chosen = 'another battery staple'
+const key = { name: userText, scopes: ['tasks:read'], expires_in_days: 1 }
 
 /** A user with a session, made by an app that opens one at signup. */
 interface Party {
@@ -155,6 +156,12 @@ const causes: Record<MailName, Record<string, Cause>> = {
       await use(strict, victim)
     },
   },
+  api_key_created: {
+    'a new key': async ({ verified }) => {
+      const owner = await verified(victim)
+      await owner.call('POST', '/api/auth/keys', key)
+    },
+  },
   refresh_token_reused: {
     theft: async ({ open, verified }) => {
       const { refreshToken: refresh_token } = await verified(victim)
@@ -291,6 +298,7 @@ for (const [name, ways] of Object.entries(causes) as [MailName, Record<string, C
 t.test('no notice goes to an unverified address', async (t) => {
   const { open, party, use } = await stage(t)
   const eve = await party(victim)
+  t.equal((await eve.call('POST', '/api/auth/keys', key)).statusCode, 201)
   await eve.call('PUT', '/api/auth/password', { current_password: password, new_password: chosen })
   const next = (await post(open, 'refresh', { refresh_token: eve.refreshToken })).json()
   await post(open, 'refresh', { refresh_token: next.refresh_token })
@@ -318,6 +326,7 @@ t.test('every mail, and every call that sends one, is listed here', async (t) =>
     .join('\n')
   const noticed = [...sources.matchAll(/\bnotices\.push\(\{\s*kind: '(\w+)'/g)].map(([, kind]) => kind)
   const expected: NoticeKind[] = [
+    'api_key_created',
     'email_change_requested',
     'email_changed',
     'email_changed',

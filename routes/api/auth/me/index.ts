@@ -67,11 +67,14 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
       schema: {
         operationId: 'deleteMe',
         tags,
-        summary: "Delete the token's account with its sessions and tasks",
+        summary: "Delete the token's account with its sessions, API keys and tasks",
         description: 'A POST, since gateways drop the body of a DELETE.',
         body: Ref(DeleteAccountBody),
         response: {
-          204: { ...Type.Null(), description: 'The account, its sessions and its tasks were deleted' },
+          204: {
+            ...Type.Null(),
+            description: 'The account, its sessions, its API keys and its tasks were deleted',
+          },
         },
       },
     },

@@ -27,6 +27,7 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
         operationId: 'changePassword',
         tags,
         summary: 'Set a new password; every other session ends',
+        description: 'API keys stay, unless `end_keys` is true.',
         body: Ref(ChangePasswordBody),
         response: {
           204: { ...Type.Null(), description: 'The password was changed, the other sessions have ended' },
@@ -34,8 +35,8 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      const { current_password: current, new_password: wanted } = request.body
-      await changePassword(request.services, request.owner, { current, wanted }, callerOf(request))
+      const { current_password: current, new_password: wanted, end_keys: endKeys = false } = request.body
+      await changePassword(request.services, request.owner, { current, wanted, endKeys }, callerOf(request))
       return reply.code(204).send(null)
     },
   )
@@ -75,7 +76,7 @@ export default async function passwordRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'Set a new password with the mailed token',
         description:
-          'Every session ends and none is opened: the next step is the login. The address counts as verified. If it ' +
+          'Every session and API key ends, and no session is opened: the next step is the login. The address counts as verified. If it ' +
           'never was before, the account begins anew: its tasks are deleted and its name is `User`. ' +
           'The token of the mail about a change of address undoes the change.',
         body: Ref(ResetPasswordBody),

@@ -2,7 +2,13 @@ import { Type } from '@sinclair/typebox'
 import { Email, MailedToken, NewPassword, Password } from '../schemas.ts'
 
 export const ChangePasswordBody = Type.Object(
-  { current_password: Password, new_password: NewPassword },
+  {
+    current_password: Password,
+    new_password: NewPassword,
+    end_keys: Type.Optional(
+      Type.Boolean({ default: false, description: 'Whether every API key of the account ends too' }),
+    ),
+  },
   { $id: 'ChangePassword', additionalProperties: false },
 )
 

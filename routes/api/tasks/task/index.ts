@@ -15,7 +15,7 @@ export default async function oneTaskRoutes(app: RouteScope): Promise<void> {
   app.get(
     '',
     {
-      config: { access: 'owner', problems: ['task_not_found', 'precondition_failed'] },
+      config: { access: 'owner', scope: 'tasks:read', problems: ['task_not_found', 'precondition_failed'] },
       schema: {
         operationId: 'getTask',
         tags,
@@ -47,7 +47,7 @@ export default async function oneTaskRoutes(app: RouteScope): Promise<void> {
     app.route({
       method,
       url: '',
-      config: { access: 'owner', problems: ['task_not_found', 'precondition_failed'] },
+      config: { access: 'owner', scope: 'tasks:write', problems: ['task_not_found', 'precondition_failed'] },
       schema: {
         operationId: method === 'PUT' ? 'updateTask' : 'patchTask',
         tags,
@@ -70,7 +70,7 @@ export default async function oneTaskRoutes(app: RouteScope): Promise<void> {
   app.delete(
     '',
     {
-      config: { access: 'owner', problems: ['task_not_found', 'precondition_failed'] },
+      config: { access: 'owner', scope: 'tasks:write', problems: ['task_not_found', 'precondition_failed'] },
       schema: {
         operationId: 'deleteTask',
         tags,
