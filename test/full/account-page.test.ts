@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { password } from '../helper.ts'
@@ -42,11 +43,15 @@ async function opened(t: Test, basePath = '') {
     return page
   }
   return {
+    app,
     open,
     problems,
     clock: () => now,
     nextStep: () => {
       now += 30
+    },
+    expireTokens: () => {
+      now += 16 * 60
     },
   }
 }
@@ -66,7 +71,7 @@ async function said(t: Test, page: Page, text: RegExp): Promise<void> {
 const account = { email: 'alice@example.com', password }
 
 t.test('/dev/account: from signup to a login with a second factor, and its removal', async (t) => {
-  const { open, problems, clock, nextStep } = await opened(t)
+  const { app, open, problems, clock, nextStep, expireTokens } = await opened(t)
   const page = await open()
   await picture(page, '1-signed-out')
   await submit(page, 'sign-up', { name: 'Alice', ...account })
@@ -140,6 +145,24 @@ t.test('/dev/account: from signup to a login with a second factor, and its remov
   await said(t, page, /logged out/)
   await submit(page, 'log-in', account)
   await said(t, page, /You are logged in\.$/)
+
+  const alice = await app.db.selectFrom('users').select('id').executeTakeFirstOrThrow()
+  await sql`update sessions set authenticated_at = now() - interval '2 hours' where user_id = ${alice.id}`.execute(
+    app.db,
+  )
+  expireTokens()
+  const end = page.locator('#sessions li').getByRole('button', { name: 'End' })
+  await end.click()
+  await page.locator('#step-up').waitFor()
+  await submit(page, 'step-up-form', { password: 'not the password' })
+  await page.locator('#step-up-refusal').filter({ hasText: 'invalid_credentials' }).waitFor()
+  await picture(page, '7-step-up')
+  await page.locator('#give-up').click()
+  await said(t, page, /insufficient_user_authentication/)
+  await end.click()
+  await submit(page, 'step-up-form', { password })
+  await said(t, page, /session has ended/)
+  await page.locator('#signed-out').waitFor()
 
   t.same(
     problems.filter((text) => !/status of 40[13]/.test(text)),

@@ -36,15 +36,21 @@ ul { list-style: none; margin: 0; padding: 0 }
 .setup > div { flex: 1 1 260px; min-width: 0 }
 #qr { flex: 0 0 220px; line-height: 0 }
 #qr svg { width: 220px; height: 220px; background: #fff; fill: #000; border-radius: 6px }
+dialog { width: min(380px, calc(100% - 32px)); padding: 16px 20px; color: var(--text); background: var(--card); border: 1px solid var(--line); border-radius: 8px }
+dialog::backdrop { background: rgb(0 0 0 / .5) }
+#step-up-refusal:empty { display: none }
+#step-up-refusal { padding: 8px 12px; border-radius: 6px; background: var(--bad) }
 #codes { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 4px 16px; margin: 8px 0 }
 `
 
-const code = (label = 'Code') =>
-  `<label>${label}<input name="code" required maxlength="64" autocomplete="one-time-code" autocapitalize="off" spellcheck="false"></label>`
+const code = (label = 'Code', required = ' required') =>
+  `<label>${label}<input name="code"${required} maxlength="64" autocomplete="one-time-code" autocapitalize="off" spellcheck="false"></label>`
 const password = (kind: 'current' | 'new') =>
   `<label>Password<input name="password" type="password" required autocomplete="${kind}-password"></label>`
 const email =
   '<label>E-mail address<input name="email" type="email" required autocomplete="username"></label>'
+
+const again = password('current') + code('Code, with a second factor', '')
 
 const body = (base: string) => `<h1>Account</h1>
 <nav><a href="${base}/dev/mailbox">Mailbox</a></nav>
@@ -69,7 +75,7 @@ const body = (base: string) => `<h1>Account</h1>
 <div class="row"><button type="button" id="log-out">Log out</button><button type="button" class="quiet" id="reload">Look again</button></div>
 <h3>Authenticate again</h3>
 <p class="hint">For a new time of login, and <code>acr aal2</code> with a code.</p>
-<form id="reauthenticate">${password('current')}${code('Code, with a second factor').replace(' required', '')}<button>Authenticate</button></form>
+<form id="reauthenticate">${again}<button>Authenticate</button></form>
 </div>
 <div class="card"><h2>Sessions</h2><ul id="sessions"></ul></div>
 <div class="card"><h2>Second factor</h2>
@@ -97,7 +103,13 @@ const body = (base: string) => `<h1>Account</h1>
 </div>
 </div>
 </section>
-</main>`
+</main>
+<dialog id="step-up" aria-labelledby="step-up-title">
+<h2 id="step-up-title">Authenticate again</h2>
+<p id="step-up-need"></p>
+<p id="step-up-refusal"></p>
+<form id="step-up-form" class="column">${again}<button>Authenticate</button><button type="button" class="quiet" id="give-up">Give up</button></form>
+</dialog>`
 
 interface Page {
   readonly html: string

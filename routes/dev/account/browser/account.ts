@@ -4,10 +4,12 @@ import { onClick, onSubmit, section, show } from './dom.ts'
 import { forgetSecrets, showFactor, startFactor } from './factor.ts'
 import { say, sayOf } from './message.ts'
 import { listSessions } from './sessions.ts'
+import { askAgain, startStepUp } from './step-up.ts'
 
 const latchkey = createLatchkey({
   baseUrl: document.body.dataset['base'] ?? '',
   onSessionEnd: () => leave('The session has ended.'),
+  onStepUp: askAgain,
 })
 
 function leave(text: string): void {
@@ -65,14 +67,6 @@ onSubmit('second-factor', async (field) => {
   return sayOf(answer, '') && enter('You are logged in with a second factor.')
 })
 
-onSubmit('reauthenticate', async (field) => {
-  const code = field('code')
-  const answer = await latchkey.session.reauthenticate(field('password'), code === '' ? undefined : code)
-  if (!sayOf(answer, 'You have authenticated again: the session has a new time of login.')) return false
-  await refreshView()
-  return true
-})
-
 onClick('back', async () => {
   await latchkey.session.forget()
   leave('')
@@ -87,4 +81,5 @@ onClick('log-out', async () => {
 })
 
 startFactor(latchkey)
+startStepUp(latchkey, refreshView)
 show('signed-out')
