@@ -15,7 +15,7 @@ nav, .hint, small { color: var(--soft) }
 .two { display: grid; gap: 0 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 280px), 1fr)) }
 form { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: flex-end }
 form.column { flex-direction: column; align-items: stretch }
-label { flex: 1 1 180px; display: block; color: var(--soft); font-size: 13px }
+label { flex: 1 1 240px; display: block; color: var(--soft); font-size: 13px }
 form.column label { flex: none }
 input { display: block; width: 100%; margin-top: 2px; padding: 7px 10px; font: inherit; font-size: 15px; color: var(--text); background: var(--page); border: 1px solid var(--line); border-radius: 6px }
 button { padding: 7px 14px; font: inherit; font-weight: 600; color: var(--on-strong); background: var(--strong); border: 1px solid var(--strong); border-radius: 6px; cursor: pointer }
