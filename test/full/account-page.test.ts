@@ -78,6 +78,7 @@ t.test('/dev/account: from signup to a login with a second factor, and its remov
   await said(t, page, /account is created/)
   t.match(await page.locator('#user').textContent(), 'Alice, alice@example.com (user_')
   t.match(await page.locator('#claims').textContent(), 'acr aal1, amr pwd')
+  await page.locator('#sessions li').nth(1).waitFor({ state: 'detached' })
   t.equal(await page.locator('#sessions li').count(), 1)
   t.same(await page.evaluate('[localStorage.length, sessionStorage.length, document.cookie]'), [0, 0, ''])
 
