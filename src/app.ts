@@ -39,6 +39,7 @@ import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
 import authRoutes from '../routes/api/auth/index.ts'
 import taskRoutes from '../routes/api/tasks/index.ts'
+import accountRoutes from '../routes/dev/account/index.ts'
 import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import gatewayRoutes from '../routes/gateway/index.ts'
@@ -248,6 +249,7 @@ export async function buildApp(
   await app.register(docsRoutes, { basePath, page: config.docs })
   if (config.mode === 'development') {
     await app.register(devRoutes, { prefix: '/dev/mailbox', publicUrl: config.publicUrl, basePath, style })
+    await app.register(accountRoutes, { prefix: '/dev/account', basePath })
   }
   return app
 }
