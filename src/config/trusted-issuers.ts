@@ -33,6 +33,8 @@ const TrustedIssuers = Type.Array(
   { expected: 'a JSON list' },
 )
 
+const members = 'issuer, audience, jwks_url, secret and algorithms'
+
 interface IssuerVariables {
   readonly BETTER_AUTH_URL?: string
   readonly BETTER_AUTH_SECRET?: string
@@ -65,6 +67,8 @@ export function readTrustedIssuers(
     for (const [at, { jwks_url: jwksUrl, ...rest }] of parsed.entries()) {
       const issuer = { ...rest, ...(jwksUrl === undefined ? {} : { jwksUrl }) }
       const wrong = entryFaults(issuer)
+      if (wrong.length === 0 && issuers.some((other) => other.issuer === issuer.issuer))
+        wrong.push('issuer must not be that of another entry, or of BETTER_AUTH_URL')
       if (wrong.length === 0) issuers.push(issuer)
       faults.push(...wrong.map((fault) => `TRUSTED_ISSUERS[${at}].${fault}`))
     }
@@ -72,17 +76,17 @@ export function readTrustedIssuers(
     const [first] = Value.Errors(TrustedIssuers, parsed)
     const place = first?.path.replace(/\/(\d+)/g, '[$1]').replaceAll('/', '.') ?? ''
     const unknown = first?.type === ValueErrorType.ObjectAdditionalProperties
+    // The name of an unknown member may be a secret at the wrong place.
     faults.push(
-      `TRUSTED_ISSUERS${place} must be ${unknown ? 'left out: there is no such member' : first?.schema['expected']}`,
+      unknown
+        ? `TRUSTED_ISSUERS${place.replace(/\..*/, '')} must have no other members than ${members}`
+        : `TRUSTED_ISSUERS${place} must be ${first?.schema['expected']}`,
     )
   }
   if (issuers.some(({ issuer }) => issuer === publicUrl)) {
     faults.push(
       'PUBLIC_URL must differ from BETTER_AUTH_URL and from every issuer in TRUSTED_ISSUERS: on one origin, give it a path',
     )
-  }
-  if (new Set(issuers.map(({ issuer }) => issuer)).size < issuers.length) {
-    faults.push('TRUSTED_ISSUERS must not name an issuer twice, nor the one of BETTER_AUTH_URL')
   }
   return { issuers, faults }
 }

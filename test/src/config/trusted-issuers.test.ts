@@ -50,10 +50,17 @@ t.test('BETTER_AUTH_URL and TRUSTED_ISSUERS: accepted and refused values', async
       'TRUSTED_ISSUERS[0].algorithms must be a list of at least one algorithm',
     ],
     [
-      list({ ...entry, secrets: 'hunter2' }),
-      'TRUSTED_ISSUERS[0].secrets must be left out: there is no such member',
+      list({ ...entry, hunter2: 'x' }),
+      'TRUSTED_ISSUERS[0] must have no other members than issuer, audience, jwks_url, secret and algorithms',
     ],
-    [list(entry, entry), 'TRUSTED_ISSUERS must not name an issuer twice, nor the one of BETTER_AUTH_URL'],
+    [
+      list(entry, entry),
+      'TRUSTED_ISSUERS[1].issuer must not be that of another entry, or of BETTER_AUTH_URL',
+    ],
+    [
+      { ...list({ ...entry, issuer: 'https://a.example' }), BETTER_AUTH_URL: 'https://a.example' },
+      'TRUSTED_ISSUERS[0].issuer must not be that of another entry, or of BETTER_AUTH_URL',
+    ],
     [{ TRUSTED_TOKEN_MAX_DAYS: '0' }, 'TRUSTED_TOKEN_MAX_DAYS must be a whole number from 1 to 3660'],
   ]
   for (const [env, message] of refused) t.equal(refusal(env), message)
