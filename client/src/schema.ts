@@ -1156,7 +1156,7 @@ export interface components {
              */
             scopes: string[];
             /**
-             * @description At most `API_KEY_MAX_DAYS` of the service, 365 by default
+             * @description At most `API_KEY_MAX_DAYS` of the service
              * @example 90
              */
             expires_in_days: number;
