@@ -5,6 +5,8 @@ import { Ref } from '../../plugins/contract/schemas.ts'
 import { clientAddress } from '../../plugins/limits/client-address.ts'
 import { fieldErrors, sendProblem } from '../../plugins/problems/errors.ts'
 import { oauthJson } from '../../plugins/problems/oauth.ts'
+import { endPresentedKey } from '../../src/api-keys/ending.ts'
+import { claimsToBeKey } from '../../src/api-keys/text.ts'
 import { formType } from '../../src/http/form.ts'
 import { Problem } from '../../src/problem.ts'
 import { inactive, introspectionOf } from '../../src/services/introspection.ts'
@@ -74,8 +76,10 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'What a token is worth now',
         description:
-          'RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers. It ' +
-          'costs no query. A refresh token is not active. 503 while the service does not know which sessions ended.',
+          'RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers, and ' +
+          'for API keys, whose `jti` is the `key_id` of the revocations. It costs no query, but for the first use of ' +
+          'a key on an instance. A refresh token is not active. 503 while the service does not know which sessions ' +
+          'ended.',
         consumes,
         body: Ref(IntrospectionRequest),
         response: {
@@ -105,8 +109,8 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
         description:
           'RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its ' +
           'session; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout ' +
-          'does. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the ' +
-          'answer is the same.',
+          'does. An API key ends, alone. An unknown, expired or revoked token changes nothing, nor does the token of ' +
+          'a service client; the answer is the same.',
         consumes,
         body: Ref(RevocationRequest),
         response: {
@@ -118,7 +122,10 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      await revokeToken(request.services, request.body.token, clientAddress(request))
+      const { token } = request.body
+      const ip = clientAddress(request)
+      if (claimsToBeKey(token)) await endPresentedKey(request.services, token, ip)
+      else await revokeToken(request.services, token, ip)
       return reply.code(200).send()
     },
   )
