@@ -1,12 +1,10 @@
 // For its types: it declares `request.user`, and the declaration file does not repeat the imports of ./jwt.ts.
 import '@fastify/jwt'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
 import { type Clock, systemClock } from '../src/clock.ts'
 import { Problem } from '../src/problem.ts'
-import { type RevocationFeedOptions, RevocationReader } from '../src/sessions/revocation-reader.ts'
-import { Revocations } from '../src/sessions/revocations.ts'
+import type { RevocationFeedOptions } from '../src/sessions/revocation-reader.ts'
 import type { JwksIssuer } from '../src/tokens/foreign-token.ts'
 import { type Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { JwksCache } from '../src/tokens/jwks-cache.ts'
@@ -16,6 +14,7 @@ import { TokenRefused } from '../src/tokens/refusal.ts'
 import type { SecondFactorRule } from '../src/tokens/requirements.ts'
 import type { Service } from '../src/tokens/service.ts'
 import { foreignIssuers, issuersOf, type Trust } from '../src/tokens/trust.ts'
+import { followLatchkey } from './followed-latchkey.ts'
 import guard from './guard.ts'
 import jwt, { type ApiKeyVerifier, type Signing } from './jwt.ts'
 import services, { type ServiceCredentials } from './services.ts'
@@ -34,7 +33,7 @@ export interface LatchkeyAuthOptions extends Trust {
   /**
    * Reads the revocations of the Latchkey, so that a logout there ends the token here within a second. Without it, the
    * access token of an ended session is valid until it expires. While nothing was heard for 10 seconds, tokens are
-   * answered 503.
+   * answered 503. With the scope `introspect`, API keys of users are accepted, too, where a route has `config.scope`.
    */
   readonly revocations?: RevocationFeedOptions
   /** Seconds since the epoch. */
@@ -80,17 +79,15 @@ const auth = fp(
       ...issuersOf(trust, keysAt),
       ...foreignIssuers(configuredIssuers, longestForeignLifetime, keysAt),
     ])
-    const checks = [
-      ...(revocations ? [revocationCheck(app, revocations, { ...trust, clock })] : []),
-      assertLive,
-    ]
+    const latchkey = revocations && followLatchkey(app, revocations, { ...trust, clock })
+    const checked = refusing([...(latchkey ? [latchkey.assertLive] : []), assertLive])
     await app.register(jwt, {
       issuers,
       clock,
-      assertLive: refusing(checks),
+      assertLive: checked,
       assertCurrent,
       signing,
-      apiKeys,
+      apiKeys: apiKeys ?? latchkey?.apiKeys(checked),
     })
     await app.register(services, { clock, credentials })
     await app.register(guard, { clock, secondFactor })
@@ -103,24 +100,6 @@ const auth = fp(
 )
 
 export default auth
-
-/** For how long the start waits for the first reading. */
-const maxStartMs = 2_000
-
-/** Holds tokens against the revocations of the Latchkey, in memory. */
-function revocationCheck(
-  app: FastifyInstance,
-  options: RevocationFeedOptions,
-  { latchkeyUrl = '', clock }: Trust & { readonly clock: Clock },
-): (user: Principal) => void {
-  const revocations = new Revocations(clock)
-  const reader = new RevocationReader({ url: latchkeyUrl, ...options, revocations, log: app.log })
-  app.addHook('onReady', async () => {
-    await Promise.race([reader.start(), delay(maxStartMs, undefined, { ref: false })])
-  })
-  app.addHook('preClose', async () => reader.stop())
-  return (user) => revocations.assertLive(user)
-}
 
 /** Whatever a check throws means that the token is revoked. */
 function refusing(checks: readonly ((user: Principal) => void)[]): (user: Principal) => void {

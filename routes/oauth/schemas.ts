@@ -67,7 +67,7 @@ export const IntrospectionSchema = Type.Object(
     ),
     exp: time('When it ends'),
     iat: time('When it was issued'),
-    jti: text('Names the token'),
+    jti: text('Names the token; the id of an API key'),
     client_id: text('The client that it was issued to, if the token says so'),
     scope: text('Separated by a space. Absent from a token of a session, which has every scope'),
     token_type: Type.Optional(Type.Literal('Bearer')),

@@ -90,6 +90,11 @@ export class KeyVerifier {
     if (hash !== undefined) this.#known.delete(hash)
   }
 
+  /** Drops every key. */
+  forgetAll(): void {
+    this.#known.clear()
+  }
+
   #remember(hash: string, user: Principal): void {
     this.#known.set(hash, user)
     if (user.keyId !== undefined) this.#hashes.set(user.keyId, hash)
@@ -105,7 +110,7 @@ export class KeyVerifier {
       this.#pending.set(hash, pending)
     }
     const found = await pending.catch((cause: unknown) => {
-      if (cause instanceof Problem) throw cause
+      if (cause instanceof Problem || cause instanceof TokenRefused) throw cause
       throw new Problem('service_unavailable', { reason: 'key_lookup', cause })
     })
     if (found) return found

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { basicAuthorization } from '../tokens/client-credentials.ts'
 import { readBounded } from '../tokens/fetch-json.ts'
 import { isHttpUrl } from '../tokens/http-url.ts'
 import type { Revocation, Revocations } from './revocations.ts'
 
 /** How another service reads the revocations of a Latchkey. */
 export interface RevocationFeedOptions {
-  /** A service client of that Latchkey with the scope `revocations:read`. */
+  /** A service client of that Latchkey with the scope `revocations:read`, and for API keys `introspect`. */
   readonly clientId: string
   readonly clientSecret: string
   /** URL of that Latchkey, where this service cannot reach it at its PUBLIC_URL. */
@@ -15,6 +16,8 @@ export interface RevocationFeedOptions {
 interface ReaderOptions extends RevocationFeedOptions {
   readonly url: string
   readonly revocations: Revocations
+  /** Called when what was read before may be of another database. */
+  readonly onStartOver?: () => void
   /** Logs the beginning of an outage, and its end. */
   readonly log: {
     warn(fields: object, message: string): void
@@ -71,9 +74,7 @@ export class RevocationReader {
     assertFeedOptions(options)
     this.#options = options
     this.#url = `${options.url.replace(/\/+$/, '')}/gateway/revocations`
-    // RFC 6749 section 2.3.1: both are form-urlencoded.
-    const credentials = `${encodeURIComponent(options.clientId)}:${encodeURIComponent(options.clientSecret)}`
-    this.#authorization = `Basic ${Buffer.from(credentials).toString('base64')}`
+    this.#authorization = basicAuthorization(options.clientId, options.clientSecret)
   }
 
   /** Resolves once everything has been read, or an attempt has failed; reading goes on. */
@@ -155,6 +156,7 @@ export class RevocationReader {
   #startOver(): void {
     this.#cursor = undefined
     this.#more = true
+    this.#options.onStartOver?.()
   }
 
   #tidy(): void {

@@ -17,6 +17,7 @@ export type RefusalReason =
   | 'revoked'
   | 'key_checksum'
   | 'key_unknown'
+  | 'key_unsupported'
   | 'limited'
   | 'signature'
   | 'credentials'
