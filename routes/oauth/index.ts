@@ -5,8 +5,6 @@ import { Ref } from '../../plugins/contract/schemas.ts'
 import { clientAddress } from '../../plugins/limits/client-address.ts'
 import { fieldErrors, sendProblem } from '../../plugins/problems/errors.ts'
 import { oauthJson } from '../../plugins/problems/oauth.ts'
-import { endPresentedKey } from '../../src/api-keys/ending.ts'
-import { claimsToBeKey } from '../../src/api-keys/text.ts'
 import { formType } from '../../src/http/form.ts'
 import { Problem } from '../../src/problem.ts'
 import { inactive, introspectionOf } from '../../src/services/introspection.ts'
@@ -123,9 +121,7 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
     },
     async (request, reply) => {
       const { token } = request.body
-      const ip = clientAddress(request)
-      if (claimsToBeKey(token)) await endPresentedKey(request.services, token, ip)
-      else await revokeToken(request.services, token, ip)
+      await revokeToken(request.services, token, clientAddress(request))
       return reply.code(200).send()
     },
   )
