@@ -366,6 +366,7 @@ const entries: Record<string, Entry> = {
   'GET /health/ready': { statements: 1, ask: () => ({ url: '/health/ready', status: 200 }) },
   'GET /openapi.json': open('/openapi.json'),
   'GET /openapi.yaml': open('/openapi.yaml'),
+  'GET /dev/account': open('/dev/account'),
   'GET /dev/mailbox': open('/dev/mailbox'),
   'GET /dev/mailbox/samples': open('/dev/mailbox/samples'),
   'GET /dev/mailbox/samples/:name/html': open('/dev/mailbox/samples/password_reset/html'),

@@ -529,7 +529,7 @@ export interface paths {
         put?: never;
         /**
          * What a token is worth now
-         * @description RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers. It costs no query. A refresh token is not active. 503 while the service does not know which sessions ended.
+         * @description RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers, and for API keys. It costs no query, but the first time that an instance sees a key. A refresh token is not active. 503 while the service does not know which sessions ended.
          */
         post: operations["introspectToken"];
         delete?: never;
@@ -549,7 +549,7 @@ export interface paths {
         put?: never;
         /**
          * End what a token opens
-         * @description RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its session; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout does. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the answer is the same.
+         * @description RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its session, and an API key ends; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout does. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the answer is the same.
          */
         post: operations["revokeToken"];
         delete?: never;
@@ -1156,7 +1156,7 @@ export interface components {
              */
             scopes: string[];
             /**
-             * @description At most `API_KEY_MAX_DAYS` of the service, 365 by default
+             * @description At most `API_KEY_MAX_DAYS` of the service
              * @example 90
              */
             expires_in_days: number;

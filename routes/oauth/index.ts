@@ -9,7 +9,7 @@ import { formType } from '../../src/http/form.ts'
 import { Problem } from '../../src/problem.ts'
 import { inactive, introspectionOf } from '../../src/services/introspection.ts'
 import { narrowed } from '../../src/services/scopes.ts'
-import { revokeToken } from '../../src/sessions/token-revocation.ts'
+import { revokeToken } from '../../src/services/token-revocation.ts'
 import { TokenRefused } from '../../src/tokens/refusal.ts'
 import { lacksSecondFactor } from '../../src/tokens/requirements.ts'
 import { authenticateClient } from './client.ts'
@@ -75,8 +75,8 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
         tags,
         summary: 'What a token is worth now',
         description:
-          'RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers. It ' +
-          'costs no query. A refresh token is not active. 503 while the service does not know which sessions ended.',
+          'RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers, and ' +
+          'for API keys. It costs no query, but the first time that an instance sees a key. A refresh token is not active. 503 while the service does not know which sessions ended.',
         consumes,
         body: Ref(IntrospectionRequest),
         response: {
@@ -108,7 +108,7 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
         summary: 'End what a token opens',
         description:
           'RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its ' +
-          'session; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout ' +
+          'session, and an API key ends; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout ' +
           'does. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the ' +
           'answer is the same.',
         consumes,

@@ -33,6 +33,11 @@ export function valid(schema: JsonSchema, known: readonly string[] = []): Arbitr
   if (type === 'string') return text(schema)
   if (type === 'boolean') return fc.boolean()
   if (type === 'null') return fc.constant(null)
+  if (type === 'array')
+    return fc.uniqueArray(valid(schema['items'] as JsonSchema, known), {
+      minLength: Number(schema['minItems'] ?? 0),
+      maxLength: 3,
+    })
   if (type === 'integer' || type === 'number')
     return fc.integer({
       min: Number(schema['minimum'] ?? 0),

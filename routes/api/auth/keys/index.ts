@@ -2,10 +2,10 @@ import { Type } from '@sinclair/typebox'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
 import { clientAddress } from '../../../../plugins/limits/client-address.ts'
-import { assertAllowed, createOwnedKey } from '../../../../src/api-keys/creation.ts'
+import { assertScopes, createOwnedKey } from '../../../../src/api-keys/creation.ts'
 import { endOwnedKey } from '../../../../src/api-keys/ending.ts'
 import { listOwnedKeys } from '../../../../src/api-keys/repository.ts'
-import { ApiKeySchema, CreateKeyBody, KeyParams, NewApiKeySchema, schemas } from './schemas.ts'
+import { ApiKeySchema, createKeyBody, KeyParams, NewApiKeySchema, schemas } from './schemas.ts'
 
 const tags = ['auth']
 
@@ -15,7 +15,8 @@ interface KeyOptions {
 }
 
 export default async function keyRoutes(app: RouteScope, { maxDays }: KeyOptions): Promise<void> {
-  for (const schema of schemas) app.addSchema(schema)
+  const body = createKeyBody(maxDays)
+  for (const schema of [...schemas, body]) app.addSchema(schema)
 
   app.post(
     '',
@@ -33,14 +34,14 @@ export default async function keyRoutes(app: RouteScope, { maxDays }: KeyOptions
           'For scripts and other programs: it opens the operations that have one of its scopes in `x-scopes`, for its ' +
           'owner only, until it expires or is ended. The answer has its text, which nothing shows again. Asks for a ' +
           'login within the last hour. A user has at most 20, and gets a mail about each new one.',
-        body: Ref(CreateKeyBody),
+        body: Ref(body),
         response: { 201: { ...Ref(NewApiKeySchema), description: 'The key was made' } },
       },
     },
     async (request, reply) => {
       const { owner, caller: principal } = request
       const { expires_in_days: days, ...wanted } = request.body
-      assertAllowed({ ...wanted, days }, { maxDays, scopes: app.keyScopes })
+      assertScopes(wanted.scopes, app.keyScopes)
       const from = { owner, principal, ip: clientAddress(request) }
       const { key, text } = await createOwnedKey(request.services, from, { ...wanted, days })
       return reply.code(201).send({ ...key, key: text })

@@ -50,29 +50,29 @@ export const NewApiKeySchema = Type.Object(
   { $id: 'NewApiKey', description: 'An API key with its text' },
 )
 
-/** Longer than API_KEY_MAX_DAYS can be. */
-const mostDays = 3650
-
-export const CreateKeyBody = Type.Object(
-  {
-    name: KeyName,
-    scopes: Type.Array(Scope, {
-      minItems: 1,
-      maxItems: 50,
-      uniqueItems: true,
-      description: 'Of those that operations have in `x-scopes`',
-      examples: [['tasks:read']],
-    }),
-    expires_in_days: Type.Integer({
-      minimum: 1,
-      maximum: mostDays,
-      description: 'At most `API_KEY_MAX_DAYS` of the service, 365 by default',
-      examples: [90],
-    }),
-  },
-  { $id: 'CreateKey', additionalProperties: false },
-)
+/** @param maxDays API_KEY_MAX_DAYS */
+export function createKeyBody(maxDays: number) {
+  return Type.Object(
+    {
+      name: KeyName,
+      scopes: Type.Array(Scope, {
+        minItems: 1,
+        maxItems: 50,
+        uniqueItems: true,
+        description: 'Of those that operations have in `x-scopes`',
+        examples: [['tasks:read']],
+      }),
+      expires_in_days: Type.Integer({
+        minimum: 1,
+        maximum: maxDays,
+        description: 'At most `API_KEY_MAX_DAYS` of the service',
+        examples: [90],
+      }),
+    },
+    { $id: 'CreateKey', additionalProperties: false },
+  )
+}
 
 export const KeyParams = Type.Object({ key_id: KeyId })
 
-export const schemas = [ApiKeySchema, NewApiKeySchema, CreateKeyBody]
+export const schemas = [ApiKeySchema, NewApiKeySchema]
