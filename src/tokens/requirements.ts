@@ -46,15 +46,18 @@ export const secondFactorRules = ['off', 'enrolled', 'all'] as const
 export type SecondFactorRule = (typeof secondFactorRules)[number]
 
 /**
- * Where a second factor is required of all, refuses an account without one. Decided by the token alone: a login without
+ * Whether an account is without the second factor that is required of all. Decided by the token alone: a login without
  * a second factor is `aal1`, and so is a session that has just confirmed one, until it reauthenticates. It concerns the
  * accounts of this service: a trusted issuer's user has none here, unless a holder of the shared secret names one.
- * @throws Problem second_factor_enrolment_required
  */
+export function lacksSecondFactor(user: Principal, rule: SecondFactorRule): boolean {
+  if (rule !== 'all' || (user.issuer !== undefined && !looksMinted(user.userId))) return false
+  return !user.enrolled && !reaches(user.acr, 'aal2')
+}
+
+/** @throws Problem second_factor_enrolment_required, where {@link lacksSecondFactor} */
 export function assertEnrolled(user: Principal, rule: SecondFactorRule): void {
-  if (rule !== 'all' || (user.issuer !== undefined && !looksMinted(user.userId))) return
-  if (user.enrolled || reaches(user.acr, 'aal2')) return
-  throw new Problem('second_factor_enrolment_required')
+  if (lacksSecondFactor(user, rule)) throw new Problem('second_factor_enrolment_required')
 }
 
 function assertScope({ scopes }: Principal, scope: string | undefined): void {

@@ -4,12 +4,13 @@ import { claimsOf, withToken } from '../../../support/authenticator.ts'
 import { post } from '../../../support/mailbox.ts'
 import { mint } from '../../../support/mint.ts'
 import { secondFactorStage } from '../../../support/second-factor-stage.ts'
+import { basic, form, serviceClients } from '../../../support/service-client.ts'
 
 const enrolmentRequired = { status: 403, code: 'second_factor_enrolment_required' }
 
 t.test('with `all`, an account without a second factor gets to set one up, and nothing else', async (t) => {
   const on = await secondFactorStage(t, {
-    env: { REQUIRE_SECOND_FACTOR: 'all' },
+    env: { REQUIRE_SECOND_FACTOR: 'all', ...serviceClients({ gateway: ['introspect'] }) },
     extend: (app) => {
       app.get('/greeting', { config: { access: 'optional' } }, async ({ user }) => ({
         sub: user?.sub ?? null,
@@ -18,6 +19,10 @@ t.test('with `all`, an account without a second factor gets to set one up, and n
     },
   })
   const { app, alice, bob, time } = on
+  const introspect = async ({ token }: typeof alice) => {
+    const answer = await app.inject(form('/oauth/introspect', { token }, { authorization: basic('gateway') }))
+    return answer.json()
+  }
 
   const closed: [string, string, object?][] = [
     ['GET', alice.tasks],
@@ -37,6 +42,7 @@ t.test('with `all`, an account without a second factor gets to set one up, and n
   const refreshed = await post(app, 'refresh', { refresh_token: alice.refreshToken })
   t.equal(refreshed.statusCode, 200)
   t.same((await alice.call('GET', '/greeting')).json(), { sub: null }, 'optional knows nobody')
+  t.same(await introspect(alice), { active: false }, 'nor does introspection')
 
   const enrolled = await on.enrolled(alice)
   t.match(problemOf(await alice.call('GET', alice.tasks)), enrolmentRequired, 'until it reauthenticates')
@@ -47,6 +53,7 @@ t.test('with `all`, an account without a second factor gets to set one up, and n
   t.equal((await strong.call('GET', bob.tasks)).statusCode, 403)
   t.equal(problemOf(await strong.call('GET', bob.tasks)).code, 'not_owner')
   t.same((await strong.call('GET', '/greeting')).json(), { sub: alice.id })
+  t.match(await introspect(strong), { active: true, acr: 'aal2', amr: ['pwd', 'otp'] })
   t.match(problemOf(await bob.call('GET', bob.tasks)), enrolmentRequired, 'another user has none yet')
 
   const loggedIn = withToken(alice, await on.logInFully(enrolled))
