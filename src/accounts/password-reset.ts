@@ -40,7 +40,7 @@ export async function resetPassword(
     const isUndo = used.purpose === 'email_change_undo'
     if (isUndo) await undoChange(trx, deps, { account, used, ip }, effects)
     else if (account.email !== used.email) throw new Problem('invalid_token')
-    else if (mayBePreHijacked(account)) await removeFormerParty(trx, { owner, ip }, effects)
+    else if (mayBePreHijacked(account)) await removeFormerParty(trx, owner)
     await setOwnedPasswordHash(trx, owner, passwordHash)
     await setOwnedVerifiedEmail(trx, owner, used.email)
     await deleteAllTokens(trx, owner, used.email)
