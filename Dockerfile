@@ -10,6 +10,7 @@ COPY src ./src
 COPY plugins ./plugins
 COPY routes ./routes
 COPY scripts ./scripts
+COPY client/src ./client/src
 RUN npm run build && node dist/scripts/image.js
 
 FROM node:24-bookworm-slim

@@ -10,6 +10,8 @@ const sources = [
   'src',
   'plugins',
   'routes',
+  'client/src',
+  'scripts/account-page.js',
   'scripts/bundle.js',
   'scripts/unbundled.json',
   'package-lock.json',
@@ -61,6 +63,8 @@ async function bundle() {
     sourcesContent: false,
     logLevel: 'warning',
   })
+  const { buildAccountPage } = await import('./account-page.js')
+  await buildAccountPage(outdir)
 }
 
 if (!process.argv.includes('--if-older') || !isCurrent()) await bundle()

@@ -3,12 +3,13 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
+import { buildAccountPage } from './account-page.js'
 
 const folders = ['src', 'plugins', 'routes', 'test', 'scripts', 'bench', 'examples', 'client/src']
 
 const entryPoints = folders.flatMap((folder) =>
   readdirSync(folder, { recursive: true })
-    .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts') && !file.includes('/browser/'))
     .map((file) => join(folder, file)),
 )
 
@@ -38,3 +39,4 @@ await build({
   sourcemap: true,
   logLevel: 'warning',
 })
+await buildAccountPage('dist/routes/dev/account')

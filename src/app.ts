@@ -39,6 +39,7 @@ import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
 import authRoutes from '../routes/api/auth/index.ts'
 import taskRoutes from '../routes/api/tasks/index.ts'
+import accountRoutes from '../routes/dev/account/index.ts'
 import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
 import gatewayRoutes from '../routes/gateway/index.ts'
@@ -52,7 +53,7 @@ import { sessionPolicyOf } from './config/session-policy.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
 import { isQuestion, verifyPath } from './gateway/question.ts'
-import { basePathOf, withoutBasePath, withoutInsertedPath } from './http/base-path.ts'
+import { basePathOf, pathOfTarget, withoutBasePath, withoutInsertedPath } from './http/base-path.ts'
 import { macKeys } from './idempotency/keyed-request.ts'
 import { describeError } from './log.ts'
 import { serviceName } from './mail/compose.ts'
@@ -87,9 +88,11 @@ export async function buildApp(
   function rewriteUrl(this: FastifyInstance, request: IncomingMessage): string {
     const { url = '' } = request
     const isPath = (target: string) => this.hasPath(isQuestion(target) ? verifyPath : target)
+    const path = pathOfTarget(url)
     const target =
-      basePath === '' ? url : withoutBasePath(basePath, withoutInsertedPath(basePath, url), isPath)
-    return config.gatewayVerify ? withoutQuestion(request, target) : target
+      basePath === '' ? path : withoutBasePath(basePath, withoutInsertedPath(basePath, path), isPath)
+    const received = path === url ? target : url
+    return config.gatewayVerify ? withoutQuestion(request, target, received) : received
   }
   const app = Fastify({
     logger: {
@@ -246,6 +249,7 @@ export async function buildApp(
   await app.register(docsRoutes, { basePath, page: config.docs })
   if (config.mode === 'development') {
     await app.register(devRoutes, { prefix: '/dev/mailbox', publicUrl: config.publicUrl, basePath, style })
+    await app.register(accountRoutes, { prefix: '/dev/account', basePath })
   }
   return app
 }

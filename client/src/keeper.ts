@@ -1,3 +1,4 @@
+import { createMutex, lateWrite } from './mutex.ts'
 import { bodyOf, codeOf } from './problem.ts'
 import { type KeptSession, type SessionStorage, sessionIn } from './storage.ts'
 
@@ -23,9 +24,19 @@ export interface Keeper {
   forget(): Promise<void>
   /** Replaces a session whose access token was refused; single-flight. */
   renew(refused: KeptSession): Promise<Renewal>
+  /**
+   * Replaces a session by the one in the data of an answer, while nothing refreshes: a refresh in flight would store an
+   * older refresh token over the new one, and its use later would end the session as stolen.
+   */
+  swap<A extends { readonly data?: unknown }>(
+    session: KeptSession,
+    ask: (current: KeptSession) => Promise<A>,
+  ): Promise<A>
   /** Notifies the app once that the session has ended. */
   end(): void
 }
+
+const exclusively = createMutex()
 
 /** Keeps a session in a storage that other clients and tabs may share. */
 export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surroundings): Keeper {
@@ -74,7 +85,7 @@ export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surro
     let held = await stored()
     // localStorage is not synchronous between processes: another tab's write may arrive late.
     for (let retry = 0; retry < retries && held?.token === refused.token; retry++) {
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await lateWrite()
       held = await stored()
     }
     if (!held) return {}
@@ -119,34 +130,16 @@ export function createKeeper({ storage, exchange, onEnded, onSessionEnd }: Surro
       if (!renewal.answer && renewal.session?.user.id !== user.id) end()
       return renewal
     },
+    async swap(session, ask) {
+      return exclusively(storage, async () => {
+        const held = await stored()
+        const isSame = held?.user.id === session.user.id
+        const answer = await ask(isSame ? held : session)
+        const next = sessionIn(answer.data)
+        // Never over the session of another user who has logged in meanwhile.
+        if (isSame && next) await storage.set(next)
+        return answer
+      })
+    },
   }
-}
-
-/** The part of the Web Locks API that is used. */
-interface Locks {
-  request<T>(name: string, work: () => Promise<T>): Promise<T>
-  request<T>(name: string, options: { ifAvailable: true }, work: (lock: unknown) => Promise<T>): Promise<T>
-}
-
-/** Work under the lock. @param retries how often to read the storage again for another tab's late write */
-type Work<T> = (retries: number) => Promise<T>
-
-const queues = new WeakMap<SessionStorage, Promise<unknown>>()
-
-/** A mutex for all clients of a storage; across tabs if storage and browser support it. */
-function exclusively<T>(storage: SessionStorage, work: Work<T>): Promise<T> {
-  const { lock } = storage
-  const locks = (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks
-  const turn = () => (lock !== undefined && locks ? underLock(locks, lock, work) : work(0))
-  const done = (queues.get(storage) ?? Promise.resolve()).then(turn, turn)
-  queues.set(storage, done)
-  return done
-}
-
-async function underLock<T>(locks: Locks, name: string, work: Work<T>): Promise<T> {
-  // Even a free lock may have been released by another tab just now.
-  const atOnce = await locks.request(name, { ifAvailable: true }, async (lock) =>
-    lock ? { result: await work(3) } : undefined,
-  )
-  return atOnce ? atOnce.result : locks.request(name, () => work(10))
 }

@@ -529,7 +529,7 @@ export interface paths {
         put?: never;
         /**
          * What a token is worth now
-         * @description RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers, and for API keys, whose `jti` is the `key_id` of the revocations. It costs no query, but for the first use of a key on an instance. A refresh token is not active. 503 while the service does not know which sessions ended.
+         * @description RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers, and for API keys. It costs no query, but the first time that an instance sees a key. A refresh token is not active. 503 while the service does not know which sessions ended.
          */
         post: operations["introspectToken"];
         delete?: never;
@@ -549,7 +549,7 @@ export interface paths {
         put?: never;
         /**
          * End what a token opens
-         * @description RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its session; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout does. An API key ends, alone. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the answer is the same.
+         * @description RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its session, and an API key ends; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout does. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the answer is the same.
          */
         post: operations["revokeToken"];
         delete?: never;
@@ -1274,7 +1274,7 @@ export interface components {
              * @example 1769860800
              */
             iat?: number;
-            /** @description Names the token; the id of an API key */
+            /** @description Names the token */
             jti?: string;
             /** @description The client that it was issued to, if the token says so */
             client_id?: string;

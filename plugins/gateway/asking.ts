@@ -18,16 +18,21 @@ export function isAsking({ routeOptions }: FastifyRequest): boolean {
 /**
  * For `rewriteUrl`: the router gets only the path of a question, since it would refuse what a client may have put
  * behind it (an invalid encoding, a long segment).
+ * @param target without the prefix of PUBLIC_URL and, for an absolute form, without scheme and host
+ * @param received differs for an absolute form that plugins/http/framing.ts refuses: as a question, not with a 400
  */
-export function withoutQuestion(request: IncomingMessage, target: string): string {
-  if (!isQuestion(target)) return target
-  request[question] = target
+export function withoutQuestion(request: IncomingMessage, target: string, received: string): string {
+  if (!isQuestion(target)) return received
+  request[question] = received
   return verifyPath
 }
 
-/** The request target with its parameters, without the prefix of PUBLIC_URL. */
+/**
+ * The request target with its parameters, without the prefix of PUBLIC_URL; empty for another spelling of the path,
+ * which the router decodes, and whose parameters would be lost.
+ */
 export function targetOf({ raw }: FastifyRequest): string {
-  return raw[question] ?? verifyPath
+  return raw[question] ?? ''
 }
 
 /** Whether a body was announced. It is never read, so the connection ends with the answer. */

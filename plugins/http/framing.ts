@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { headerValues } from '../../src/http/raw-headers.ts'
 import { Problem } from '../../src/problem.ts'
-import { isAsking } from '../gateway/asking.ts'
+import { isAsking, targetOf } from '../gateway/asking.ts'
 import { endWith } from './framework.ts'
 
 /** The minimum that every recipient should support (RFC 9110 section 4.1). */
@@ -50,19 +50,20 @@ export default fp(
 function problemOf(request: FastifyRequest): Problem | undefined {
   const { raw: message } = request
   const headers = { connection: 'close' }
-  const reason = ambiguityOf(message)
+  const target = isAsking(request) ? targetOf(request) : message.url
+  const reason = ambiguityOf(message, target)
   if (isAsking(request)) return reason ? new Problem('not_owner', { reason, headers }) : undefined
   if (reason) return new Problem('invalid_request', { reason, headers })
   if (expectsMore(message)) return new Problem('expectation_failed', { headers })
   return (message.url ?? '').length > maxUrlLength ? new Problem('uri_too_long') : undefined
 }
 
-function ambiguityOf({ httpVersion, rawHeaders, headers, url }: IncomingMessage): string | undefined {
+function ambiguityOf({ httpVersion, rawHeaders, headers }: IncomingMessage, target = ''): string | undefined {
   const hosts = headerValues(rawHeaders, 'host').length
   // HTTP/1.0 has no Host, and some gateways use it by default.
   if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0')) return 'host'
   // An absolute form that originForm has left, or not a path.
-  if (!url?.startsWith('/')) return 'request_target'
+  if (!target.startsWith('/')) return 'request_target'
   const coding = headers['transfer-encoding']
   if (coding === undefined) return undefined
   return coding.toLowerCase() === 'chunked' && httpVersion !== '1.0' ? undefined : 'transfer_encoding'

@@ -1,10 +1,10 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply } from 'fastify'
 import type { RouteScope } from '../../plugins/contract/provider.ts'
-import { isLocal } from '../../plugins/http/allowed-hosts.ts'
 import type { MailStyle } from '../../src/mail/compose.ts'
 import { samples } from '../../src/mail/samples.ts'
 import { Problem } from '../../src/problem.ts'
+import { localOnly } from './local-only.ts'
 import { mailboxPage, mailPolicy, pagePolicy, samplesPage } from './page.ts'
 
 interface DevOptions {
@@ -21,10 +21,8 @@ export default async function devRoutes(
   app: RouteScope,
   { publicUrl, basePath, style }: DevOptions,
 ): Promise<void> {
-  // The mails contain reset links, so loopback clients only, even if the service listens on other interfaces.
-  app.addHook('onRequest', async (request) => {
-    if (!isLocal(request)) throw new Problem('not_found', { reason: 'not_local' })
-  })
+  // The mails contain reset links.
+  app.addHook('onRequest', localOnly)
 
   const place = { path: `${basePath}/dev/mailbox`, publicUrl }
   const html = (reply: FastifyReply, policy: string) =>

@@ -47,7 +47,7 @@ export function mailboxPage({ path, publicUrl }: Place, mails: readonly Delivere
   )
   const empty = '<p>No mail yet. Sign up, and look again.</p>'
   return page('Mailbox', [
-    `<nav><a href="${path}">Look again</a> · <a href="${path}/samples">One of each</a></nav>`,
+    `<nav><a href="${path}">Look again</a> · <a href="${path}/samples">One of each</a> · <a href="${path.replace(/mailbox$/, 'account')}">Account</a></nav>`,
     '<p class="hint">Development only: mail is kept here instead of being sent, the latest 50, until the process ends.</p>',
     ...(articles.length > 0 ? articles : [empty]),
   ])

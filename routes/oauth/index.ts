@@ -5,13 +5,11 @@ import { Ref } from '../../plugins/contract/schemas.ts'
 import { clientAddress } from '../../plugins/limits/client-address.ts'
 import { fieldErrors, sendProblem } from '../../plugins/problems/errors.ts'
 import { oauthJson } from '../../plugins/problems/oauth.ts'
-import { endPresentedKey } from '../../src/api-keys/ending.ts'
-import { claimsToBeKey } from '../../src/api-keys/text.ts'
 import { formType } from '../../src/http/form.ts'
 import { Problem } from '../../src/problem.ts'
 import { inactive, introspectionOf } from '../../src/services/introspection.ts'
 import { narrowed } from '../../src/services/scopes.ts'
-import { revokeToken } from '../../src/sessions/token-revocation.ts'
+import { revokeToken } from '../../src/services/token-revocation.ts'
 import { TokenRefused } from '../../src/tokens/refusal.ts'
 import { authenticateClient } from './client.ts'
 import {
@@ -77,9 +75,7 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
         summary: 'What a token is worth now',
         description:
           'RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers, and ' +
-          'for API keys, whose `jti` is the `key_id` of the revocations. It costs no query, but for the first use of ' +
-          'a key on an instance. A refresh token is not active. 503 while the service does not know which sessions ' +
-          'ended.',
+          'for API keys. It costs no query, but the first time that an instance sees a key. A refresh token is not active. 503 while the service does not know which sessions ended.',
         consumes,
         body: Ref(IntrospectionRequest),
         response: {
@@ -108,9 +104,9 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
         summary: 'End what a token opens',
         description:
           'RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its ' +
-          'session; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout ' +
-          'does. An API key ends, alone. An unknown, expired or revoked token changes nothing, nor does the token of ' +
-          'a service client; the answer is the same.',
+          'session, and an API key ends; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout ' +
+          'does. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the ' +
+          'answer is the same.',
         consumes,
         body: Ref(RevocationRequest),
         response: {
@@ -122,10 +118,7 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
       },
     },
     async (request, reply) => {
-      const { token } = request.body
-      const ip = clientAddress(request)
-      if (claimsToBeKey(token)) await endPresentedKey(request.services, token, ip)
-      else await revokeToken(request.services, token, ip)
+      await revokeToken(request.services, request.body.token, clientAddress(request))
       return reply.code(200).send()
     },
   )

@@ -11,6 +11,9 @@ export function banner(config: Config, address: string, { redisAway = false } = 
     ['mode', config.mode],
     ...config.trustedIssuers.map((entry) => ['trusts', `${entry.issuer} by ${keysOf(entry)}`]),
     ['mail', mailNote(config, address)],
+    ...(config.mode === 'development'
+      ? [['account', `try sessions and a second factor at ${address}/dev/account`]]
+      : []),
     ['limits', limitsOf(config, redisAway)],
   ]
   const lines = rows.map(([name, value]) => `  ${name?.padEnd(9)} ${value}`)

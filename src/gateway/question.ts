@@ -18,10 +18,10 @@ export function isQuestion(target: string): boolean {
 /**
  * Reads `/gateway/verify?<parameters>`, or `/gateway/verify/<parameters>/<original path>`, in which the query is the
  * client's and is never read as parameters.
- * @param target passes {@link isQuestion}
- * @throws Problem not_owner
+ * @throws Problem not_owner, also for a target that is no question
  */
 export function questionOf(target: string): Question {
+  if (!isQuestion(target)) throw refused('request_target')
   const rest = target.slice(verifyPath.length)
   if (!rest.startsWith('/'))
     return { parameters: parseParameters(rest.replace('?', '')), appended: undefined }

@@ -2,6 +2,7 @@ import { Problem } from '../problem.ts'
 
 /** Why a question is refused whoever asks it; for the log only. */
 export type QuestionFault =
+  | 'request_target'
   | 'unknown_parameter'
   | 'repeated_parameter'
   | `invalid_${'parameters' | 'access' | 'user_id' | 'owner' | 'scope' | 'max_age' | 'acr'}`

@@ -3,6 +3,14 @@ export function basePathOf(publicUrl: string): string {
   return new URL(publicUrl).pathname.replace(/\/$/, '')
 }
 
+/** Scheme and host of the absolute form (RFC 9112 section 3.2.2). */
+const authority = /^[^/?#]*:(?:\/\/[^/?#]*)?/
+
+/** The path of a request target with its query, for a target in absolute form too. */
+export function pathOfTarget(target: string): string {
+  return target.startsWith('/') ? target : target.replace(authority, '')
+}
+
 /** Documents whose URL has the path of an issuer behind its own (RFC 8414 section 3.1). */
 const metadataPaths = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']
 

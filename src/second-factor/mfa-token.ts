@@ -1,5 +1,6 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { type DerivedKeys, derivedKeys } from '../keys/derived-keys.ts'
+import { isUserId } from '../tokens/user-id.ts'
 
 export type MfaTokenKeys = DerivedKeys
 
@@ -53,6 +54,8 @@ export function parseMfaToken(token: string): PresentedMfaToken | undefined {
   const [userId, device, expiresAt] = parseList(claimed)
   if (typeof userId !== 'string' || typeof device !== 'string' || typeof expiresAt !== 'number')
     return undefined
+  // Looked up before the MAC can be verified.
+  if (!isUserId(userId)) return undefined
   return {
     userId,
     device: device || undefined,

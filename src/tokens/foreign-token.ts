@@ -93,11 +93,13 @@ export function trustedIssuer(
 const subject = /^[\x21-\x7e]{1,255}$/
 
 function checkSubjectAndTimes(
-  { sub, exp, nbf, iat }: Parameters,
+  { sub, client_id: clientId, exp, nbf, iat }: Parameters,
   now: number,
   longestLifetime: number,
 ): string {
   if (typeof sub !== 'string' || !subject.test(sub)) throw new TokenRefused('subject')
+  // Without a user, `sub` is the client (RFC 9068 section 2.2).
+  if (sub === clientId) throw new TokenRefused('service_token')
   const expiresAt = checkExpiry(exp, now)
   checkNotBefore(nbf, now)
   // Its whole lifetime, not the remaining one: a revocation is kept for longestLifetime from its time on.

@@ -42,6 +42,7 @@ for (const status of [301, 302, 303, 307, 308]) {
       'refresh of a refused call': () => client.GET('/api/auth/me'),
       login: () => client.session.logIn({ email: 'a@example.com', password }),
       signup: () => client.session.signUp({ email: 'a@example.com', password, name: 'A' }),
+      reauthentication: () => client.session.reauthenticate(password, '123456'),
       'logout with a token': () => client.session.logOut(),
       reset: () => client.POST('/api/auth/password/reset', { body: { token: 'x', new_password: password } }),
       'with what the caller asks for': () =>

@@ -43,6 +43,20 @@ export async function compiles(): Promise<void> {
     // @ts-expect-error not a code of this operation
     if (login.error.code === 'task_not_found') void known
   }
+  if (login.next) {
+    const step: 'second_factor' = login.next.step
+    // @ts-expect-error a login that asks for more has no session
+    void login.data.token
+    void [step, (await client.session.secondFactor('123456')).data?.token, login.error.code]
+  } else if (login.data) void login.data.token
+  const renewed = await client.session.reauthenticate('x', '123456')
+  const session: Schemas['Session'] | undefined = renewed.data
+  void session
+  // @ts-expect-error a password is required
+  await client.session.reauthenticate()
+  createLatchkey({ baseUrl: '', onStepUp: async ({ maxAge, acr }) => void [maxAge?.toFixed(), acr?.trim()] })
+  // @ts-expect-error without a promise, the calls would not wait
+  createLatchkey({ baseUrl: '', onStepUp: () => {} })
   // @ts-expect-error no such code
   isProblem(error, 'nonsense')
 }

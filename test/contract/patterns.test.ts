@@ -19,6 +19,7 @@ const samples = [
   'line\nbreak',
   '漢字 😀 \uff21',
   'test@example.com',
+  '/api/:user_id/tasks',
   'test@example',
   '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
   '8e03978e-40d5-43e8-bc93-6894a57f9324',

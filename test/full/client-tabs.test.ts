@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import { sql } from 'kysely'
 import type { BrowserContext, Page } from 'playwright-core'
 import t from 'tap'
 import { password } from '../helper.ts'
@@ -17,17 +18,23 @@ const page = `<!doctype html>
   import { createLatchkey, webStorage } from 'latchkey-client'
   const pause = () => new Promise((resolve) => setTimeout(resolve, 100))
   globalThis.ends = 0
+  globalThis.stepUps = 0
   globalThis.client = createLatchkey({
     baseUrl: '',
     storage: webStorage(localStorage),
     onSessionEnd: () => globalThis.ends++,
+    onStepUp: async () => {
+      globalThis.stepUps++
+      await pause()
+      await client.session.reauthenticate('${password}')
+    },
     fetch: async (request) => {
       if (request.url.endsWith('/api/auth/refresh')) await pause()
       return fetch(request)
     },
   })
-  globalThis.ask = async (times) => {
-    const answers = await Promise.all(Array.from({ length: times }, () => client.GET('/api/auth/me')))
+  globalThis.ask = async (times, path = '/api/auth/me') => {
+    const answers = await Promise.all(Array.from({ length: times }, () => client.GET(path)))
     return answers.map(({ response }) => response.status)
   }
 </script>`
@@ -39,6 +46,7 @@ function serveApp(app: FastifyInstance): void {
     app.get<{ Params: { name: string } }>(url, { config: { access: 'public' } }, async (request, reply) =>
       reply.header('content-security-policy', '').type(type).send(text(request.params.name)),
     )
+  app.get('/app/recent', { config: { access: 'user', maxAge: 600 } }, async () => ({}))
   serve('/app', 'text/html', () => page)
   serve('/app/openapi-fetch.js', 'text/javascript', () => file('node_modules/openapi-fetch/dist/index.mjs'))
   serve('/app/client/:name', 'text/javascript', (name) => file(`dist/client/src/${name}`))
@@ -81,6 +89,25 @@ t.test('two tabs that refresh concurrently send one refresh, and keep the sessio
     [0, 1],
     'the other tab is notified of the logout',
   )
+})
+
+t.test('two tabs with calls that need a recent login ask in one of them, once', async (t) => {
+  const latchkey = await service(t, serveApp)
+  const browser = await startChromium(t)
+  const context = await browser.newContext()
+  const [one, two] = [await openTab(context, latchkey), await openTab(context, latchkey)]
+  const account = JSON.stringify({ email: 'alice@example.com', password, name: 'Alice' })
+  await one.evaluate(`client.session.signUp(${account})`)
+  const askRecent = (tab: Page) => tab.evaluate<number[]>("ask(10, '/app/recent')")
+  for (let round = 1; round <= 3; round++) {
+    await sql`update sessions set authenticated_at = now() - interval '1 hour'`.execute(latchkey.app.db)
+    await one.evaluate('client.session.refresh()')
+    t.same(await ask(two), good.slice(10), 'the other tab has the tokens')
+    t.same((await Promise.all([askRecent(one), askRecent(two)])).flat(), good)
+    const asked = [await one.evaluate<number>('stepUps'), await two.evaluate<number>('stepUps')]
+    t.equal((asked[0] ?? 0) + (asked[1] ?? 0), round)
+  }
+  t.same([await one.evaluate('ends'), await two.evaluate('ends')], [0, 0])
 })
 
 t.test('without Web Locks both tabs refresh, and the grace of the service keeps the session', async (t) => {

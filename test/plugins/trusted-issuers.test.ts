@@ -1,8 +1,9 @@
-import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { problemOf, secret, signUp, testApp, unauthorized } from '../helper.ts'
 import { listening } from '../support/better-auth.ts'
 import { encode, goodClaims, goodHeader, mint, sign, signWith } from '../support/mint.ts'
+import { basic, form, serviceClients } from '../support/service-client.ts'
 
 const local = 'user_01kb3v5rs1e2wbhx4hrsz3zj5e'
 const now = () => Math.floor(Date.now() / 1000)
@@ -43,7 +44,11 @@ type StartedIssuer = Awaited<ReturnType<typeof startIssuer>>
 
 async function trusting(t: Test, issuers: StartedIssuer[], env: Record<string, string> = {}) {
   const app = await testApp(t, {
-    env: { TRUSTED_ISSUERS: JSON.stringify(issuers.map(({ entry }) => entry)), ...env },
+    env: {
+      TRUSTED_ISSUERS: JSON.stringify(issuers.map(({ entry }) => entry)),
+      ...serviceClients({ gateway: ['introspect'] }),
+      ...env,
+    },
   })
   const call = (token: string, method = 'GET', url = '/api/auth/sessions', payload?: object) =>
     app.inject({
@@ -52,13 +57,18 @@ async function trusting(t: Test, issuers: StartedIssuer[], env: Record<string, s
       headers: { authorization: `Bearer ${token}` },
       ...(payload ? { payload } : {}),
     })
+  const introspect = async (token: string) =>
+    (await app.inject(form('/oauth/introspect', { token }, { authorization: basic('gateway') }))).json()
   const accepts = async (token: string, label: string) => t.equal((await call(token)).statusCode, 200, label)
+  /** By the guard, and by introspection, which gets the token in another way. */
   const refuses = async (token: string, label: string) => {
-    const answer = await call(token)
+    // Together: an unknown kid waits for a fetch.
+    const [answer, introspected] = await Promise.all([call(token), introspect(token)])
     t.same(problemOf(answer), unauthorized, label)
     t.equal(answer.headers['www-authenticate'], 'Bearer error="invalid_token"', label)
+    t.same(introspected, { active: false }, label)
   }
-  return { app, call, accepts, refuses }
+  return { app, call, introspect, accepts, refuses }
 }
 
 t.test('the issuer selects the key, never the algorithm of the token (A06, A09)', async (t) => {
@@ -96,6 +106,53 @@ t.test('the issuer selects the key, never the algorithm of the token (A06, A09)'
     signWith(privateKey, { alg: 'PS256', kid: 'k1' }, issuer.claims()),
     'an algorithm it is not trusted with',
   )
+})
+
+t.test('a public key signs nothing, and each issuer has its own kids (A06, A09)', async (t) => {
+  for (const ALGORITHM of ['ES256', 'EdDSA']) {
+    const issuer = await startIssuer(t, { alg: 'ES256' })
+    const { app, introspect, accepts, refuses } = await trusting(t, [issuer], { ALGORITHM })
+    const { token } = await signUp(app, 'alice')
+    const [header, claims] = token.split('.').map((part) => Buffer.from(part, 'base64url').toString())
+    const { kid } = JSON.parse(header ?? '')
+    const [jwk] = (await app.inject('/.well-known/jwks.json')).json().keys
+    const pem = createPublicKey({ key: jwk, format: 'jwk' })
+      .export({ type: 'spki', format: 'pem' })
+      .toString()
+    t.equal((await introspect(issuer.mint({ sub: 'new' }))).active, true, 'a token that no guard has seen')
+    await accepts(token, 'its own')
+    for (const key of [pem, pem.trim(), secret, JSON.stringify(jwk)]) {
+      await refuses(sign({ alg: 'HS256', typ: 'at+jwt', kid }, claims, key), `${ALGORITHM} HS256`)
+      await refuses(sign({ alg: 'HS512', typ: 'at+jwt', kid }, claims, key, 'sha512'), `${ALGORITHM} HS512`)
+      await refuses(sign({ alg: 'HS256', typ: 'JWT', kid: 'k1' }, issuer.claims(), key), 'of the issuer')
+    }
+    for (const alg of ['none', 'None', ''])
+      for (const signature of ['', 'AA'])
+        await refuses(`${encode({ alg, typ: 'at+jwt', kid })}.${encode(claims)}.${signature}`, alg)
+    for (const named of [kid, 'k1']) {
+      const foreign = { alg: 'ES256', typ: 'at+jwt', kid: named }
+      await refuses(signWith(issuer.privateKey, foreign, claims), `our iss, signed by another: ${named}`)
+    }
+    await refuses(issuer.mint({}, { kid }), 'its iss and signature, our kid')
+  }
+})
+
+t.test('a client of a trusted issuer is no user of it (RFC 9068 section 2.2)', async (t) => {
+  const issuer = await startIssuer(t)
+  const { app, introspect, accepts, refuses } = await trusting(t, [issuer])
+  const client = { sub: 'client_reports', client_id: 'client_reports' }
+  await refuses(issuer.mint(client), 'as a Latchkey and others make them')
+  const own = { iat: now(), exp: now() + 900 }
+  await refuses(sign({ alg: 'HS256' }, { ...client, ...own }), 'signed with the shared secret')
+  const authorization = `Bearer ${issuer.mint(client)}`
+  const asked = await app.inject({ url: '/gateway/verify', headers: { authorization } })
+  t.equal(asked.statusCode, 401)
+  const service = await app.inject(form('/oauth/introspect', { token: 'x' }, { authorization }))
+  t.equal(service.json().error, 'invalid_client', 'nor is it a client of this service')
+
+  const user = issuer.mint({ ...client, sub: 'ann' })
+  await accepts(user, 'a user, through a client')
+  t.match(await introspect(user), { active: true, sub: 'ann', client_id: 'client_reports' })
 })
 
 t.test('header parameters select no other key (A10, A11, A12)', async (t) => {

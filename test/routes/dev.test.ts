@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
+import { english } from '../../src/mail/texts.ts'
 import { password, problemOf, registeredRoutes, testApp } from '../helper.ts'
 import { post, tokenTo } from '../support/mailbox.ts'
 
@@ -50,7 +51,7 @@ t.test('/dev/mailbox shows the mails, and the next request for use without a fro
   })
   const samples = await app.inject('/dev/mailbox/samples')
   const frames = samples.body.match(/(?<=<iframe sandbox="allow-popups" src=")[^"]+/g) ?? []
-  t.equal(frames.length, 10)
+  t.equal(frames.length, Object.keys(english.mails).length)
   for (const frame of frames) t.equal((await app.inject(frame)).statusCode, 200, frame)
 
   for (let count = 0; count < 55; count++) {
@@ -60,14 +61,33 @@ t.test('/dev/mailbox shows the mails, and the next request for use without a fro
   t.notMatch((await app.inject('/openapi.yaml')).body, /\/dev\//, 'not in the contract')
 })
 
+t.test('/dev/account runs its own script and style only, and keeps the prefix of a gateway', async (t) => {
+  const app = await testApp(t, { env: { ...development, PUBLIC_URL: 'http://127.0.0.1:8000/identity' } })
+  const page = await app.inject('/dev/account')
+  t.equal(page.statusCode, 200)
+  t.match(page.headers['content-type'], /^text\/html/)
+  const hashOf = (text = '') => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+  const [, style] = /<style>(.*)<\/style>/s.exec(page.body) ?? []
+  const [, script] = /<script type="module">(.*)<\/script>/s.exec(page.body) ?? []
+  t.ok(style && script && !script.includes('</script'))
+  t.equal(
+    page.headers['content-security-policy'],
+    `default-src 'none'; script-src ${hashOf(script)}; style-src ${hashOf(style)}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  )
+  t.match(page.body, '<body data-base="/identity">')
+  t.notMatch(script, /localStorage|sessionStorage|document\.cookie|innerHTML/, 'tokens are in memory only')
+  t.match((await app.inject('/dev/mailbox')).body, 'href="/identity/dev/account"')
+})
+
 t.test("links include the gateway's prefix", async (t) => {
   const app = await testApp(t, { env: { ...development, PUBLIC_URL: 'http://127.0.0.1:8000/identity' } })
   t.match((await app.inject('/dev/mailbox')).body, 'href="/identity/dev/mailbox/samples"')
 })
 
-t.test('only this machine can read the mailbox, and not through a proxy', async (t) => {
+t.test('only this machine can read the pages, and not through a proxy', async (t) => {
   const app = await testApp(t, { env: { ...development, HOST: '0.0.0.0', TRUST_PROXY: '10.0.0.0/8' } })
   const pages = [
+    '/dev/account',
     '/dev/mailbox',
     '/dev/mailbox/1/html',
     '/dev/mailbox/samples',
@@ -96,11 +116,12 @@ t.test('only this machine can read the mailbox, and not through a proxy', async 
   t.match(problemOf(await app.inject(pretended)), notFound)
 })
 
-t.test('the page exists in development mode only', async (t) => {
+t.test('the pages exist in development mode only', async (t) => {
   const production = { NODE_ENV: 'production', DATABASE_URL: 'postgres://unused' }
   for (const env of [{}, production]) {
     const app = await testApp(t, { env })
-    t.match(problemOf(await app.inject('/dev/mailbox')), { status: 404, code: 'not_found' })
+    for (const url of ['/dev/mailbox', '/dev/account'])
+      t.match(problemOf(await app.inject(url)), { status: 404, code: 'not_found' })
     t.same(
       registeredRoutes(app).filter(({ url }) => url.startsWith('/dev')),
       [],

@@ -149,6 +149,11 @@ t.test('over the wire', async (t) => {
       ['/gateway/verify/-//', 200],
       [`/gateway/verify/-/${'a'.repeat(9_000)}`, 200],
       [`/gateway/verify?user_id=${'a'.repeat(9_000)}`, 403],
+      [`/%67ateway/verify?user_id=${bob.id}`, 403],
+      [`/gateway/%76erify?user_id=${alice.id}`, 403],
+      [`http://another${prefix}/api/${bob.id}`, 403],
+      ['http://another/gateway/verify?x=%zz', 403],
+      ['ftp://latchkey/gateway/verify/-/x', 403],
       ['/gateway/verify', 403, 'Host: another\r\n'],
       ['/gateway/verify', 403, 'Transfer-Encoding: gzip, chunked\r\n'],
     ]
@@ -161,4 +166,23 @@ t.test('over the wire', async (t) => {
     socket.write(`GET /gateway/verify HTTP/1.0\r\n${authorization(bob.token)}\r\n`)
     t.same((await untilEnd()).statuses, [200], 'HTTP/1.0, as nginx speaks by default')
   })
+})
+
+t.test('targets behind the path of PUBLIC_URL', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env: { PUBLIC_URL: 'https://x.example/auth' } })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const targets: [target: string, status: number][] = [
+    ['http://latchkey/auth/gateway/verify', 200],
+    [`http://latchkey/auth/gateway/verify?user_id=${alice.id}`, 403],
+    ['http://another/auth/gateway/verify', 403],
+    ['http://another/auth/gateway/verify/-/x', 403],
+    ['http://another/gateway/verify', 403],
+    [`/auth/%67ateway/verify?user_id=${alice.id}`, 403],
+  ]
+  for (const [target, status] of targets) {
+    const { socket, untilEnd } = await connectionTo(portOf(app))
+    const lines = `Host: latchkey\r\nAuthorization: Bearer ${bob.token}\r\nConnection: close\r\n`
+    socket.write(`GET ${target} HTTP/1.1\r\n${lines}\r\n`)
+    t.same((await untilEnd()).statuses, [status], target)
+  }
 })

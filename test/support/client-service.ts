@@ -1,12 +1,17 @@
 import type { FastifyInstance } from 'fastify'
 import { createLatchkey, type Latchkey, type LatchkeyOptions } from '../../client/src/index.ts'
 import { password } from '../helper.ts'
+import { Authenticator } from './authenticator.ts'
 import type { Test } from './postgres.ts'
 import { listeningApp, portOf } from './wire.ts'
 
 export interface Service {
   readonly app: FastifyInstance
   readonly url: string
+  /** Seconds since the epoch, for the service and for authenticators. */
+  readonly clock: () => number
+  /** Advances the clock by a step of codes, so that the next code is good. */
+  nextStep(): void
   /** Expires all access tokens. */
   expireTokens(): void
   /** Number of refreshes since the last call. */
@@ -24,6 +29,10 @@ export async function service(t: Test, extend?: (app: FastifyInstance) => void):
   return {
     app,
     url: `http://127.0.0.1:${portOf(app)}`,
+    clock: () => now,
+    nextStep: () => {
+      now += 30
+    },
     expireTokens: () => {
       now += 16 * 60
     },
@@ -33,6 +42,15 @@ export async function service(t: Test, extend?: (app: FastifyInstance) => void):
       return since
     },
   }
+}
+
+/** Gives the user of a client a second factor; the code of the present step is used up by it. */
+export async function enrolCustomer({ clock }: Service, client: Latchkey) {
+  const setup = await client.POST('/api/auth/mfa/totp', { body: { password } })
+  const authenticator = new Authenticator(setup.data?.secret ?? '', clock)
+  const confirmed = await client.POST('/api/auth/mfa/totp/confirm', { body: { code: authenticator.code() } })
+  if (!confirmed.data) throw new Error(`confirm answered ${confirmed.response.status}`)
+  return { authenticator, recoveryCodes: confirmed.data.recovery_codes }
 }
 
 export interface Customer {

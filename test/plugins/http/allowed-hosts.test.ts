@@ -44,6 +44,7 @@ t.test('DNS rebinding reads and changes nothing', async (t) => {
   const body = { email: 'a@example.com', password, name: 'A' }
   const requests = [
     { method: 'GET', url: '/dev/mailbox' },
+    { method: 'GET', url: '/dev/account' },
     { method: 'GET', url: '/nope' },
     { method: 'DELETE', url: '/health/live' },
     { method: 'POST', url: '/api/auth/signup', payload: body },

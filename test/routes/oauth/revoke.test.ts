@@ -1,4 +1,5 @@
 import t from 'tap'
+import { newKeyText } from '../../../src/api-keys/text.ts'
 import { eventsOf, type TestUser, testApp, twoUsers } from '../../helper.ts'
 import { mint } from '../../support/mint.ts'
 import { basic, form, serviceClients } from '../../support/service-client.ts'
@@ -61,6 +62,32 @@ t.test('what opens nothing is 200 and ends nothing', async (t) => {
     form('/oauth/introspect', { token: ofClient }, { authorization: basic('gateway') }),
   )
   t.equal(introspected.json().active, true, 'a client has no session to end')
+})
+
+t.test('an API key ends, and nothing else of its owner', async (t) => {
+  const { app, alice, bob } = await twoUsers(t)
+  const wanted = { name: 'x', scopes: ['tasks:read'], expires_in_days: 1 }
+  const keyOf = async (user: TestUser) => (await user.call('POST', '/api/auth/keys', wanted)).json().key
+  const [key, other, bobs] = [await keyOf(alice), await keyOf(alice), await keyOf(bob)]
+  const reads = async (token: string, { tasks }: TestUser) =>
+    (await app.inject({ url: tasks, headers: { authorization: `Bearer ${token}` } })).statusCode
+  const shared = mint({ typ: 'JWT' }, { iss: undefined, aud: undefined, sid: undefined, sub: alice.id })
+
+  const typo = key.replace(/.$/, key.endsWith('0') ? '1' : '0')
+  for (const unknown of [typo, newKeyText(), 'lk_pat_'])
+    t.equal((await app.inject(form(url, { token: unknown }))).statusCode, 200, unknown)
+  t.equal(await reads(key, alice), 200)
+
+  const answer = await app.inject(form(url, { token: key }))
+  t.same([answer.statusCode, answer.body], [200, ''])
+  t.equal(await reads(key, alice), 401)
+  t.same((await eventsOf(app, alice)).slice(-1), ['api_key_ended'])
+  t.equal((await app.inject(form(url, { token: key }))).statusCode, 200, 'again')
+  t.same((await eventsOf(app, alice)).filter((event) => event === 'api_key_ended').length, 1, 'once')
+  t.equal(await reads(other, alice), 200)
+  t.equal(await reads(bobs, bob), 200)
+  t.equal(await reads(alice.token, alice), 200)
+  t.equal(await reads(shared, alice), 200, 'nor a token without a session')
 })
 
 t.test('a token of the shared secret ends all of its user issued until now', async (t) => {

@@ -168,5 +168,8 @@ t.test('a backlog is deleted in batches', async (t) => {
     select n, now() - interval '1 second' from generate_series(1, 12000) n`.execute(db)
   parts.length = 0
   await cleanUp(db)
-  t.same(parts, [0, 5_000, 5_000, 2_000, 0, 0, 0, 0, 0, 0, 0, 0])
+  t.same(
+    parts.filter((rows) => rows > 0),
+    [5_000, 5_000, 2_000],
+  )
 })

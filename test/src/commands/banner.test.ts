@@ -17,6 +17,8 @@ const bannerOf = (env: Record<string, string>) =>
 
 t.test('the banner shows where limits are counted, and no secret', async (t) => {
   t.match(bannerOf({}), /limits +counted in the memory of this process\n/)
+  t.match(bannerOf({}), 'http://127.0.0.1:8000/dev/account\n')
+  t.notMatch(bannerOf(production), '/dev/')
   t.match(
     bannerOf(production),
     /limits +counted in the memory of this process: several instances need REDIS_URL/,

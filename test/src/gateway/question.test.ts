@@ -60,4 +60,10 @@ t.test('what cannot be read is refused', async (t) => {
       reason,
       rest,
     )
+  for (const target of ['', '/%67ateway/verify', 'http://x/gateway/verify', '/gateway/verifyx'])
+    t.equal(
+      reasonOf(() => questionOf(target)),
+      'request_target',
+      target,
+    )
 })

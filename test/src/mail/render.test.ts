@@ -24,7 +24,7 @@ const wordsOf = (html: string) =>
 
 t.test('every mail has the same content as text and as HTML, without unfilled placeholders', async (t) => {
   const all = samples(style, policy)
-  t.equal(all.length, 10)
+  t.ok(all.length >= 10)
   for (const { name, subject, text, html } of all) {
     t.match(subject, 'Example & Sons', name)
     for (const form of [subject, text, html]) t.notMatch(form, /\{\w+\}|undefined|null/, name)

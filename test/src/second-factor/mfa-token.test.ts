@@ -45,6 +45,8 @@ t.test('what is no token is none', async (t) => {
     [],
     ['user_1'],
     [1, '', 2, 'x'],
+    ['user\0', '', 2, 'x'],
+    ['user 1', '', 2, 'x'],
     ['user_1', '', '2', 'x'],
     ['user_1', null, 2, 'x'],
   ]

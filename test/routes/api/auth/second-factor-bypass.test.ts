@@ -181,6 +181,12 @@ t.test('no way to a session goes around the second factor', async (t) => {
     const { token: access, refreshToken } = withToken(alice, await on.logInFully(alice))
     for (const other of [access, refreshToken, `${late}x`, 'x'])
       t.match(problemOf(await secondFactor(other, alice.authenticator.code(1))), invalidToken, other)
+    const forged = Buffer.concat([Buffer.alloc(32), Buffer.from(JSON.stringify(['a\0', '', 9e9]))])
+    t.match(
+      problemOf(await secondFactor(forged.toString('base64url'), alice.authenticator.code(1))),
+      invalidToken,
+      'an id that PostgreSQL refuses',
+    )
     const fresh = await challenged(alice)
     const headers = { authorization: `Bearer ${fresh}` }
     for (const url of ['/api/auth/me', '/api/auth/mfa', alice.tasks])

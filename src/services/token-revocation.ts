@@ -1,11 +1,13 @@
+import { endPresentedKey } from '../api-keys/ending.ts'
+import { claimsToBeKey } from '../api-keys/text.ts'
+import { commit } from '../sessions/commit.ts'
+import { logOut, noteEnded } from '../sessions/ending.ts'
+import type { SessionDeps } from '../sessions/policy.ts'
+import { parseRefreshToken, verifiesRefreshToken } from '../sessions/refresh-token.ts'
+import { findLiveSession } from '../sessions/repository.ts'
+import { accessTokenLife, endSession } from '../sessions/revocation-repository.ts'
 import { ownerOf, type Principal } from '../tokens/owner.ts'
 import { TokenRefused } from '../tokens/refusal.ts'
-import { commit } from './commit.ts'
-import { logOut, noteEnded } from './ending.ts'
-import type { SessionDeps } from './policy.ts'
-import { parseRefreshToken, verifiesRefreshToken } from './refresh-token.ts'
-import { findLiveSession } from './repository.ts'
-import { accessTokenLife, endSession } from './revocation-repository.ts'
 
 interface RevocationDeps extends SessionDeps {
   /** @throws TokenRefused, and Problem service_unavailable */
@@ -18,6 +20,10 @@ interface RevocationDeps extends SessionDeps {
  * @throws Problem service_unavailable
  */
 export async function revokeToken(deps: RevocationDeps, token: string, ip: string): Promise<void> {
+  if (claimsToBeKey(token)) {
+    await endPresentedKey(deps, token, ip)
+    return
+  }
   if (parseRefreshToken(token)) return endByRefreshToken(deps, token, ip)
   const user = await userOf(deps, token)
   if (user) await logOut(deps, { owner: ownerOf(user), principal: user, ip }, 'current')
