@@ -1274,7 +1274,7 @@ export interface components {
              * @example 1769860800
              */
             iat?: number;
-            /** @description Names the token */
+            /** @description Names the token; the id of an API key */
             jti?: string;
             /** @description The client that it was issued to, if the token says so */
             client_id?: string;
