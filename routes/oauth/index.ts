@@ -76,9 +76,13 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
         summary: 'What a token is worth now',
         description:
           'RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers, and ' +
+<<<<<<< HEAD
           'for API keys, whose `jti` is the `key_id` of the revocations. It costs no query, but for the first use of ' +
           'a key on an instance. A refresh token is not active. 503 while the service does not know which sessions ' +
           'ended.',
+=======
+          'for API keys. It costs no query, but the first time that an instance sees a key. A refresh token is not active. 503 while the service does not know which sessions ended.',
+>>>>>>> check18
         consumes,
         body: Ref(IntrospectionRequest),
         response: {
@@ -102,30 +106,36 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
 
   app.post(
     '/revoke',
-    {
-      config: { access: 'public', budget: 'refresh', problemFormat: oauthJson },
-      schema: {
+    {access: 'public', budget: 'refresh', problemFormat: oauthJson ,
+      schema: 
         operationId: 'revokeToken',
         tags,
         summary: 'End what a token opens',
         description:
           'RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its ' +
+<<<<<<< HEAD
           'session; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout ' +
           'does. An API key ends, alone. An unknown, expired or revoked token changes nothing, nor does the token of ' +
           'a service client; the answer is the same.',
+=======
+          'session, and an API key ends; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout ' +
+          'does. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the ' +
+          'answer is the same.',
+>>>>>>> check18
         consumes,
         body: Ref(RevocationRequest),
-        response: {
-          200: {
-            ...Type.Unsafe<undefined>({ type: 'null' }),
-            description: 'The token opens nothing any more',
-          },
-        },
-      },
+        response: 
+          200: 
+            ...Type.Unsafe<undefined>(type: 'null' ),
+            description: 'The token opens nothing any more',,,,
     },
     async (request, reply) => {
+<<<<<<< HEAD
       const { token } = request.body
       await revokeToken(request.services, token, clientAddress(request))
+=======
+      await revokeToken(request.services, request.body.token, clientAddress(request))
+>>>>>>> check18
       return reply.code(200).send()
     },
   )
