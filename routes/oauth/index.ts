@@ -11,7 +11,6 @@ import { inactive, introspectionOf } from '../../src/services/introspection.ts'
 import { narrowed } from '../../src/services/scopes.ts'
 import { revokeToken } from '../../src/services/token-revocation.ts'
 import { TokenRefused } from '../../src/tokens/refusal.ts'
-import { lacksSecondFactor } from '../../src/tokens/requirements.ts'
 import { authenticateClient } from './client.ts'
 import {
   IntrospectionRequest,
@@ -76,13 +75,9 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
         summary: 'What a token is worth now',
         description:
           'RFC 7662, for access tokens of this service (of users and of service clients) and of trusted issuers, and ' +
-<<<<<<< HEAD
           'for API keys, whose `jti` is the `key_id` of the revocations. It costs no query, but for the first use of ' +
           'a key on an instance. A refresh token is not active. 503 while the service does not know which sessions ' +
           'ended.',
-=======
-          'for API keys. It costs no query, but the first time that an instance sees a key. A refresh token is not active. 503 while the service does not know which sessions ended.',
->>>>>>> check18
         consumes,
         body: Ref(IntrospectionRequest),
         response: {
@@ -93,49 +88,40 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
     async (request, reply) => {
       if (!app.revocations.current)
         throw new Problem('service_unavailable', { reason: 'revocations_unknown' })
-      const bearer = await app.verifyBearer(request.body.token).catch((error: unknown) => {
-        if (error instanceof TokenRefused) return undefined
+      const answer = await app.verifyBearer(request.body.token).then(introspectionOf, (error: unknown) => {
+        if (error instanceof TokenRefused) return inactive
         throw error
       })
-      // Other services know nothing of REQUIRE_SECOND_FACTOR.
-      const { secondFactor } = app.sessionPolicy
-      const isRefused = !bearer || (bearer.user && lacksSecondFactor(bearer.user, secondFactor))
-      return reply.code(200).send(isRefused ? inactive : introspectionOf(bearer))
+      return reply.code(200).send(answer)
     },
   )
 
   app.post(
     '/revoke',
-    {access: 'public', budget: 'refresh', problemFormat: oauthJson ,
-      schema: 
+    {
+      config: { access: 'public', budget: 'refresh', problemFormat: oauthJson },
+      schema: {
         operationId: 'revokeToken',
         tags,
         summary: 'End what a token opens',
         description:
           'RFC 7009. The token is the proof: no client has to authenticate. A refresh or access token ends its ' +
-<<<<<<< HEAD
           'session; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout ' +
           'does. An API key ends, alone. An unknown, expired or revoked token changes nothing, nor does the token of ' +
           'a service client; the answer is the same.',
-=======
-          'session, and an API key ends; a token of a trusted issuer revokes all such tokens of its user issued until now, as a logout ' +
-          'does. An unknown, expired or revoked token changes nothing, nor does the token of a service client; the ' +
-          'answer is the same.',
->>>>>>> check18
         consumes,
         body: Ref(RevocationRequest),
-        response: 
-          200: 
-            ...Type.Unsafe<undefined>(type: 'null' ),
-            description: 'The token opens nothing any more',,,,
+        response: {
+          200: {
+            ...Type.Unsafe<undefined>({ type: 'null' }),
+            description: 'The token opens nothing any more',
+          },
+        },
+      },
     },
     async (request, reply) => {
-<<<<<<< HEAD
       const { token } = request.body
       await revokeToken(request.services, token, clientAddress(request))
-=======
-      await revokeToken(request.services, request.body.token, clientAddress(request))
->>>>>>> check18
       return reply.code(200).send()
     },
   )

@@ -65,10 +65,11 @@ t.test('the page at /docs signs up, authorizes and creates a task, under its CSP
   t.match(JSON.parse(refused.answer), { code: 'unauthorized' })
 
   await page.locator('button.authorize').first().click()
-  await page.locator('.auth-container input').fill(token)
+  const bearer = page.locator('.auth-container').filter({ hasText: /^bearer/ })
+  await bearer.locator('input').fill(token)
   await picture(page, '3-authorize')
-  await page.locator('.auth-container button.authorize').click()
-  await page.locator('.auth-container button.btn-done').click()
+  await bearer.locator('button.authorize').click()
+  await bearer.locator('button.btn-done').click()
 
   const made = await tryOut(page, 'createTask', {
     parameters: { user_id: user.id },
