@@ -64,7 +64,8 @@ async function bundle() {
     logLevel: 'warning',
   })
   const { buildAccountPage } = await import('./account-page.js')
-  await buildAccountPage(outdir)
+  // Beside the bundle, and beside what `npm run build` compiles.
+  for (const folder of [outdir, 'dist/routes/dev/account']) await buildAccountPage(folder)
 }
 
 if (!process.argv.includes('--if-older') || !isCurrent()) await bundle()

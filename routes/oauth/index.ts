@@ -11,6 +11,7 @@ import { inactive, introspectionOf } from '../../src/services/introspection.ts'
 import { narrowed } from '../../src/services/scopes.ts'
 import { revokeToken } from '../../src/services/token-revocation.ts'
 import { TokenRefused } from '../../src/tokens/refusal.ts'
+import { lacksSecondFactor } from '../../src/tokens/requirements.ts'
 import { authenticateClient } from './client.ts'
 import {
   IntrospectionRequest,
@@ -88,11 +89,14 @@ export default async function oauthRoutes(app: RouteScope): Promise<void> {
     async (request, reply) => {
       if (!app.revocations.current)
         throw new Problem('service_unavailable', { reason: 'revocations_unknown' })
-      const answer = await app.verifyBearer(request.body.token).then(introspectionOf, (error: unknown) => {
-        if (error instanceof TokenRefused) return inactive
+      const bearer = await app.verifyBearer(request.body.token).catch((error: unknown) => {
+        if (error instanceof TokenRefused) return undefined
         throw error
       })
-      return reply.code(200).send(answer)
+      // Other services know nothing of REQUIRE_SECOND_FACTOR.
+      const { secondFactor } = app.sessionPolicy
+      const isRefused = !bearer || (bearer.user && lacksSecondFactor(bearer.user, secondFactor))
+      return reply.code(200).send(isRefused ? inactive : introspectionOf(bearer))
     },
   )
 

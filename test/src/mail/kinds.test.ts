@@ -178,11 +178,6 @@ const causes: Record<MailName, Record<string, Cause>> = {
       const owner = await enrolled(victim)
       await owner.call('POST', '/api/auth/mfa/totp/delete', { code: owner.code() })
     },
-    'reset, never verified': async ({ open, party, use }) => {
-      await enrol(await party(victim))
-      await post(open, 'password/forgot', { email: victim })
-      await use(open, victim)
-    },
     'a second signup, then the mailbox': async ({ open, strict, verifiedEmails, party }) => {
       await enrol(await party(victim))
       await post(open, 'email/resend', { email: victim })

@@ -65,6 +65,7 @@ t.test('reads all pages, then waits with the last cursor; what it does not know 
       revocations: [
         entry('s2'),
         { key_id: 'key_1', ends_at: 1_800_000_900 },
+        { device_id: 'd1', ends_at: 1_800_000_900 },
         { user_key: 'u', issued_until: 1.5, ends_at: 1_800_000_900 },
       ],
     }
@@ -89,7 +90,7 @@ t.test('reads all pages, then waits with the last cursor; what it does not know 
     .toString()
     .split(':')
   t.same([id, decodeURIComponent(secret)], ['notes', 'a:b c'])
-  t.equal(revocations.size, 3)
+  t.equal(revocations.size, 4)
   t.same([live('s1'), live('s2'), live('s3')], ['revoked', 'revoked', 'live'])
 })
 
