@@ -184,6 +184,8 @@ t.test('known keys and typos cost no statement, unknown ones one', async (t) => 
   })
   const { key } = await createKey(await signUp(app, 'alice'))
   const cost = async (text: string) => {
+    await app.securityEvents.flush()
+    await app.mailWorker?.settled()
     statements = 0
     const status = await statusOf(app, text, '/free')
     return { status, statements }
