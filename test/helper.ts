@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import { Kysely, type KyselyPlugin, PGliteDialect, sql } from 'kysely'
+import { Kysely, type KyselyPlugin, PGliteDialect } from 'kysely'
+import pg from 'pg'
 import tap from 'tap'
 import { buildApp } from '../src/app.ts'
 import type { Clock } from '../src/clock.ts'
@@ -102,12 +103,7 @@ const tables = [
   'api_keys',
 ]
 
-const truncated = `truncate ${tables.join(', ')} restart identity cascade`
-
-/**
- * For the embedded database, where truncate would create about 100 files; without triggers, since their rows are
- * deleted as well.
- */
+/** Not by truncate, which creates about 100 files; without triggers, since their rows are deleted as well. */
 const deleted = [
   'set session_replication_role = replica',
   ...[...tables, 'task_counts'].map((table) => `delete from ${table}`),
@@ -132,11 +128,17 @@ async function embeddedDatabase(t: Test): Promise<Db> {
 /** URLs of idle databases on the server; dropped when the process ends. */
 const idleOnServer: string[] = []
 
+async function empty(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(deleted).finally(() => client.end())
+}
+
 async function databaseOn(server: string, t: Test): Promise<Db> {
   const used = idleOnServer.pop()
   const url = used ?? (await freshDatabase(tap, server)).url
+  if (used) await empty(used)
   const pool = openPostgres({ url, poolSize: 5, onIdleError: () => {} })
-  if (used) await sql.raw(truncated).execute(pool)
   let open = true
   const db = destroyedBy(pool, async () => {
     if (!open) return
