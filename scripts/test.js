@@ -114,7 +114,7 @@ else {
   writeFileSync(join(claims, 'files.json'), JSON.stringify(fastSuite()))
   outputs.push(...(await runAll(shares, processes)))
   // Each in a process of its own: they start servers, kill them, and wait most of the time.
-  if (full) outputs.push(...(await runAll(testFiles(fullTests).map(alone), 4)))
+  if (full) outputs.push(...(await runAll(testFiles(fullTests).map(alone), 3)))
 }
 rmSync(claims, { recursive: true })
 
