@@ -113,8 +113,8 @@ else {
   // Not as arguments, which tap makes the names of its folders of.
   writeFileSync(join(claims, 'files.json'), JSON.stringify(fastSuite()))
   outputs.push(...(await runAll(shares, processes)))
-  // Each in a process of its own: they start servers, kill them, and wait most of the time.
-  if (full) outputs.push(...(await runAll(testFiles(fullTests).map(alone), 3)))
+  // Each in a process of its own: they start servers, and kill them.
+  if (full) outputs.push(...(await runAll(testFiles(fullTests).map(alone), 2)))
 }
 rmSync(claims, { recursive: true })
 
