@@ -1,28 +1,32 @@
+import { channel } from 'node:diagnostics_channel'
 import type { Db, Trx } from './db/schema.ts'
 
 /** The names are stable: alerts are written against them. */
-export type SecurityEventName =
-  | 'account_created'
-  | 'login'
-  | 'login_failed'
-  | 'reauthentication_failed'
-  | 'refresh_token_reused'
-  | 'session_ended'
-  | 'tokens_revoked'
-  | 'password_changed'
-  | 'password_hash_upgraded'
-  | 'password_reset'
-  | 'email_verified'
-  | 'email_changed'
-  | 'factor_added'
-  | 'factor_removed'
-  | 'second_factor_failed'
-  | 'recovery_code_used'
-  | 'recovery_codes_replaced'
-  | 'account_deleted'
-  | 'api_key_created'
-  | 'api_key_ended'
-  | 'rate_limit_reached'
+export const securityEventNames = [
+  'account_created',
+  'login',
+  'login_failed',
+  'reauthentication_failed',
+  'refresh_token_reused',
+  'session_ended',
+  'tokens_revoked',
+  'password_changed',
+  'password_hash_upgraded',
+  'password_reset',
+  'email_verified',
+  'email_changed',
+  'factor_added',
+  'factor_removed',
+  'second_factor_failed',
+  'recovery_code_used',
+  'recovery_codes_replaced',
+  'account_deleted',
+  'api_key_created',
+  'api_key_ended',
+  'rate_limit_reached',
+] as const
+
+export type SecurityEventName = (typeof securityEventNames)[number]
 
 export interface SecurityEvent {
   readonly event: SecurityEventName
@@ -65,11 +69,15 @@ export async function insertEvents(trx: Trx, events: readonly SecurityEvent[]): 
   if (events.length > 0) await trx.insertInto('security_events').values(events.map(rowOf)).execute()
 }
 
+/** Publishes the name of each event that this process logs. */
+export const securityEventChannel = channel('latchkey.security_event')
+
 /** Only after the commit. */
 export function logEvents(log: SecurityLog, events: readonly SecurityEvent[]): void {
   for (const event of events) {
     const fields = { ...rowOf(event), ...(event.limit ? { limit: event.limit } : {}) }
     log[alarming.has(event.event) ? 'warn' : 'info'](fields, 'security event')
+    securityEventChannel.publish(event.event)
   }
 }
 
