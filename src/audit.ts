@@ -35,6 +35,8 @@ export interface SecurityEvent {
   readonly sessionId?: string | undefined
   readonly keyId?: string | undefined
   readonly ip?: string | undefined
+  /** The service client whose call it was. */
+  readonly clientId?: string | undefined
   /** The limit of `rate_limit_reached`; only logged. */
   readonly limit?: string | undefined
 }
@@ -56,12 +58,13 @@ export function naming(requestId: string, log: SecurityLog): SecurityLog {
 /** Logged as warnings: an operator should be alerted. */
 const alarming: ReadonlySet<SecurityEventName> = new Set(['refresh_token_reused', 'rate_limit_reached'])
 
-const rowOf = ({ event, userId, sessionId, keyId, ip }: SecurityEvent) => ({
+const rowOf = ({ event, userId, sessionId, keyId, ip, clientId }: SecurityEvent) => ({
   event,
   user_id: userId ?? null,
   session_id: sessionId ?? null,
   ...(keyId === undefined ? {} : { key_id: keyId }),
   ip: ip ?? null,
+  ...(clientId === undefined ? {} : { client_id: clientId }),
 })
 
 /** Stores events in the transaction that they report. */

@@ -7,6 +7,7 @@ import type { TokenPurpose } from '../one-time-tokens/token.ts'
 type Timestamp = ColumnType<string, never, never>
 type TimestampUnlessImported = ColumnType<string, string | undefined, never>
 type TimestampByDefault = ColumnType<string, never, string>
+type TimestampOrNull = ColumnType<string | null, string | null | undefined, string | null>
 type TimestampByExpression = ColumnType<string, string, string>
 
 export interface UsersTable {
@@ -23,6 +24,11 @@ export interface UsersTable {
   /** The verified address whose owner chose the name; null where somebody else may have. */
   named_by: Generated<string | null>
   created_at: TimestampUnlessImported
+  /** Null for a user who is not banned; a ban that has ended by itself stays here. */
+  banned_at: TimestampOrNull
+  /** Null: until it is lifted. */
+  banned_until: TimestampOrNull
+  ban_reason: Generated<string | null>
 }
 
 /** Unverified accounts, until the owner of the mailbox verifies or resets. */
@@ -76,6 +82,8 @@ export interface RevocationsTable {
   ends_at: TimestampByExpression
   /** Transaction of the last change. */
   xid: ColumnType<string, never, never>
+  /** A ban of the user: the newest one counts. */
+  ban: Generated<boolean>
 }
 
 export interface SecurityEventsTable {
@@ -86,6 +94,8 @@ export interface SecurityEventsTable {
   session_id: string | null
   key_id: Generated<string | null>
   ip: string | null
+  /** The service client that asked for it; null for users, and for the command line. */
+  client_id: Generated<string | null>
 }
 
 export interface TasksTable {

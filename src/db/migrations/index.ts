@@ -13,6 +13,7 @@ import * as taskCounts from './0011_task_counts.ts'
 import * as sessionAuthentication from './0012_session_authentication.ts'
 import * as secondFactors from './0013_second_factors.ts'
 import * as apiKeys from './0014_api_keys.ts'
+import * as admin from './0015_admin.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
 export const migrations: Record<string, Migration> = {
@@ -30,4 +31,5 @@ export const migrations: Record<string, Migration> = {
   '0012_session_authentication': sessionAuthentication,
   '0013_second_factors': secondFactors,
   '0014_api_keys': apiKeys,
+  '0015_admin': admin,
 }
