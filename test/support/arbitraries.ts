@@ -11,10 +11,10 @@ export type Known = Readonly<Record<string, unknown>>
 
 const mark = 'known: '
 
-/** A known value that does not exist yet when the case is generated. */
-function placeholder(name: string): Arbitrary<string> {
-  return fc.constant(mark + name)
-}
+/** Stands for a known value that does not exist yet when the case is generated. */
+export const placeholderOf = (name: string): string => mark + name
+
+const placeholder = (name: string): Arbitrary<string> => fc.constant(placeholderOf(name))
 
 /** Replaces the placeholders in a text, or in the fields of an object. */
 export function filled(value: unknown, known: Known): unknown {

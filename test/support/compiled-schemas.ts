@@ -7,17 +7,28 @@ import type { FastifyInstance } from 'fastify'
 
 type Controller = Parameters<FastifyInstance['setSchemaController']>[0]
 type Compile = (route: unknown) => unknown
-type Build = (externalSchemas: unknown, options?: unknown) => Compile
+type Build = (externalSchemas: Readonly<Record<string, object>>, options?: unknown) => Compile
 
-/** A short name for each set of schemas that routes refer to: it is longer than any schema of a route. */
-const scopes = new Map<string, number>()
+/** A short name for each text: those of schemas are long. */
+const names = new Map<string, number>()
 
-function scopeOf(externalSchemas: unknown): number {
-  const text = JSON.stringify(externalSchemas)
-  const scope = scopes.get(text) ?? scopes.size
-  scopes.set(text, scope)
-  return scope
+function nameOf(text: string): number {
+  const name = names.get(text) ?? names.size
+  names.set(text, name)
+  return name
 }
+
+/** All plugins of an app share its schemas, each in a set of its own. */
+const namesOfSchemas = new WeakMap<object, number>()
+
+function nameOfSchema(schema: object): number {
+  const name = namesOfSchemas.get(schema) ?? nameOf(JSON.stringify(schema))
+  namesOfSchemas.set(schema, name)
+  return name
+}
+
+const scopeOf = (externalSchemas: Readonly<Record<string, object>>): number =>
+  nameOf(Object.values(externalSchemas).map(nameOfSchema).join())
 
 function cached(build: Build | undefined, compiled: Map<string, unknown>): Build | undefined {
   if (!build) return undefined

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { freePort } from './free-port.ts'
@@ -28,6 +28,20 @@ function serverUser(): { uid: number; gid: number } | undefined {
   return { uid: uid as number, gid: gid as number }
 }
 
+/** Process ids of a process's children; none where the system does not tell. */
+function childrenOf(pid: number): number[] {
+  const list = `/proc/${pid}/task/${pid}/children`
+  return existsSync(list) ? readFileSync(list, 'utf8').trim().split(' ').filter(Boolean).map(Number) : []
+}
+
+function killIfRunning(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
 /** A PostgreSQL server for one test, to start and kill; not running yet. */
 export async function ownPostgres(t: Test) {
   const port = await freePort()
@@ -53,12 +67,14 @@ export async function ownPostgres(t: Test) {
     child = spawn(join(bin, 'postgres'), args, { ...options, stdio: 'ignore' })
   }
 
-  /** kill -9 of the postmaster; its backends exit by themselves. */
+  /** kill -9 of the postmaster and of its backends, of which a busy one would go on answering. */
   async function kill(): Promise<void> {
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return
     const ended = once(child, 'exit')
+    const backends = childrenOf(child.pid)
     child.kill('SIGKILL')
     await ended
+    backends.forEach(killIfRunning)
   }
 
   t.teardown(async () => {

@@ -12,6 +12,8 @@ export async function freshDatabase(t: Test, server: string): Promise<{ url: str
   const name = `latchkey_test_${randomUUID().replaceAll('-', '')}`
   const admin = openPostgres({ url: server, poolSize: 1, onIdleError: () => {}, timeouts: false })
   await sql`create database ${sql.id(name)}`.execute(admin)
+  // No test kills this server, so no commit has to be on its disk.
+  await sql`alter database ${sql.id(name)} set synchronous_commit = off`.execute(admin)
   t.teardown(async () => {
     await sql`drop database ${sql.id(name)} with (force)`.execute(admin)
     await admin.destroy()
