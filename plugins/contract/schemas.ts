@@ -18,6 +18,23 @@ export function Timestamp(description: string) {
   return Type.String({ format: 'date-time', description, examples: ['2026-01-31T12:00:00.000Z'] })
 }
 
+/**
+ * A pattern of the decimal integers from 1 to 2^53 - 1, the greatest that every JSON parser reads exactly (RFC 8259
+ * section 6).
+ */
+export const safeIntegerPattern = `^(${textsUpTo(String(Number.MAX_SAFE_INTEGER)).join('|')})$`
+
+/** Fewer digits; or as many, and the first that differs is lower; or the same. */
+function textsUpTo(greatest: string): string[] {
+  const lower = [...greatest].flatMap((digit, at) => {
+    const least = at === 0 ? 1 : 0
+    if (Number(digit) <= least) return []
+    const rest = greatest.length - at - 1
+    return `${greatest.slice(0, at)}[${least}-${Number(digit) - 1}]${rest > 0 ? `[0-9]{${rest}}` : ''}`
+  })
+  return [`[1-9][0-9]{0,${greatest.length - 2}}`, ...lower, greatest]
+}
+
 /** The path parameter of a route with access `owner`. */
 export const OwnerParams = Type.Object({
   user_id: Type.String({

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { Nullable, Timestamp } from '../../../plugins/contract/schemas.ts'
+import { Nullable, safeIntegerPattern, Timestamp } from '../../../plugins/contract/schemas.ts'
 import { storable } from '../../../src/db/storable.ts'
 
 const Title = Type.String({ minLength: 1, maxLength: 200, pattern: storable, examples: ['Buy milk'] })
@@ -40,7 +40,7 @@ export const ListQuery = Type.Object(
     ),
     cursor: Type.Optional(
       Type.String({
-        pattern: '^[1-9][0-9]{0,14}$',
+        pattern: safeIntegerPattern,
         description: 'From the `next` link of an earlier answer',
         examples: ['20'],
       }),
