@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
+import { isNotSupported } from '../db/errors.ts'
 import type { Database, Db } from '../db/schema.ts'
 import { keptHours } from '../idempotency/repository.ts'
 import { describeError } from '../log.ts'
@@ -37,6 +38,15 @@ const excessEvents = sql`
   ) as excess
   where place > ${eventsOfKind} limit ${batch}`
 
+/** Primary keys other than `id`. */
+const keys: Partial<Record<keyof Database, string[]>> = {
+  one_time_tokens: ['token_hash'],
+  used_mfa_tokens: ['token_hash'],
+  totp_factors: ['user_id'],
+  idempotency_keys: ['user_id', 'operation', 'key_mac'],
+  password_resets: ['user_id'],
+}
+
 /** Conditions of rows that no query needs any more. Sent mail counts against quotas for an hour. */
 const expired: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
   sessions: sql`idle_expires_at < now()`,
@@ -71,11 +81,27 @@ export async function cleanUp(db: Db): Promise<void> {
   )
 }
 
-/** Skips locked rows: they are deleted by the next run, or in use again. */
+const skipLocked = sql`for update skip locked`
+
+/**
+ * Skips locked rows: they are deleted by the next run, or in use again. A table that is distributed over several
+ * servers cannot skip them (SQLSTATE feature_not_supported), and is deleted from without.
+ */
 async function remove(db: Db, table: string, condition: RawBuilder<unknown>): Promise<void> {
-  const rows = sql`select ctid from ${sql.table(table)} where ${condition} limit ${batch} for update skip locked`
   for (let removed = batch; removed === batch; ) {
-    const answer = await sql`delete from ${sql.table(table)} where ctid = any(array(${rows}))`.execute(db)
+    const answer = await deletion(table, condition, skipLocked)
+      .execute(db)
+      .catch((error: unknown) => {
+        if (!isNotSupported(error)) throw error
+        return deletion(table, condition, sql``).execute(db)
+      })
     removed = Number(answer.numAffectedRows)
   }
+}
+
+/** By key and not by `ctid`, which names a row on one server only. */
+function deletion(table: string, condition: RawBuilder<unknown>, lock: RawBuilder<unknown>) {
+  const key = sql.join((keys[table as keyof Database] ?? ['id']).map((column) => sql.ref(column)))
+  return sql`with due as materialized (select ${key} from ${sql.table(table)} where ${condition} limit ${batch} ${lock})
+    delete from ${sql.table(table)} where (${key}) in (select ${key} from due)`
 }

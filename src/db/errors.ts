@@ -23,15 +23,29 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' ? code : ''
 }
 
+/**
+ * Whether the constraint that a statement violated has such a name. A distributed database reports that of a shard, with
+ * the shard's number at its end, and only in the message.
+ * @param name a regular expression
+ */
+function violates(error: unknown, name: string): boolean {
+  const { constraint, message = '' } = error as { constraint?: string; message?: string }
+  return new RegExp(`(^|\\W)${name}(_\\d+)?(\\W|$)`).test(constraint ?? message)
+}
+
 /** True when a statement violated the unique constraint of that name. */
 export function violatesUnique(error: unknown, constraint: string): boolean {
-  return codeOf(error) === '23505' && (error as { constraint?: string }).constraint === constraint
+  return codeOf(error) === '23505' && violates(error, constraint)
 }
 
 /** True when a row references, by its column `user_id`, a user that does not exist (any more). */
 export function lacksUserRow(error: unknown): boolean {
-  const { constraint = '' } = (error ?? {}) as { constraint?: string }
-  return codeOf(error) === '23503' && constraint.endsWith('_user_id_fkey')
+  return codeOf(error) === '23503' && violates(error, '\\w+_user_id_fkey')
+}
+
+/** True when the database cannot execute such a statement on such a table. */
+export function isNotSupported(error: unknown): boolean {
+  return codeOf(error) === '0A000' && !isUnprepared(error)
 }
 
 /**
@@ -57,6 +71,8 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   if (unavailable.test(code) || networkErrors.has(code) || tlsErrors.test(code)) return true
   // The Unix socket of a server that is not running.
   if (code === 'ENOENT' && (error as NodeJS.ErrnoException).syscall === 'connect') return true
+  // A distributed database whose other server is unreachable (internal_error).
+  if (code === 'XX000' && /^failure on connection/.test((error as Error).message)) return true
   // FATAL ends the connection, and is never the statement's fault.
   if ((error as { severity?: unknown } | null)?.severity === 'FATAL') return true
   // Errors of pg without a code.

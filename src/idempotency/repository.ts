@@ -12,6 +12,9 @@ export const maxKeys = 10_000
 /** The record of a completed request. */
 export type Kept = Pick<Selectable<IdempotencyKeysTable>, 'body_mac' | 'outcome'>
 
+/** Of a row that a new one conflicts with; without now(), which a distributed database does not take there. */
+const hasExpired = sql<boolean>`excluded.created_at - idempotency_keys.created_at >= make_interval(hours => ${keptHours})`
+
 const keptSince = sql<string>`now() - make_interval(hours => ${keptHours})`
 
 /** Name of a key's advisory lock: the same on every instance, derived from the MAC. */
@@ -69,11 +72,6 @@ export async function keep(
   outcome: object | null,
 ): Promise<boolean> {
   if (!keyMac || !bodyMac) throw new Error('a request without a MAC')
-  const kept = {
-    body_mac: bodyMac,
-    outcome: outcome && JSON.stringify(outcome),
-    created_at: sql<string>`now()`,
-  }
   const { numInsertedOrUpdatedRows = 0n } = await trx
     .insertInto('idempotency_keys')
     .columns(['user_id', 'operation', 'key_mac', 'body_mac', 'outcome', 'created_at'])
@@ -84,8 +82,8 @@ export async function keep(
           sql<string>`${operation}::text`.as('operation'),
           sql<Uint8Array>`${keyMac}::bytea`.as('key_mac'),
           sql<Uint8Array>`${bodyMac}::bytea`.as('body_mac'),
-          sql<string | null>`${kept.outcome}::jsonb`.as('outcome'),
-          kept.created_at.as('created_at'),
+          sql<string | null>`${outcome && JSON.stringify(outcome)}::jsonb`.as('outcome'),
+          sql<string>`now()`.as('created_at'),
         ])
         .where(({ not, exists, selectFrom }) =>
           not(
@@ -103,8 +101,12 @@ export async function keep(
     .onConflict((conflict) =>
       conflict
         .columns(['user_id', 'operation', 'key_mac'])
-        .doUpdateSet(kept)
-        .where('idempotency_keys.created_at', '<=', keptSince),
+        .doUpdateSet((eb) => ({
+          body_mac: eb.ref('excluded.body_mac'),
+          outcome: eb.ref('excluded.outcome'),
+          created_at: eb.ref('excluded.created_at'),
+        }))
+        .where(hasExpired),
     )
     .executeTakeFirst()
   return numInsertedOrUpdatedRows > 0n

@@ -25,11 +25,21 @@ export async function insertNotice(
   { kind, userId, recipient, tokenHash, ip }: Notice,
 ): Promise<void> {
   await trx
+    .with(
+      (name) => name('recent').materialized(),
+      (qb) =>
+        qb
+          .selectFrom('mail_outbox')
+          .select((eb) => eb.fn.countAll<number>().as('mails'))
+          .where('user_id', '=', userId)
+          .where('kind', '=', kind)
+          .where('created_at', '>', anHourAgo),
+    )
     .insertInto('mail_outbox')
     .columns(['kind', 'mail', 'recipient', 'user_id', 'token_hash', 'ip'])
     .expression((eb) =>
       eb
-        .selectFrom('users')
+        .selectFrom(['users', 'recent'])
         .select((user) => [
           sql.lit(kind).as('kind'),
           sql.lit(kind).as('mail'),
@@ -41,17 +51,7 @@ export async function insertNotice(
         .where('id', '=', userId)
         .where('issuer', 'is', null)
         .where('email_verified', '=', true)
-        .where(
-          (recent) =>
-            recent
-              .selectFrom('mail_outbox')
-              .select((count) => count.fn.countAll<number>().as('told'))
-              .where('user_id', '=', userId)
-              .where('kind', '=', kind)
-              .where('created_at', '>', anHourAgo),
-          '<',
-          hourlyNotices(kind),
-        ),
+        .where('recent.mails', '<', hourlyNotices(kind)),
     )
     .execute()
 }

@@ -86,17 +86,18 @@ export async function postpone(
   id: number,
   { seconds, error, giveUp }: { seconds: number; error: string; giveUp: boolean },
 ): Promise<boolean> {
-  const { state } = await db
+  const tooOld = sql<boolean>`created_at < now() - make_interval(hours => ${giveUpAfterHours})`
+  const { numUpdatedRows } = await db
     .updateTable('mail_outbox')
-    .set({
-      last_error: error,
-      next_attempt_at: inSeconds(seconds),
-      state: sql<'waiting' | 'failed'>`case
-        when ${giveUp} or created_at < now() - make_interval(hours => ${giveUpAfterHours}) then 'failed'
-        else 'waiting' end`,
-    })
+    .set({ last_error: error, state: 'failed' })
     .where('id', '=', id)
-    .returning('state')
-    .executeTakeFirstOrThrow()
-  return state === 'failed'
+    .where(giveUp ? sql.lit(true) : tooOld)
+    .executeTakeFirst()
+  if (numUpdatedRows > 0n) return true
+  await db
+    .updateTable('mail_outbox')
+    .set({ last_error: error, next_attempt_at: inSeconds(seconds) })
+    .where('id', '=', id)
+    .execute()
+  return false
 }

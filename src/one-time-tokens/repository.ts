@@ -13,11 +13,17 @@ export async function insertToken(
   token: StoredToken,
   { userId, email, seconds }: { userId: string; email: string; seconds: number },
 ): Promise<void> {
-  const row = { ...token, email, expires_at: inSeconds(seconds) }
   await trx
     .insertInto('one_time_tokens')
-    .values({ ...row, user_id: userId })
-    .onConflict((conflict) => conflict.constraint('one_time_tokens_newest').doUpdateSet(row))
+    .values({ ...token, email, user_id: userId, expires_at: inSeconds(seconds) })
+    .onConflict((conflict) =>
+      conflict.constraint('one_time_tokens_newest').doUpdateSet((eb) => ({
+        token_hash: eb.ref('excluded.token_hash'),
+        salt: eb.ref('excluded.salt'),
+        email: eb.ref('excluded.email'),
+        expires_at: eb.ref('excluded.expires_at'),
+      })),
+    )
     .execute()
 }
 

@@ -56,7 +56,12 @@ export async function putOwnedSetup(db: Db, owner: OwnerId, sealed: SealedSecret
     .onConflict((conflict) =>
       conflict
         .column('user_id')
-        .doUpdateSet({ ...sealed, id: sql<string>`gen_random_uuid()`, created_at: sql<string>`now()` })
+        .doUpdateSet((eb) => ({
+          ...sealed,
+          // The defaults of the row that conflicts.
+          id: eb.ref('excluded.id'),
+          created_at: eb.ref('excluded.created_at'),
+        }))
         .where('totp_factors.confirmed_at', 'is', null),
     )
     .returning('id')

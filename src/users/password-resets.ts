@@ -11,11 +11,14 @@ export interface PasswordReset {
 }
 
 export async function noteReset(trx: Trx, owner: OwnerId, ip: string): Promise<void> {
-  const at = sql<string>`clock_timestamp()`
   await trx
     .insertInto('password_resets')
-    .values({ user_id: owner, ip, at })
-    .onConflict((conflict) => conflict.column('user_id').doUpdateSet({ ip, at }))
+    .values({ user_id: owner, ip, at: sql<string>`clock_timestamp()` })
+    .onConflict((conflict) =>
+      conflict
+        .column('user_id')
+        .doUpdateSet((eb) => ({ ip: eb.ref('excluded.ip'), at: eb.ref('excluded.at') })),
+    )
     .execute()
 }
 
