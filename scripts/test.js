@@ -1,6 +1,7 @@
 // Runs the tests that scripts/compile.js has compiled: the fast suite, the full one, or the files that are given.
 //   node scripts/test.js [--full [--after-fast]] [--reporter=tap] [path/to/one.test.ts ...]
-// --after-fast leaves out what the fast suite has run and would run in the same way: files that use no server.
+// --after-fast leaves out what the fast suite has run and would run in the same way: files that use no server, or for
+// whose subject the database only stands by.
 // Without tap's own runner, whose loaders instrument each process and cost more than most tests.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -27,6 +28,22 @@ const slow = [
   'src/server/',
   'plugins/signing-keys',
   'contract/breaking',
+]
+
+/** Their subject is decided before a statement, or in another process. */
+const besideDatabase = [
+  'client/',
+  'contract/',
+  'plugins/http/',
+  'plugins/jwt',
+  'plugins/log/request-log',
+  'plugins/pressure',
+  'routes/dev',
+  'routes/docs',
+  'routes/gateway-wire',
+  'src/config/',
+  'src/gateway/',
+  'support/',
 ]
 
 const tests = 'dist/test'
@@ -56,10 +73,12 @@ function usesServer(file) {
 }
 
 function fastSuite() {
-  const files = testFiles(tests).filter(
-    (file) => !file.startsWith(fullTests) && (!afterFast || usesServer(file)),
-  )
-  const isSlow = (file) => slow.some((name) => file.startsWith(join(tests, name)))
+  const isAmong = (names) => (file) => names.some((name) => file.startsWith(join(tests, name)))
+  const isSlow = isAmong(slow)
+  const isBesideDatabase = isAmong(besideDatabase)
+  const files = testFiles(tests)
+    .filter((file) => !file.startsWith(fullTests))
+    .filter((file) => !afterFast || (usesServer(file) && !isBesideDatabase(file)))
   return [...files.filter(isSlow), ...files.filter((file) => !isSlow(file))]
 }
 
