@@ -17,8 +17,9 @@ import requestLog from '../plugins/log/request-log.ts'
 import pressure from '../plugins/pressure.ts'
 import errors from '../plugins/problems/errors.ts'
 import notFound from '../plugins/problems/not-found.ts'
-import { ListQuery, schemas, TaskSchema } from '../routes/api/tasks/schemas.ts'
+import { schemasOf } from '../routes/api/owned/schemas.ts'
 import { budgets } from '../src/limits/budgets.ts'
+import taskResource from '../src/resources/tasks.ts'
 import { issuer, reader } from './plugin-costs.ts'
 import { secret } from './seed.ts'
 
@@ -42,8 +43,9 @@ type Step = (app: FastifyInstance) => unknown
 const steps: Step[] = [
   () => {},
   (app) => {
-    for (const part of schemas) app.addSchema(part)
-    schema = { params: OwnerParams, querystring: ListQuery, response: { 200: Type.Array(Ref(TaskSchema)) } }
+    const { Item, ListQuery } = schemasOf(taskResource)
+    app.addSchema(Item)
+    schema = { params: OwnerParams, querystring: ListQuery, response: { 200: Type.Array(Ref(Item)) } }
   },
   (app) => app.register(connections),
   (app) => app.register(requestLog),

@@ -1,4 +1,6 @@
+import type { Resource } from '../src/owned/resource.ts'
 import { detailOf, type ProblemCode, problemCodes, statusOf, titleOf } from '../src/problem.ts'
+import { resources } from '../src/resources/index.ts'
 
 /** Explanation of a code in docs/errors.md; a code without one does not compile. */
 interface Explanation {
@@ -10,7 +12,7 @@ interface Explanation {
 
 const fixTheRequest = 'Fix the request; the same one will be refused again.'
 
-export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
+const ofTheService: Readonly<Record<ProblemCode, Explanation>> = {
   invalid_request: {
     when: 'The message is malformed or ambiguous: a body that is not strict JSON (RFC 8259, each name once, no `__proto__`), a path that cannot be decoded, two `Authorization` or `Host` headers, framing that two servers could read differently.',
     client: `${fixTheRequest} From a generated client it means a bug in the client or in a proxy.`,
@@ -111,12 +113,8 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     client: 'Read the list of keys again. For one that was to end, this is as good as done.',
   },
   session_not_found: {
-    when: 'The mailed token is invalid: it was used, has expired, was replaced by a newer one, or was never issued. At `POST /api/auth/login/second-factor` the same of an `mfa_token`, which also ends with a change of the password and with the factor.',
-    client: 'Offer to have another mail sent; at a login, ask for the password again.',
-  },
-  task_not_found: {
-    when: 'The user has no task with this id.',
-    client: 'Remove it from the display. A task that was to be deleted is deleted.',
+    when: "The session to end is not one of the user's open ones: it is over, or it is another user's.",
+    client: 'Read the list of sessions again. For one that was to end, this is as good as done.',
   },
   method_not_allowed: {
     when: 'The path has other methods; `Allow` names them.',
@@ -143,13 +141,9 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'A second factor is to be confirmed, removed or given new recovery codes, and the account has none: it was not set up, or was removed.',
     client: 'Read `GET /api/auth/mfa` again, and offer to set one up.',
   },
-  task_limit_reached: {
-    when: 'The user has `MAX_TASKS_PER_USER` tasks. Nothing was created, and an `Idempotency-Key` is not used up.',
-    client: 'Ask the user to delete tasks. The same request is refused until then.',
-  },
   precondition_failed: {
-    when: 'The version of the task is not in `If-Match`, or is in `If-None-Match`. Nothing was changed.',
-    client: 'Read the task again, apply the change to the current state, and send it with the new `ETag`.',
+    when: 'The version of the resource is not in `If-Match`, or is in `If-None-Match`. Nothing was changed.',
+    client: 'Read it again, apply the change to the current state, and send it with the new `ETag`.',
   },
   payload_too_large: {
     when: 'The body has more than 16 KiB.',
@@ -197,9 +191,35 @@ export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
   },
 }
 
+function ofResource({ words, problems, limitSetBy }: Resource): [ProblemCode, Explanation][] {
+  const most =
+    limitSetBy === undefined ? `as many ${words.many} as one may have` : `\`${limitSetBy}\` ${words.many}`
+  return [
+    [
+      problems.notFound,
+      {
+        when: `The user has no ${words.one} with this id.`,
+        client: `Remove it from the display. ${words.aOne.replace(/^a/, 'A')} that was to be deleted is deleted.`,
+      },
+    ],
+    [
+      problems.limitReached,
+      {
+        when: `The user has ${most}. Nothing was created, and an \`Idempotency-Key\` is not used up.`,
+        client: `Ask the user to delete ${words.many}. The same request is refused until then.`,
+      },
+    ],
+  ]
+}
+
+export const explanations: Readonly<Record<ProblemCode, Explanation>> = {
+  ...ofTheService,
+  ...Object.fromEntries(resources.flatMap(ofResource)),
+}
+
 const introduction = `# Errors
 
-<!-- Written by \`npm run errors\` from src/problem.ts and scripts/problem-docs.ts. -->
+<!-- Written by \`npm run errors\` from src/problem.ts, src/resources/ and scripts/problem-docs.ts. -->
 
 Every error is \`application/problem+json\` (RFC 9457): \`type\`, \`title\`, \`status\`, \`detail\`, \`code\`, \`request_id\`, and \`errors\` on \`validation_failed\`. [Errors](architecture.md#errors) shows one. Programs switch over \`code\`, never over \`detail\`, and over the status only for an unknown code. The list is complete; a new code is a minor version, since clients must treat an unknown code like its status.
 

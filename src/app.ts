@@ -38,7 +38,7 @@ import serviceClients from '../plugins/service-clients.ts'
 import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
 import authRoutes from '../routes/api/auth/index.ts'
-import taskRoutes from '../routes/api/tasks/index.ts'
+import ownedRoutes from '../routes/api/owned/index.ts'
 import accountRoutes from '../routes/dev/account/index.ts'
 import devRoutes from '../routes/dev/index.ts'
 import docsRoutes from '../routes/docs/index.ts'
@@ -59,6 +59,7 @@ import { describeError } from './log.ts'
 import { serviceName } from './mail/compose.ts'
 import { english } from './mail/texts.ts'
 import { oneTimeKeys } from './one-time-tokens/token.ts'
+import { resources } from './resources/index.ts'
 import { latchkeyIssuer } from './tokens/access-token.ts'
 import { sharedSecretTokens } from './tokens/foreign-token.ts'
 import { SharedKeys } from './tokens/shared-keys.ts'
@@ -144,7 +145,7 @@ export async function buildApp(
   await app.register(framing)
   await app.register(validation)
   await app.register(idempotency, { keys: macKeys(config.secretKey, config.previousSecretKey) })
-  await app.register(contract, { basePath })
+  await app.register(contract, { basePath, resources })
   await app.register(pressure, { maxDelay: config.maxEventLoopDelay })
   await app.register(notFound)
   await app.register(database, { db, prepare, listenFirst })
@@ -224,11 +225,10 @@ export async function buildApp(
   await app.register(ownedWrites)
 
   await app.register(authRoutes, { prefix: '/api/auth', maxKeyDays: config.maxKeyDays })
-  await app.register(taskRoutes, {
-    prefix: '/api/:user_id/tasks',
-    basePath,
-    maxTasks: config.maxTasksPerUser,
-  })
+  for (const resource of resources) {
+    const prefix = `/api/:user_id/${resource.name}`
+    await app.register(ownedRoutes, { prefix, resource, basePath, max: resource.limitOf(config) })
+  }
   await app.register(oauthRoutes, { prefix: '/oauth' })
   await app.register(wellKnownRoutes, {
     prefix: '/.well-known',

@@ -41,14 +41,12 @@ const catalogue = {
   user_not_found: { status: 404, detail: 'User not found' },
   session_not_found: { status: 404, detail: 'Session not found' },
   key_not_found: { status: 404, detail: 'API key not found' },
-  task_not_found: { status: 404, detail: 'Task not found' },
   method_not_allowed: { status: 405, detail: 'Method not allowed' },
   request_timeout: { status: 408, detail: 'The request took too long to arrive' },
   idempotency_in_progress: { status: 409, detail: 'A request with this Idempotency-Key is being processed' },
   key_limit_reached: { status: 409, detail: 'The user has as many API keys as one may have' },
   second_factor_enrolled: { status: 409, detail: 'The account has a second factor already' },
   second_factor_not_enrolled: { status: 409, detail: 'The account has no second factor' },
-  task_limit_reached: { status: 409, detail: 'The user has as many tasks as one may have' },
   precondition_failed: { status: 412, detail: 'The resource has changed since it was read' },
   payload_too_large: { status: 413, detail: 'The request body is too large' },
   uri_too_long: { status: 414, detail: 'The request path is too long' },
@@ -64,14 +62,31 @@ const catalogue = {
 
 export type ProblemCode = keyof typeof catalogue
 
+const entries: Record<ProblemCode, Entry> = { ...catalogue }
+
+/** By status. Live: a resource that is loaded adds its own. */
 export const problemCodes = Object.keys(catalogue) as ProblemCode[]
 
+/**
+ * Adds a problem to the catalogue while the modules load: the declaration of a resource (src/owned/) has two.
+ * @returns the code, as one that can be thrown
+ * @throws Error for a code that is taken
+ */
+export function addProblem(text: `${string}_${'not_found' | 'limit_reached'}`, entry: Entry): ProblemCode {
+  const code = text as ProblemCode
+  if (Object.hasOwn(entries, code)) throw new Error(`the problem code ${code} is taken`)
+  const last = problemCodes.findLastIndex((known) => statusOf(known) === entry.status)
+  problemCodes.splice(last + 1, 0, code)
+  entries[code] = entry
+  return code
+}
+
 export function statusOf(code: ProblemCode): number {
-  return catalogue[code].status
+  return entries[code].status
 }
 
 export function detailOf(code: ProblemCode): string {
-  return catalogue[code].detail
+  return entries[code].detail
 }
 
 /** A field of the request and what is wrong with it; never its value. */

@@ -17,6 +17,11 @@ declare module 'fastify' {
   }
 }
 
+interface Tag {
+  readonly name: string
+  readonly description: string
+}
+
 const require = createRequire(import.meta.url)
 const { version } = require(packageFile()) as { version: string }
 
@@ -24,8 +29,8 @@ const { version } = require(packageFile()) as { version: string }
  * Derives the OpenAPI document from the routes, and adds the problems that hooks and validation can answer.
  * `basePath` is the prefix behind a gateway, OpenAPI 3.1 section 4.8.5.
  */
-export default fp<{ readonly basePath?: string }>(
-  async (app, { basePath }) => {
+export default fp<{ readonly basePath?: string; readonly resources?: readonly Tag[] }>(
+  async (app, { basePath, resources = [] }) => {
     app.addSchema(ProblemSchema)
     app.addSchema(OAuthErrorSchema)
     await app.register(swagger, {
@@ -40,7 +45,7 @@ export default fp<{ readonly basePath?: string }>(
         servers: [{ url: basePath || '/', description: 'This service' }],
         tags: [
           { name: 'auth', description: 'Accounts, sessions and tokens' },
-          { name: 'tasks', description: 'The per-user resource' },
+          ...resources.map(({ name, description }) => ({ name, description })),
           { name: 'oauth', description: 'Service clients, in the words of OAuth 2.0' },
           { name: 'gateway', description: 'For gateways and neighbouring services' },
           { name: 'operations', description: 'Health and contract' },

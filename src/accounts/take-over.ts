@@ -1,7 +1,7 @@
 import type { Trx } from '../db/schema.ts'
 import { deleteOwnedKeys } from '../idempotency/repository.ts'
 import { dropOwnedMails } from '../mail/outbox.ts'
-import { deleteOwnedTasks } from '../tasks/repository.ts'
+import { resources } from '../resources/index.ts'
 import type { OwnerId } from '../tokens/owner.ts'
 import { deleteClaim } from '../users/claims.ts'
 import { resetOwnedName } from '../users/repository.ts'
@@ -12,7 +12,7 @@ import { resetOwnedName } from '../users/repository.ts'
  * enumerates them. A second factor stays: who reads a mailbox must not get around it.
  */
 export async function removeFormerParty(trx: Trx, owner: OwnerId): Promise<void> {
-  await deleteOwnedTasks(trx, owner)
+  for (const { rows } of resources) await rows.deleteAllOwned(trx, owner)
   await deleteOwnedKeys(trx, owner)
   await dropOwnedMails(trx, owner)
   await deleteClaim(trx, owner)

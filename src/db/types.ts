@@ -1,5 +1,6 @@
 /** OIDs of the types with parsers of their own. */
 const INT8 = 20
+const DATE = 1082
 const TIMESTAMPTZ = 1184
 
 /**
@@ -12,8 +13,10 @@ function toRfc3339(text: string): string {
   return `${text.slice(0, 10)}T${text.slice(11, 19)}.${milliseconds}Z`
 }
 
-/** The parsers by OID; bigint columns are identities and stay below 2^53. */
+/** The parsers by OID; bigint columns stay below 2^53. */
 export const parsers: Record<number, (text: string) => unknown> = {
   [INT8]: Number,
+  // As it is: a Date would be midnight in the zone of this process.
+  [DATE]: (text) => text,
   [TIMESTAMPTZ]: toRfc3339,
 }

@@ -9,7 +9,8 @@ import {
 import { type ProblemCode as CatalogueCode, problemCodes } from '../../src/problem.ts'
 
 const codes: readonly ProblemCode[] = problemCodes
-const back: readonly CatalogueCode[] = codes
+/** Besides those of resources. */
+const back: readonly (CatalogueCode | `${string}_${'not_found' | 'limit_reached'}`)[] = codes
 
 /** Never called: only compiled. */
 export async function compiles(): Promise<void> {

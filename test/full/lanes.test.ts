@@ -2,8 +2,7 @@ import { sql } from 'kysely'
 import t from 'tap'
 import { isDatabaseUnavailable, lacksUserRow } from '../../src/db/errors.ts'
 import { migratePostgres, openPostgres } from '../../src/db/postgres.ts'
-import { insertOwnedTask } from '../../src/tasks/insertion.ts'
-import { listOwnedTasks } from '../../src/tasks/repository.ts'
+import tasks from '../../src/resources/tasks.ts'
 import type { OwnerId } from '../../src/tokens/owner.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { server } from '../support/production.ts'
@@ -16,7 +15,7 @@ t.test('pipelined inserts fail independently', async (t) => {
   const [alice, nobody] = ['alice', 'nobody'] as OwnerId[] as [OwnerId, OwnerId]
   await db.insertInto('users').values({ id: alice, email: 'alice@example.com', name: 'Alice' }).execute()
   const add = (owner: OwnerId, title: string) =>
-    insertOwnedTask(db, owner, { title, description: null, completed: false })
+    tasks.rows.insertOwned(db, owner, { title, description: null, completed: false })
 
   // In one turn of the event loop: one write to the socket.
   const outcomes = await Promise.allSettled([
@@ -31,13 +30,13 @@ t.test('pipelined inserts fail independently', async (t) => {
     ['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled'],
   )
   for (const outcome of outcomes) if (outcome.status === 'rejected') t.ok(lacksUserRow(outcome.reason))
-  const page = { limit: 10, after: 0, completed: undefined }
-  const { tasks } = await listOwnedTasks(db, alice, page)
+  const page = { limit: 10, after: 0, where: {} }
+  const { items } = await tasks.rows.listOwned(db, alice, page)
   t.same(
-    tasks.map(({ title }) => title),
+    items.map((item) => item['title']),
     ['first', 'second', 'third'],
   )
-  t.same((await listOwnedTasks(db, nobody, page)).tasks, [])
+  t.same((await tasks.rows.listOwned(db, nobody, page)).items, [])
 })
 
 t.test('slow reads of one user do not exhaust the pool', async (t) => {
@@ -73,7 +72,7 @@ t.test('slow reads of one user do not exhaust the pool', async (t) => {
   const times: number[] = []
   while (outcomes.done < 20 || times.length < 40) {
     const begun = performance.now()
-    await listOwnedTasks(db, bob, { limit: 10, after: 0, completed: undefined })
+    await tasks.rows.listOwned(db, bob, { limit: 10, after: 0, where: {} })
     times.push(performance.now() - begun)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }

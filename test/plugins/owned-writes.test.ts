@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { RouteScope } from '../../plugins/contract/provider.ts'
-import { insertOwnedTask } from '../../src/tasks/insertion.ts'
+import tasks from '../../src/resources/tasks.ts'
 import { problemOf, signUp, testApp, unauthorized } from '../helper.ts'
 import { sign } from '../support/mint.ts'
 
@@ -9,7 +9,7 @@ const task = { title: 'Buy milk', description: null, completed: false }
 /** A resource whose routes do not insert users. */
 async function noteRoutes(app: RouteScope): Promise<void> {
   app.post('', { config: { access: 'owner' } }, async ({ owner }, reply) => {
-    await insertOwnedTask(app.db, owner, task)
+    await tasks.rows.insertOwned(app.db, owner, task)
     return reply.code(204).send()
   })
   app.post('/broken', { config: { access: 'owner' } }, async () => {

@@ -21,7 +21,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('user_id', sql`text collate "C"`, (column) =>
       column.primaryKey().references('users.id').onDelete('cascade'),
     )
-    // An estimate, kept by the trigger below; src/tasks/quota.ts counts exactly near the limit.
+    // An estimate, kept by the trigger below; src/owned/quota.ts counts exactly near the limit.
     .addColumn('counted', 'bigint', (column) => column.notNull())
     .execute()
 

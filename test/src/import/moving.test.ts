@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { sql } from 'kysely'
 import t from 'tap'
 import type { Db } from '../../../src/db/schema.ts'
-import { insertOwnedTask } from '../../../src/tasks/insertion.ts'
+import tasks from '../../../src/resources/tasks.ts'
 import type { OwnerId } from '../../../src/tokens/owner.ts'
 import { insertForeignUser } from '../../../src/users/creation.ts'
 import { migratedDatabase, secret, testApp } from '../../helper.ts'
@@ -25,7 +25,7 @@ const betterAuth = 'https://app.example.com'
 async function insertForeignUserWithTask(db: Db, issuer: string, subject: string): Promise<void> {
   const id = issuer === 'shared-secret' ? subject : `${issuer} ${subject}`
   await insertForeignUser(db, { id, issuer, subject, email: null, emailVerified: false, name: subject })
-  await insertOwnedTask(db, id as OwnerId, {
+  await tasks.rows.insertOwned(db, id as OwnerId, {
     title: `${subject} of ${issuer}`,
     description: null,
     completed: false,

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import t from 'tap'
-import { countOwnedTasks } from '../../../src/tasks/insertion.ts'
-import { insertWithinQuota } from '../../../src/tasks/quota.ts'
+import { insertWithinQuota } from '../../../src/owned/quota.ts'
+import tasks from '../../../src/resources/tasks.ts'
 import type { OwnerId } from '../../../src/tokens/owner.ts'
 import { problemOf, signUp, type TestUser, testApp, twoUsers } from '../../helper.ts'
 
@@ -62,14 +62,14 @@ t.test('the estimate is refreshed as tasks are inserted one by one', async (t) =
   const max = 1_200
   let inserted = 0
   const insert = () =>
-    insertWithinQuota(app.db, owner, { title: 'x', description: null, completed: false }, max).then(
+    insertWithinQuota(tasks, app.db, owner, { title: 'x', description: null, completed: false }, max).then(
       () => inserted++,
       (error) => error,
     )
   while (inserted < max) await insert()
   t.match(await insert(), { code: 'task_limit_reached' })
   await app.db.transaction().execute(async (trx) => {
-    t.equal(await countOwnedTasks(trx, owner, 2 * max), max)
+    t.equal(await tasks.rows.countOwned(trx, owner, 2 * max), max)
   })
 })
 
