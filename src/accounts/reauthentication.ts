@@ -6,12 +6,12 @@ import { commit } from '../sessions/commit.ts'
 import type { SignedIn } from '../sessions/opening.ts'
 import { reauthenticateOwnedSession } from '../sessions/repository.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import { findOwnedPasswordHash, findOwnedUser } from '../users/repository.ts'
+import { findOwnedUser } from '../users/repository.ts'
 import { lockUser } from '../users/without-owner.ts'
 import type { AccountDeps } from './deps.ts'
 import { withOwnedPassword } from './password-check.ts'
 import { codeRequired } from './second-factor-challenge.ts'
-import { withCode } from './second-factor-code.ts'
+import { ownedAttempt, withCode } from './second-factor-code.ts'
 
 /**
  * Authenticates the user of a session again, for step-up (RFC 9470): by the password, and by a code where the account
@@ -31,14 +31,7 @@ export async function reauthenticate(
     const asked = deps.sessionPolicy.secondFactor !== 'off' && (await isEnrolled(deps.db, owner))
     if (!asked) return commit(deps, (trx) => stepUp(trx, false))
     if (code === undefined) throw codeRequired()
-    const account = await findOwnedPasswordHash(deps.db, owner)
-    const attempt = {
-      userId: owner,
-      email: account?.email ?? owner,
-      reset: account?.reset ?? null,
-      code,
-      caller,
-    }
+    const attempt = await ownedAttempt(deps, owner, { code, caller })
     return withCode(deps, attempt, async (trx) => {
       const signedIn = await stepUp(trx, true)
       // Thrown, so that the code is still good.

@@ -5,10 +5,9 @@ import { findFactor, isEnrolled, replaceOwnedRecoveryCodes } from '../second-fac
 import type { Caller } from '../sessions/caller.ts'
 import type { Effects } from '../sessions/commit.ts'
 import type { OwnerId } from '../tokens/owner.ts'
-import { findOwnedPasswordHash } from '../users/repository.ts'
 import type { AccountDeps } from './deps.ts'
 import { endAccess } from './end-access.ts'
-import { secretOf, withCode } from './second-factor-code.ts'
+import { ownedAttempt, secretOf, withCode } from './second-factor-code.ts'
 import { removeFactorIn } from './second-factor-removal.ts'
 
 /**
@@ -62,13 +61,5 @@ async function withOwnedCode<T>(
 ): Promise<T> {
   // Before the code counts as a guess.
   if (!(await isEnrolled(deps.db, owner))) throw new Problem('second_factor_not_enrolled')
-  const account = await findOwnedPasswordHash(deps.db, owner)
-  const attempt = {
-    userId: owner,
-    email: account?.email ?? owner,
-    reset: account?.reset ?? null,
-    code,
-    caller,
-  }
-  return withCode(deps, attempt, work)
+  return withCode(deps, await ownedAttempt(deps, owner, { code, caller }), work)
 }

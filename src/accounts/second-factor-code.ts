@@ -6,11 +6,13 @@ import { unsealSecret } from '../second-factor/sealed-secret.ts'
 import { matchingStep } from '../second-factor/totp.ts'
 import type { Caller } from '../sessions/caller.ts'
 import { commit, type Effects } from '../sessions/commit.ts'
+import type { OwnerId } from '../tokens/owner.ts'
 import type { PasswordReset } from '../users/password-resets.ts'
+import { findOwnedPasswordHash } from '../users/repository.ts'
 import { lockUser } from '../users/without-owner.ts'
 import type { AccountDeps } from './deps.ts'
 
-interface CodeAttempt {
+export interface CodeAttempt {
   readonly userId: string
   /** What guesses are counted by, as at a login. */
   readonly email: string
@@ -19,6 +21,16 @@ interface CodeAttempt {
   readonly caller: Caller
   /** A session of the account whose refresh token the device has presented. */
   readonly device?: string | undefined
+}
+
+/** A code given by the owner of a session. */
+export async function ownedAttempt(
+  { db }: Pick<AccountDeps, 'db'>,
+  owner: OwnerId,
+  { code, caller }: Pick<CodeAttempt, 'code' | 'caller'>,
+): Promise<CodeAttempt> {
+  const account = await findOwnedPasswordHash(db, owner)
+  return { userId: owner, email: account?.email ?? owner, reset: account?.reset ?? null, code, caller }
 }
 
 /**
