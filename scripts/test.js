@@ -108,7 +108,8 @@ function run(name, argv) {
 }
 
 const claims = mkdtempSync(join(tmpdir(), 'latchkey-tests-'))
-const shares = Array.from({ length: processes }, (_, index) => ({
+// In the full suite one process less: beside them run the files of test/full, which wait more than they compute.
+const shares = Array.from({ length: full ? processes - 1 : processes }, (_, index) => ({
   name: `share ${index + 1}`,
   argv: [join(tests, 'support/share.js'), claims, String(index + 1)],
 }))
@@ -131,9 +132,9 @@ if (given.length > 0) outputs.push(...(await runAll(given.map(alone), 2)))
 else {
   // Not as arguments, which tap makes the names of its folders of.
   writeFileSync(join(claims, 'files.json'), JSON.stringify(fastSuite()))
-  outputs.push(...(await runAll(shares, processes)))
   // Each in a process of its own: they start servers, and kill them.
-  if (full) outputs.push(...(await runAll(testFiles(fullTests).map(alone), 2)))
+  const fullFiles = full ? testFiles(fullTests).map(alone) : []
+  outputs.push(...(await runAll([...shares, ...fullFiles], processes)))
 }
 rmSync(claims, { recursive: true })
 
