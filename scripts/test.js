@@ -5,7 +5,7 @@
 // Without tap's own runner, whose loaders instrument each process and cost more than most tests.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { setPriority, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { failures, total } from '../.ci/tap-results.js'
 
@@ -83,12 +83,13 @@ function fastSuite() {
 }
 
 /** @returns its TAP output */
-function run(name, argv) {
+function run({ name, argv, priority = 0 }) {
   const env = { TAP_TIMEOUT: '900', ...(full ? { TEST_SAMPLES: 'all' } : {}), ...process.env }
   const child = spawn(process.execPath, ['--enable-source-maps', ...argv], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  setPriority(child.pid, priority)
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (part) => {
     output += part
@@ -108,9 +109,11 @@ function run(name, argv) {
 }
 
 const claims = mkdtempSync(join(tmpdir(), 'latchkey-tests-'))
-// In the full suite one process less: beside them run the files of test/full, which wait more than they compute.
+// In the full suite one process less: beside them run the files of test/full, which wait more than they compute, and
+// some of which promise a time.
 const shares = Array.from({ length: full ? processes - 1 : processes }, (_, index) => ({
   name: `share ${index + 1}`,
+  priority: full ? 10 : 0,
   argv: [join(tests, 'support/share.js'), claims, String(index + 1)],
 }))
 
@@ -119,7 +122,7 @@ async function runAll(jobs, limit) {
   const outputs = []
   const queue = jobs.values()
   const worker = async () => {
-    for (const { name, argv } of queue) outputs.push(await run(name, argv))
+    for (const job of queue) outputs.push(await run(job))
   }
   await Promise.all(Array.from({ length: limit }, worker))
   return outputs

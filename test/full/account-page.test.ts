@@ -64,7 +64,7 @@ async function submit(page: Page, form: string, fields: Record<string, string>):
 }
 
 async function said(t: Test, page: Page, text: RegExp): Promise<void> {
-  await page.locator('#message').filter({ hasText: text }).waitFor({ timeout: 10_000 })
+  await page.locator('#message').filter({ hasText: text }).waitFor({ timeout: 60_000 })
   t.pass(`the page says ${text}`)
 }
 

@@ -38,12 +38,12 @@ t.test('only the service’s user can access DATA_DIR, including files created l
   t.match(tightenedBy(second), [{ msg: /^DATA_DIR was open to other users/, count: 5 }])
 })
 
-t.test('a DATA_DIR whose parent was removed ends the start in one line', { timeout: 20_000 }, async (t) => {
+t.test('a DATA_DIR whose parent was removed ends the start in one line', { timeout: 120_000 }, async (t) => {
   const gone = join(t.testdir(), 'gone')
   mkdirSync(gone)
   const server = resolve('dist/bundle/server.js')
   const script = `cd '${gone}' && rmdir '${gone}' && exec env -i '${process.execPath}' '${server}'`
-  const failure = await run('sh', ['-c', script], { timeout: 10_000 }).catch((error) => error)
+  const failure = await run('sh', ['-c', script], { timeout: 60_000 }).catch((error) => error)
   t.match(failure, {
     code: 1,
     stderr:
