@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin
 # Programs that tests start themselves, each with the Debian package that has it.
 programs=(
   redis-server:redis-server pgbouncer:pgbouncer openssl:openssl chromium:chromium
-  nginx:nginx-light haproxy:haproxy caddy:caddy apache2:apache2
+  nginx:nginx-light haproxy:haproxy caddy:caddy apache2:apache2 promtool:prometheus
 )
 
 apt_install() {

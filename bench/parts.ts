@@ -100,6 +100,17 @@ const limits: Part = async (bench, _plan, measure) => {
   await measure('service with limits to service without', 'list', sides, 32)
 }
 
+const metrics: Part = async (bench, _plan, measure) => {
+  const testbed = await startTestbed(bench)
+  // Nobody scrapes: that is a request a minute or so.
+  const metered = await testbed.another('service', { METRICS_PORT: '0' })
+  const sides: [Side, Side] = [
+    { servers: [metered], workload: testbed.workloads.list },
+    { servers: [testbed.service], workload: testbed.workloads.list },
+  ]
+  await measure('service with METRICS_PORT to service without', 'list', sides, 32)
+}
+
 /** A question at the gateway to what it stands for: a request of the service's own. */
 const gateway: Part = async (bench, _plan, measure) => {
   for (const algorithm of ['HS256', 'EdDSA'] as const) {
@@ -181,6 +192,7 @@ export const parts: Record<string, Part> = {
   keys,
   million: grown({ tasks: 1_000_000, users: 1_000 }),
   limits,
+  metrics,
   gateway,
   'round-trips': roundTrips,
   starts,

@@ -9,6 +9,7 @@ import type { JwksIssuer } from '../src/tokens/foreign-token.ts'
 import { type Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { JwksCache } from '../src/tokens/jwks-cache.ts'
 import type { JwksLocation } from '../src/tokens/jwks-location.ts'
+import { type OnTokenOutcome, TokenOutcomes } from '../src/tokens/outcome.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
 import type { SecondFactorRule } from '../src/tokens/requirements.ts'
@@ -52,6 +53,8 @@ interface IssuingOptions extends LatchkeyAuthOptions {
   readonly assertCurrent?: (service: Service) => void
   /** REQUIRE_SECOND_FACTOR. */
   readonly secondFactor?: SecondFactorRule
+  /** Called with how each verification ended; `own` is the `iss` of own tokens. */
+  readonly outcomes?: { readonly own: string; readonly onOutcome: OnTokenOutcome } | undefined
 }
 
 const auth = fp(
@@ -64,6 +67,7 @@ const auth = fp(
       assertCurrent = () => {},
       apiKeys,
       secondFactor,
+      outcomes,
       ...trust
     } = rest
     const caches: JwksCache[] = []
@@ -88,6 +92,7 @@ const auth = fp(
       assertCurrent,
       signing,
       apiKeys: apiKeys ?? latchkey?.apiKeys(checked),
+      outcomes: outcomes && new TokenOutcomes({ ...outcomes, issuers }),
     })
     await app.register(services, { clock, credentials })
     await app.register(guard, { clock, secondFactor })

@@ -9,6 +9,7 @@ import { bearerToken } from '../src/tokens/bearer.ts'
 import { checkExpiry } from '../src/tokens/claims.ts'
 import type { Issuer, Issuers } from '../src/tokens/issuers.ts'
 import { parseToken, type UnverifiedToken } from '../src/tokens/jws.ts'
+import type { TokenOutcomes } from '../src/tokens/outcome.ts'
 import type { Principal } from '../src/tokens/owner.ts'
 import { TokenRefused } from '../src/tokens/refusal.ts'
 import type { Service } from '../src/tokens/service.ts'
@@ -30,6 +31,8 @@ interface JwtOptions {
   readonly assertCurrent: (service: Service) => void
   readonly signing?: Signing | undefined
   readonly apiKeys?: ApiKeyVerifier | undefined
+  /** Undefined where nobody counts them. */
+  readonly outcomes?: TokenOutcomes | undefined
 }
 
 /** Verifies the bearer tokens that are API keys. */
@@ -103,7 +106,7 @@ declare module 'fastify' {
  * and parses the token, selects the issuer and checks the claims.
  */
 export default fp<JwtOptions>(
-  async (app, { issuers, clock, assertLive, assertCurrent, signing, apiKeys }) => {
+  async (app, { issuers, clock, assertLive, assertCurrent, signing, apiKeys, outcomes }) => {
     app.decorateRequest(unverified, null)
     const verifiedTokens = new VerifiedTokens()
 
@@ -181,16 +184,49 @@ export default fp<JwtOptions>(
       if (issuers.of(token).keys.refutes?.(token)) throw new TokenRefused('signature')
     }
 
+    const isKey = (text: string) => apiKeys !== undefined && claimsToBeKey(text)
+
+    /** In the cache, the outcome is there without a promise. */
+    function authenticate(
+      request: FastifyRequest,
+      text: string,
+      beforeSignature?: () => Promise<void>,
+    ): Promise<void> | undefined {
+      if (apiKeys && isKey(text)) return verifyKey(request, apiKeys, text, beforeSignature)
+      const token = verifiedTokens.get(text)
+      const issuer = token && issuers.of(token)
+      if (!token || !issuer?.keys.stillVerifies(token)) return verifySignature(request, beforeSignature)
+      request.user = admit({ token, issuer })
+      return undefined
+    }
+
+    function authenticateCounted(
+      request: FastifyRequest,
+      counts: TokenOutcomes,
+      beforeSignature?: () => Promise<void>,
+    ): Promise<void> | undefined {
+      const text = bearerTokenOf(request)
+      const refused = (error: unknown): never => {
+        counts.refused(error, text, isKey(text))
+        throw error
+      }
+      try {
+        const authenticating = authenticate(request, text, beforeSignature)
+        if (authenticating)
+          return authenticating.then(() => counts.accepted(request.user ?? undefined), refused)
+        counts.accepted(request.user ?? undefined)
+        return undefined
+      } catch (error) {
+        return refused(error)
+      }
+    }
+
     app.decorateRequest(
       'authenticateToken',
       function (this: FastifyRequest, beforeSignature?: () => Promise<void>) {
-        const text = bearerTokenOf(this)
-        if (apiKeys && claimsToBeKey(text)) return verifyKey(this, apiKeys, text, beforeSignature)
-        const token = verifiedTokens.get(text)
-        const issuer = token && issuers.of(token)
-        if (!token || !issuer?.keys.stillVerifies(token)) return verifySignature(this, beforeSignature)
-        this.user = admit({ token, issuer })
-        return undefined
+        return outcomes
+          ? authenticateCounted(this, outcomes, beforeSignature)
+          : authenticate(this, bearerTokenOf(this), beforeSignature)
       },
     )
 
@@ -223,12 +259,23 @@ export default fp<JwtOptions>(
       return { user, claims, expiresAt }
     }
 
-    app.decorate('verifyBearer', async (text: string) => {
-      if (apiKeys && claimsToBeKey(text)) return bearerOfKey(await apiKeys.verify(text))
+    async function verify(text: string): Promise<VerifiedBearer> {
+      if (apiKeys && isKey(text)) return bearerOfKey(await apiKeys.verify(text))
       const claimed = await claimedIn(text)
       const bearer = bearerOf(claimed)
       if (claimed.issuer.keys.stillVerifies(claimed.token)) verifiedTokens.add(claimed.token)
       return bearer
+    }
+
+    app.decorate('verifyBearer', async (text: string) => {
+      try {
+        const bearer = await verify(text)
+        outcomes?.accepted(bearer.user)
+        return bearer
+      } catch (error) {
+        outcomes?.refused(error, text, isKey(text))
+        throw error
+      }
     })
 
     app.decorateRequest('assertTokenStillLive', function (this: FastifyRequest) {

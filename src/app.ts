@@ -28,6 +28,7 @@ import forwarding from '../plugins/limits/forwarding.ts'
 import requestLog from '../plugins/log/request-log.ts'
 import securityEvents from '../plugins/log/security-events.ts'
 import mail from '../plugins/mail.ts'
+import metrics from '../plugins/metrics.ts'
 import ownedWrites from '../plugins/owned-writes.ts'
 import passwords from '../plugins/passwords.ts'
 import pressure from '../plugins/pressure.ts'
@@ -50,6 +51,7 @@ import wellKnownRoutes from '../routes/well-known/index.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/config.ts'
 import { sessionPolicyOf } from './config/session-policy.ts'
+import type { CountConnections } from './db/connection-counts.ts'
 import type { Listen } from './db/listen.ts'
 import type { Db } from './db/schema.ts'
 import { isQuestion, verifyPath } from './gateway/question.ts'
@@ -72,6 +74,8 @@ interface Surroundings {
   readonly listenFirst?: boolean
   /** LISTEN for the revocations of other instances; without it they are only polled. */
   readonly listen?: Listen | undefined
+  /** Of the pools; for the metrics. */
+  readonly countConnections?: CountConnections
   readonly clock?: Clock
   /** Standard output by default. */
   readonly logStream?: { write(line: string): void }
@@ -83,7 +87,15 @@ const bodyLimit = 16 * 1024
 /** Builds the service: options, then plugins, then routes. It owns `db` and closes it with itself. */
 export async function buildApp(
   config: Config,
-  { db, prepare, listenFirst, listen, clock = systemClock, logStream }: Surroundings,
+  {
+    db,
+    prepare,
+    listenFirst,
+    listen,
+    countConnections = () => [],
+    clock = systemClock,
+    logStream,
+  }: Surroundings,
 ): Promise<FastifyInstance> {
   const basePath = basePathOf(config.publicUrl)
   function rewriteUrl(this: FastifyInstance, request: IncomingMessage): string {
@@ -130,6 +142,12 @@ export async function buildApp(
 
   // Before any route, that of @fastify/cors included: a route keeps the error handler of its registration.
   await app.register(errors)
+  await app.register(metrics, {
+    port: config.metricsPort,
+    host: config.host,
+    issuers: [config.publicUrl, ...config.trustedIssuers.map(({ issuer }) => issuer)],
+    countConnections,
+  })
   await app.register(forwarding)
   await app.register(connections)
   await app.register(addresses)
@@ -220,6 +238,12 @@ export async function buildApp(
     apiKeys: app.apiKeys,
     credentials: app.serviceCredentials,
     assertCurrent: (service) => app.serviceClients.assertCurrent(service),
+    outcomes: app.metrics
+      ? {
+          own: config.publicUrl,
+          onOutcome: (issuer, outcome) => app.metrics?.countToken(issuer, outcome),
+        }
+      : undefined,
   })
   await app.register(accessTokens, { policy, clock })
   await app.register(ownedWrites)

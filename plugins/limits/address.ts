@@ -56,7 +56,6 @@ export default fp<RateLimitOptions>(
         logEvents(naming(id, app.log), [event])
       },
       enableDraftSpec: true,
-      errorResponseBuilder: () => new Problem('rate_limited'),
     })
   },
   { name: 'latchkey-rate-limit', fastify: '5.x' },
@@ -88,6 +87,7 @@ function limiterOf(counters: Counters, budgets: Budgets, limit: LimitName) {
       return [limit, key, count.max, used, count.resetMs].join(' ')
     },
     max: (_request: FastifyRequest, text: string) => countOf(text).max,
+    errorResponseBuilder: () => new Problem('rate_limited', { reason: limit }),
   }
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { clientKey } from '../../src/limits/address.ts'
-import { Problem } from '../../src/problem.ts'
+import { rateLimited } from '../../src/limits/refusal.ts'
 import { clientAddress } from './client-address.ts'
 
 declare module 'fastify' {
@@ -25,15 +25,7 @@ export default fp<{ readonly byAddress: boolean }>(
       const { limit, key: ip } = counter
       if (app.firstTimes.isFirst(counter))
         this.services.securityEvents.note({ event: 'rate_limit_reached', ip, limit })
-      const seconds = String(Math.ceil(count.resetMs / 1000))
-      throw new Problem('rate_limited', {
-        headers: {
-          'retry-after': seconds,
-          'ratelimit-limit': String(count.max),
-          'ratelimit-remaining': '0',
-          'ratelimit-reset': seconds,
-        },
-      })
+      throw rateLimited(counter, count)
     })
   },
   {

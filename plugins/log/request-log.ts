@@ -36,10 +36,12 @@ interface RequestLine {
 /** Logs a request once: when it is answered, or when the client disconnects before. */
 export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): void {
   const begun = performance.now()
+  const { metrics } = request.server
   let logged = false
   const log = (answered: boolean) => {
     if (logged) return
     logged = true
+    const ended = performance.now()
     // The rest of its message was malformed or too slow.
     const refusal = request.raw.complete ? undefined : refusals.get(request.raw.socket)
     if (refusal) refusals.delete(request.raw.socket)
@@ -49,7 +51,7 @@ export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): v
       method: request.method,
       route: url ?? null,
       status: refusal?.status ?? (raw.headersSent ? raw.statusCode : null),
-      duration_ms: Math.round((performance.now() - begun) * 10) / 10,
+      duration_ms: Math.round((ended - begun) * 10) / 10,
     }
     if (!answered && !refusal) line.aborted = true
     const traceId = traceIdOf(request.headers['traceparent'])
@@ -62,6 +64,8 @@ export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): v
       line.code = problem.code
       line.reason = problem.reason
     }
+    const { method, route, status } = line
+    metrics?.countRequest({ method, route, status, seconds: (ended - begun) / 1000, problem })
     const isQuiet = config.health && answered && raw.statusCode < 400
     request.log[isQuiet ? 'debug' : 'info'](line, 'request')
   }
@@ -72,7 +76,7 @@ export function logWhenClosed(request: FastifyRequest, { raw }: FastifyReply): v
 
 /** Logs a message that was refused by the HTTP parser, unless it belongs to a request, which logs it itself. */
 export function logRefusal(
-  { log }: FastifyInstance,
+  { log, metrics }: FastifyInstance,
   socket: Socket,
   problem: Problem,
   { id, method = null }: { readonly id: string; readonly method?: string | null },
@@ -82,6 +86,7 @@ export function logRefusal(
   refusals.set(socket, problem)
   socket.once('close', () => {
     if (!refusals.delete(socket)) return
+    metrics?.countRequest({ method, route: null, status: problem.status, seconds: null, problem })
     log.info({ reqId: id, method, route: null, status: problem.status, code: problem.code }, 'request')
   })
 }

@@ -49,11 +49,16 @@ export function dataDirFault(error: unknown, { database, dataDir }: Config): unk
   return new ConfigError(`DATA_DIR must be a folder that this process can write to (${code})`)
 }
 
-/** Names PORT or HOST in an error of `listen`. */
-export function listenFault(error: unknown, { port }: Config): unknown {
-  const { code } = error as NodeJS.ErrnoException
-  if (code === 'EACCES')
-    return new ConfigError(`PORT ${port} must be one that this user may listen on (EACCES)`)
+/** Names PORT, METRICS_PORT or HOST in an error of `listen`. */
+export function listenFault(error: unknown, { port, metricsPort }: Config): unknown {
+  const { code, port: failed } = error as StartError
+  const isOfMetrics = failed !== undefined && failed === metricsPort
+  if (code === 'EACCES') {
+    const name = isOfMetrics ? `METRICS_PORT ${metricsPort}` : `PORT ${port}`
+    return new ConfigError(`${name} must be one that this user may listen on (EACCES)`)
+  }
+  if (code === 'EADDRINUSE' && isOfMetrics)
+    return new ConfigError(`METRICS_PORT ${failed} is in use; set it to another one`)
   if (code !== undefined && ['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EINVAL'].includes(code)) {
     return new ConfigError(`HOST must be an address or a name of this machine (${code})`)
   }

@@ -68,5 +68,7 @@ export interface Config {
   /** Milliseconds above which requests are answered 503; 0 turns that off. */
   readonly maxEventLoopDelay: number
   readonly mail: MailConfig
+  /** Of the listener for GET /metrics; undefined: none. */
+  readonly metricsPort: number | undefined
   readonly logLevel: string
 }

@@ -88,6 +88,7 @@ export const Environment = Type.Object({
   EMAIL_VERIFICATION_HOURS: Type.Integer({ minimum: 1, maximum: 168, default: 24 }),
   PASSWORD_RESET_MINUTES: Type.Integer({ minimum: 5, maximum: 1440, default: 30 }),
   UNVERIFIED_ACCOUNT_DAYS: Type.Integer({ minimum: 0, maximum: 3650, default: 30 }),
+  METRICS_PORT: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
   LOG_LEVEL: Type.Union(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
     { default: 'info' },

@@ -31,6 +31,8 @@ export function loadConfig(
   const services = readServiceClients(variables.SERVICE_CLIENTS)
   faults.push(...urlFaults(variables), ...proxyFaults(variables), ...mailFaults(variables))
   faults.push(...trusted.faults, ...services.faults)
+  if (variables.METRICS_PORT === variables.PORT && variables.PORT !== 0)
+    faults.push('METRICS_PORT must differ from PORT')
   if (faults.length > 0) throw new ConfigError(faults.join('\n'))
 
   return deepFreeze({
@@ -81,6 +83,7 @@ export function loadConfig(
     corsOrigins: list(variables.CORS_ORIGINS ?? ''),
     maxEventLoopDelay: variables.MAX_EVENT_LOOP_DELAY_MS,
     mail: mailConfig(variables, publicUrl),
+    metricsPort: variables.METRICS_PORT,
     logLevel: variables.LOG_LEVEL,
   })
 }

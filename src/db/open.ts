@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts'
+import type { CountConnections } from './connection-counts.ts'
 import type { Listen } from './listen.ts'
 import { migrate } from './migrate.ts'
 import type { MigrateRun } from './postgres.ts'
@@ -9,6 +10,7 @@ export interface OpenDatabase {
   readonly db: Db
   /** Undefined when embedded or behind a pooler, where no notifications arrive. */
   readonly listen: Listen | undefined
+  readonly countConnections: CountConnections
   /** Checks connection and settings. @throws DatabaseRefused */
   readonly check: (run?: CheckRun) => Promise<void>
   /** Brings the schema up to date. @returns names of the migrations applied */
@@ -31,14 +33,14 @@ export async function openDatabase(
 ): Promise<OpenDatabase> {
   if (database.kind === 'postgres') {
     const { url, migrateUrl = url, prepare } = database
-    const [{ migratePostgres, openPostgres }, { listenOn }, { checkPostgres }] = await Promise.all([
+    const [{ migratePostgres, openCountedPostgres }, { listenOn }, { checkPostgres }] = await Promise.all([
       import('./postgres.ts'),
       import('./listen.ts'),
       import('./check.ts'),
     ])
     const migrateVariable = migrateUrl === url ? 'DATABASE_URL' : 'MIGRATE_DATABASE_URL'
     return {
-      db: openPostgres({ ...database, onIdleError: onTrouble }),
+      ...openCountedPostgres({ ...database, onIdleError: onTrouble }),
       // Behind a pooler LISTEN would outlive the transaction, and receive nothing.
       listen: prepare ? listenOn(url) : undefined,
       check: (run) => checkPostgres({ variable: 'DATABASE_URL', url, prepare, ...run }),
@@ -47,5 +49,11 @@ export async function openDatabase(
   }
   const { openEmbedded } = await import('./embedded.ts')
   const db = await openEmbedded(database.dataDir, onTrouble)
-  return { db, listen: undefined, check: async () => {}, migrate: (run) => migrate(db, run) }
+  return {
+    db,
+    listen: undefined,
+    countConnections: () => [{ pool: 'embedded', states: { open: 1 } }],
+    check: async () => {},
+    migrate: (run) => migrate(db, run),
+  }
 }

@@ -39,6 +39,10 @@ export class Pipeline {
     this.#options = options
   }
 
+  get isOpen(): boolean {
+    return this.#client !== undefined
+  }
+
   /** Statements in flight. */
   get waiting(): number {
     return this.#waiting

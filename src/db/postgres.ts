@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Kysely } from 'kysely'
 import pg from 'pg'
 import { Client, clientConfig, withClient } from './client.ts'
+import { type CountConnections, ofPipelines, ofPool } from './connection-counts.ts'
 import { boundEnd, breakWhenUseless } from './giving-up.ts'
 import { type MigrateOptions, migrate } from './migrate.ts'
 import { Pipeline } from './pipeline.ts'
@@ -42,13 +43,18 @@ const goodbyeTimeout = 3_000
 const readLanes = 2
 
 /** Opens a pool, and pipelines for reads and inserts. All connect on first use, so this does not throw. */
-export function openPostgres({
+export function openPostgres(options: PostgresOptions): Db {
+  return openCountedPostgres(options).db
+}
+
+/** The same, and how many connections there are. */
+export function openCountedPostgres({
   url,
   poolSize,
   onIdleError,
   timeouts = true,
   prepare = false,
-}: PostgresOptions): Db {
+}: PostgresOptions): { readonly db: Db; readonly countConnections: CountConnections } {
   const names = prepare ? new StatementNames() : undefined
   const client = {
     ...clientConfig(url, timeouts ? connectionTimeout : 5_000),
@@ -71,13 +77,19 @@ export function openPostgres({
   })
   // No pipelines behind a pooler in transaction mode: it gives no client a connection of its own.
   if (!prepare) {
-    return new Kysely<Database>({ dialect: new PoolingDialect({ pool }, timeouts ? boundedBegin : 'begin') })
+    const dialect = new PoolingDialect({ pool }, timeouts ? boundedBegin : 'begin')
+    return { db: new Kysely<Database>({ dialect }), countConnections: () => [ofPool(pool)] }
   }
   const pipelines = (length: number) =>
     Array.from({ length }, () => new Pipeline({ client, onIdleError, onConnect: setUp }))
   // PostgreSQL commits several inserts in one fsync (group commit), so as many as the pool has connections.
   const lanes = { reads: pipelines(readLanes), inserts: pipelines(poolSize) }
-  return new Kysely<Database>({ dialect: new PipeliningDialect({ pool }, lanes, goodbyeTimeout) })
+  const dialect = new PipeliningDialect({ pool }, lanes, goodbyeTimeout)
+  const countConnections = () => [
+    ofPool(pool),
+    ...Object.entries(lanes).map(([name, lane]) => ofPipelines(name, lane)),
+  ]
+  return { db: new Kysely<Database>({ dialect }), countConnections }
 }
 
 export interface MigrateRun extends Pick<MigrateOptions, 'onBegin' | 'onWait'> {

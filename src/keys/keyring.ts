@@ -51,6 +51,11 @@ export class Keyring implements KeySource {
     await this.#flight.running
   }
 
+  /** Since when the key that signs does, in seconds since the epoch; undefined before {@link open}. */
+  get signsSince(): number | undefined {
+    return signingKeyAt([...this.#keys.values()], this.#options.clock())?.signsFrom
+  }
+
   /** The key that signs now. */
   signingKey(): { readonly key: string; readonly kid: string } {
     const readable = [...this.#keys.values()].filter((key) => key.privateKey !== undefined)

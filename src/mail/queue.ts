@@ -14,6 +14,18 @@ export const giveUpAfterHours = 24
 
 const inSeconds = (seconds: number) => sql<string>`now() + make_interval(secs => ${seconds})`
 
+/** How many mails are in each state; sent ones are deleted after an hour. */
+export async function countMails(db: Db): Promise<Record<OutboxRow['state'], number>> {
+  const rows = await db
+    .selectFrom('mail_outbox')
+    .select(['state', (eb) => eb.fn.countAll<number>().as('count')])
+    .groupBy('state')
+    .execute()
+  const counts = { waiting: 0, sent: 0, dropped: 0, failed: 0 }
+  for (const { state, count } of rows) counts[state] = Number(count)
+  return counts
+}
+
 /** Claims due mails, oldest first, for {@link leaseSeconds}. */
 export async function claimMails(db: Db, limit: number): Promise<OutboxRow[]> {
   const rows = await db

@@ -31,6 +31,8 @@ export interface Passwords {
    * @throws whatever `keep` does
    */
   upgrade(hash: string, password: string, keep: (hash: string) => Promise<void>): Promise<void>
+  /** Hashes computed now, waiting, and how many more are accepted. */
+  load(): Readonly<Record<'running' | 'waiting' | 'free', number>>
 }
 
 interface PoolOptions {
@@ -95,6 +97,7 @@ export function createPasswords(options: PoolOptions): Passwords {
         upgrading.delete(hash)
       }
     },
+    load: () => ({ running: limit.activeCount, waiting: limit.pendingCount, free: slots.free }),
   }
 }
 

@@ -11,6 +11,10 @@ export class Slots {
     this.#free = count
   }
 
+  get free(): number {
+    return this.#free
+  }
+
   /** @throws Problem service_unavailable when none is free */
   assertFree(): void {
     if (this.#free > 0) return

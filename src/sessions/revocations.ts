@@ -63,6 +63,11 @@ export class Revocations {
     return this.#sessions.size + this.#users.size + this.#keys.size
   }
 
+  /** Since memory last matched the database; infinite before the first read. */
+  get ageSeconds(): number {
+    return (this.#monotonic() - this.#heardAt) / 1000
+  }
+
   /** Whether memory matched the database within the last {@link staleAfterMs}. */
   get current(): boolean {
     return this.#monotonic() - this.#heardAt <= staleAfterMs
