@@ -18,6 +18,8 @@ export interface Config {
     | {
         readonly kind: 'postgres'
         readonly url: string
+        /** For LISTEN; undefined: `url`, if that is no pooler in transaction mode. */
+        readonly listenUrl?: string
         /** For migrations; undefined: `url`. */
         readonly migrateUrl?: string
         readonly poolSize: number

@@ -25,6 +25,7 @@ export const Environment = Type.Object({
   DATABASE_URL: Type.Optional(Type.String()),
   DATABASE_POOL_SIZE: Type.Integer({ minimum: 1, maximum: 100, default: 5 }),
   DATABASE_PREPARE: Type.Boolean({ default: true }),
+  LISTEN_DATABASE_URL: Type.Optional(Type.String()),
   MIGRATE_DATABASE_URL: Type.Optional(Type.String()),
   DATA_DIR: Type.String({ minLength: 1, default: './data' }),
   MIGRATE_ON_START: Type.Boolean({ default: true }),

@@ -44,6 +44,7 @@ export function loadConfig(
       ? {
           kind: 'postgres',
           url: variables.DATABASE_URL,
+          ...(variables.LISTEN_DATABASE_URL ? { listenUrl: variables.LISTEN_DATABASE_URL } : {}),
           ...(variables.MIGRATE_DATABASE_URL ? { migrateUrl: variables.MIGRATE_DATABASE_URL } : {}),
           poolSize: variables.DATABASE_POOL_SIZE,
           prepare: variables.DATABASE_PREPARE,

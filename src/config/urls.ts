@@ -13,11 +13,11 @@ export function urlFaults(variables: Variables): string[] {
       )
     }
   }
-  for (const name of ['DATABASE_URL', 'MIGRATE_DATABASE_URL'] as const) {
+  for (const name of ['DATABASE_URL', 'LISTEN_DATABASE_URL', 'MIGRATE_DATABASE_URL'] as const) {
     faults.push(...postgresUrlFaults(variables[name]).map((fault) => `${name} ${fault}`))
-  }
-  if (variables.MIGRATE_DATABASE_URL !== undefined && variables.DATABASE_URL === undefined) {
-    faults.push('DATABASE_URL must be set when MIGRATE_DATABASE_URL is')
+    if (variables[name] !== undefined && variables.DATABASE_URL === undefined) {
+      faults.push(`DATABASE_URL must be set when ${name} is`)
+    }
   }
   if (!list(variables.CORS_ORIGINS ?? '').every(isOrigin)) {
     faults.push(

@@ -8,7 +8,7 @@ import type { Db } from './schema.ts'
 export interface OpenDatabase {
   /** Closed by `destroy()`. */
   readonly db: Db
-  /** Undefined when embedded or behind a pooler, where no notifications arrive. */
+  /** Undefined when embedded, and behind a pooler without LISTEN_DATABASE_URL: no notifications arrive there. */
   readonly listen: Listen | undefined
   readonly countConnections: CountConnections
   /** Checks connection and settings. @throws DatabaseRefused */
@@ -32,18 +32,24 @@ export async function openDatabase(
   onTrouble: (error: Error) => void,
 ): Promise<OpenDatabase> {
   if (database.kind === 'postgres') {
-    const { url, migrateUrl = url, prepare } = database
-    const [{ migratePostgres, openCountedPostgres }, { listenOn }, { checkPostgres }] = await Promise.all([
-      import('./postgres.ts'),
-      import('./listen.ts'),
-      import('./check.ts'),
-    ])
+    const { url, migrateUrl = url, prepare, listenUrl = prepare ? url : undefined } = database
+    const [{ migratePostgres, openCountedPostgres }, { listenOn }, { checkPostgres }, { checkListening }] =
+      await Promise.all([
+        import('./postgres.ts'),
+        import('./listen.ts'),
+        import('./check.ts'),
+        import('./check-listening.ts'),
+      ])
     const migrateVariable = migrateUrl === url ? 'DATABASE_URL' : 'MIGRATE_DATABASE_URL'
     return {
       ...openCountedPostgres({ ...database, onIdleError: onTrouble }),
       // Behind a pooler LISTEN would outlive the transaction, and receive nothing.
-      listen: prepare ? listenOn(url) : undefined,
-      check: (run) => checkPostgres({ variable: 'DATABASE_URL', url, prepare, ...run }),
+      listen: listenUrl === undefined ? undefined : listenOn(listenUrl),
+      check: async (run) => {
+        await checkPostgres({ variable: 'DATABASE_URL', url, prepare, ...run })
+        if (listenUrl !== undefined && !(prepare && listenUrl === url))
+          await checkListening({ url: listenUrl, notifyingUrl: url, ...run })
+      },
       migrate: (run) => migratePostgres(migrateUrl, migrateVariable, run),
     }
   }

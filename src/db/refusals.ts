@@ -1,7 +1,7 @@
 import { isDatabaseAway } from './errors.ts'
 
 /** Variables that contain a URL of the database. */
-export type UrlVariable = 'DATABASE_URL' | 'MIGRATE_DATABASE_URL'
+export type UrlVariable = 'DATABASE_URL' | 'LISTEN_DATABASE_URL' | 'MIGRATE_DATABASE_URL'
 
 /** A refusal that no retry changes. The message is one line for the operator; {@link named} prefixes the variable. */
 export class DatabaseRefused extends Error {

@@ -121,6 +121,50 @@ t.test('behind a pooler in transaction mode, no setting outlives a transaction',
   })
 })
 
+t.test('with LISTEN_DATABASE_URL, a logout reaches other instances before they poll', async (t) => {
+  const { direct, env, cwd, url } = await behind(t, 'transaction')
+  const listening = { ...env, LISTEN_DATABASE_URL: url, REVOCATION_POLL_SECONDS: '5' }
+  const [one, two] = await Promise.all([startService(t, listening, cwd), startService(t, listening, cwd)])
+  const { rows } = await sql<{ listeners: number }>`select count(*)::int as listeners from pg_stat_activity
+    where application_name = 'latchkey listener' and datname = current_database()`.execute(direct)
+  t.same(rows, [{ listeners: 2 }])
+  // Each round would wait for the poll, 2.5 seconds on average.
+  const begun = performance.now()
+  for (let round = 0; round < 8; round++) {
+    const [alice, bob] = [await signUpAt(one.url), await signUpAt(one.url)]
+    t.equal((await get(`${two.url}${alice.tasks}`, alice)).status, 200)
+    t.equal((await post(`${one.url}/api/auth/logout`, {}, alice.token)).status, 204)
+    while ((await get(`${two.url}${alice.tasks}`, alice)).status !== 401);
+    t.equal((await get(`${two.url}${bob.tasks}`, bob)).status, 200)
+  }
+  t.ok(performance.now() - begun < 15_000, 'notified, not polled')
+})
+
+t.test('a LISTEN_DATABASE_URL that hears nothing stops the start, one that is away does not', async (t) => {
+  const { through, env, cwd } = await behind(t, 'transaction')
+  const elsewhere = await freshDatabase(t, server)
+  const start = (LISTEN_DATABASE_URL: string) =>
+    runCommand(t, { ...env, LISTEN_DATABASE_URL, LOG_LEVEL: 'silent' }, cwd)
+  const refused = {
+    [through]:
+      /^latchkey: LISTEN_DATABASE_URL: a pooler gives each transaction another connection, [^\n]*\n$/,
+    [elsewhere.url]:
+      /^latchkey: LISTEN_DATABASE_URL: hears nothing that is notified over DATABASE_URL[^\n]*\n$/m,
+    [`${elsewhere.url}_not`]: /^latchkey: LISTEN_DATABASE_URL: database "[^\n]*\n$/,
+  }
+  await Promise.all(
+    Object.entries(refused).map(async ([listening, output]) =>
+      t.match(await start(listening), { code: 1, output }, listening),
+    ),
+  )
+  const away = { ...env, LISTEN_DATABASE_URL: 'postgres://postgres@127.0.0.1:1/postgres' }
+  const service = await startService(t, away, cwd)
+  t.match(service.output(), /LISTEN_DATABASE_URL cannot be reached/, 'the log warns')
+  const [alice, bob] = [await signUpAt(service.url), await signUpAt(service.url)]
+  t.equal((await get(`${service.url}${alice.tasks}`, bob)).status, 403)
+  t.equal((await get(`${service.url}${alice.tasks}`, alice)).status, 200)
+})
+
 t.test('DATABASE_PREPARE=true behind a pooler in transaction mode stops the start', async (t) => {
   const { direct, through, env, cwd } = await behind(t, 'transaction')
   const { code, output } = await runCommand(t, { ...env, DATABASE_PREPARE: 'true', LOG_LEVEL: 'silent' }, cwd)

@@ -187,7 +187,7 @@ t.test('DATABASE_URL: a parameter that would be ignored or would silently weaken
     'host=a,b': /parameter host that must be one host/,
     'sslmode=require#x': /fragment/,
   }
-  for (const name of ['DATABASE_URL', 'MIGRATE_DATABASE_URL']) {
+  for (const name of ['DATABASE_URL', 'LISTEN_DATABASE_URL', 'MIGRATE_DATABASE_URL']) {
     const withQuery = (query: string) =>
       refusal({ DATABASE_URL: 'postgres://db/x', [name]: `postgres://u@db/x?${query}` })
     for (const query of accepted) t.equal(withQuery(query), 'accepted', query)
@@ -197,10 +197,11 @@ t.test('DATABASE_URL: a parameter that would be ignored or would silently weaken
     }
   }
   t.match(refusal({ DATABASE_URL: 'postgres://a,b/x' }), /^DATABASE_URL must name one host$/)
-  const { MIGRATE_DATABASE_URL } = { MIGRATE_DATABASE_URL: 'postgres://db/x' }
-  t.equal(
-    refusal({ DATABASE_URL: '', MIGRATE_DATABASE_URL, NODE_ENV: 'test' }),
-    'DATABASE_URL must be set when MIGRATE_DATABASE_URL is',
-  )
+  for (const name of ['LISTEN_DATABASE_URL', 'MIGRATE_DATABASE_URL']) {
+    t.equal(
+      refusal({ DATABASE_URL: '', [name]: 'postgres://db/x', NODE_ENV: 'test' }),
+      `DATABASE_URL must be set when ${name} is`,
+    )
+  }
   t.end()
 })
