@@ -12,8 +12,8 @@ export const maxKeys = 10_000
 /** The record of a completed request. */
 export type Kept = Pick<Selectable<IdempotencyKeysTable>, 'body_mac' | 'outcome'>
 
-/** Of a row that a new one conflicts with; without now(), which a distributed database does not take there. */
-const hasExpired = sql<boolean>`excluded.created_at - idempotency_keys.created_at >= make_interval(hours => ${keptHours})`
+/** Of a row that a new one conflicts with; without now() and parameters, which a distributed database refuses there. */
+const hasExpired = sql<boolean>`excluded.created_at - idempotency_keys.created_at >= make_interval(hours => ${sql.lit(keptHours)})`
 
 const keptSince = sql<string>`now() - make_interval(hours => ${keptHours})`
 
