@@ -38,7 +38,7 @@ export default fp<SessionOptions>(
     const position = () => feed.position
     app.decorate('publishedRevocations', new PublishedRevocations({ db: app.db, revocations, log, position }))
     // Readers that wait would hold up the drain.
-    app.drainSignal.addEventListener('abort', () => log.release())
+    app.drainSignal.addEventListener('abort', () => log.readers.release())
     app.onceDatabaseIsThere(() => feed.start())
     app.addHook('onClose', () => feed.stop())
   },

@@ -1,8 +1,9 @@
 import type { Db } from '../db/schema.ts'
+import { CursorInvalid, PositionLost } from '../feeds/position.ts'
 import { Problem } from '../problem.ts'
 import { type Cursor, decodeCursor, encodeCursor } from './revocation-cursor.ts'
 import type { RevocationLog } from './revocation-log.ts'
-import { PositionLost, readRevocations } from './revocation-pages.ts'
+import { readRevocations } from './revocation-pages.ts'
 import type { Revocation, Revocations } from './revocations.ts'
 
 interface PublishOptions {
@@ -26,11 +27,6 @@ const pageEntries = 2_000
 /** Readers that wait at a time. */
 const maxWaiting = 1_000
 
-/** The text is no cursor, or one of another database. */
-export class CursorInvalid extends Error {
-  override name = 'CursorInvalid'
-}
-
 /**
  * The revocations for readers outside. A reader continues in this process's log, without a query; one that starts, that
  * comes from another instance for the first time or is far behind reads the database.
@@ -44,7 +40,7 @@ export class PublishedRevocations {
 
   /** Readers that wait now. */
   get waiting(): number {
-    return this.#options.log.waiting
+    return this.#options.log.readers.count
   }
 
   /**
@@ -65,9 +61,10 @@ export class PublishedRevocations {
     let answer = read
     // The first answer is at once: it tells the reader that it knows everything.
     if (after !== undefined && read.revocations.length === 0 && !read.more && waitMs > 0) {
-      if (log.waiting >= maxWaiting) throw new Problem('service_unavailable', { reason: 'too_many_readers' })
+      if (log.readers.count >= maxWaiting)
+        throw new Problem('service_unavailable', { reason: 'too_many_readers' })
       // Not where something was logged during the read.
-      if (log.end === end) await log.changed(waitMs, signal)
+      if (log.end === end) await log.readers.wait(waitMs, signal)
       answer = await this.#read(read.cursor)
     }
     // Nothing new is no news where the database cannot be read.

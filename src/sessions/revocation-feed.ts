@@ -1,6 +1,7 @@
 import type { Listen } from '../db/listen.ts'
 import type { Db } from '../db/schema.ts'
-import { type Position, PositionLost, readRevocations } from './revocation-pages.ts'
+import { type Position, PositionLost } from '../feeds/position.ts'
+import { readRevocations } from './revocation-pages.ts'
 import { parseAnnouncement, revocationChannel } from './revocation-row.ts'
 import type { Revocations } from './revocations.ts'
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { WaitingReaders } from '../feeds/waiting-readers.ts'
 import type { Revocation } from './revocations.ts'
 
 /** Entries kept; a reader that is further behind reads the database. */
@@ -8,19 +9,13 @@ const maxEntries = 10_000
 export class RevocationLog {
   /** Distinguishes the logs of several processes. */
   readonly id = randomBytes(6).toString('base64url')
+  readonly readers = new WaitingReaders()
   #entries: Revocation[] = []
   #start = 0
-  #released = false
-  readonly #waiting = new Set<() => void>()
-  #waking = false
 
   /** Index of the next entry. */
   get end(): number {
     return this.#start + this.#entries.length
-  }
-
-  get waiting(): number {
-    return this.#waiting.size
   }
 
   append(revocation: Revocation): void {
@@ -29,44 +24,12 @@ export class RevocationLog {
       this.#entries = this.#entries.slice(maxEntries)
       this.#start += maxEntries
     }
-    if (this.#waking || this.#waiting.size === 0) return
-    this.#waking = true
-    // One answer for all that a transaction has revoked.
-    setImmediate(() => {
-      this.#waking = false
-      this.#wake()
-    })
+    this.readers.wake()
   }
 
   /** The entries from an index on; undefined when they are no longer kept, or never were. */
   from(index: number, limit: number): readonly Revocation[] | undefined {
     if (index < this.#start || index > this.end) return undefined
     return this.#entries.slice(index - this.#start, index - this.#start + limit)
-  }
-
-  /** Resolves with the next entry, after `ms`, when the signal aborts, or when readers are released. */
-  changed(ms: number, signal: AbortSignal): Promise<void> {
-    if (this.#released || signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', done)
-        this.#waiting.delete(done)
-        resolve()
-      }
-      const timer = setTimeout(done, ms)
-      signal.addEventListener('abort', done)
-      this.#waiting.add(done)
-    })
-  }
-
-  /** Ends the wait of every reader, now and from now on. */
-  release(): void {
-    this.#released = true
-    this.#wake()
-  }
-
-  #wake(): void {
-    for (const wake of [...this.#waiting]) wake()
   }
 }

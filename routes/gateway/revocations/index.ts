@@ -1,7 +1,7 @@
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
+import { CursorInvalid } from '../../../src/feeds/position.ts'
 import { Problem } from '../../../src/problem.ts'
-import { CursorInvalid } from '../../../src/sessions/published-revocations.ts'
 import { entryOf, FeedQuery, RevocationFeedSchema, schemas } from './schemas.ts'
 
 export default async function revocationRoutes(

@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import t from 'tap'
 import type { Db } from '../../../src/db/schema.ts'
-import { type Position, readRevocations } from '../../../src/sessions/revocation-pages.ts'
+import type { Position } from '../../../src/feeds/position.ts'
+import { readRevocations } from '../../../src/sessions/revocation-pages.ts'
 import { migratedDatabase } from '../../helper.ts'
 
 /** Reads all pages as several instances would, each from a serialized position. */
