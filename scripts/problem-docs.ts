@@ -141,6 +141,11 @@ const ofTheService: Readonly<Record<ProblemCode, Explanation>> = {
     when: 'A second factor is to be confirmed, removed or given new recovery codes, and the account has none: it was not set up, or was removed.',
     client: 'Read `GET /api/auth/mfa` again, and offer to set one up.',
   },
+  cursor_expired: {
+    when: 'The reader of the events comes back with a cursor after which events have been deleted: they are kept for 7 days, and at most a million of them.',
+    client:
+      'Start over without a cursor, and compare what you keep of users with `GET /api/admin/users`: some events are lost.',
+  },
   precondition_failed: {
     when: 'The version of the resource is not in `If-Match`, or is in `If-None-Match`. Nothing was changed.',
     client: 'Read it again, apply the change to the current state, and send it with the new `ETag`.',

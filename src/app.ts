@@ -8,6 +8,7 @@ import blocklist from '../plugins/blocklist.ts'
 import cleanUp from '../plugins/clean-up.ts'
 import contract from '../plugins/contract/index.ts'
 import database from '../plugins/database.ts'
+import events from '../plugins/events.ts'
 import { withoutQuestion } from '../plugins/gateway/asking.ts'
 import gateway from '../plugins/gateway/verify.ts'
 import addresses from '../plugins/http/addresses.ts'
@@ -39,6 +40,7 @@ import serviceClients from '../plugins/service-clients.ts'
 import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
 import authRoutes from '../routes/api/auth/index.ts'
+import eventRoutes from '../routes/api/events/index.ts'
 import ownedRoutes from '../routes/api/owned/index.ts'
 import accountRoutes from '../routes/dev/account/index.ts'
 import devRoutes from '../routes/dev/index.ts'
@@ -76,6 +78,8 @@ interface Surroundings {
   readonly listen?: Listen | undefined
   /** Of the pools; for the metrics. */
   readonly countConnections?: CountConnections
+  /** LISTEN for events, of this process too; without it they are polled. */
+  readonly listenToEvents?: Listen | undefined
   readonly clock?: Clock
   /** Standard output by default. */
   readonly logStream?: { write(line: string): void }
@@ -92,6 +96,7 @@ export async function buildApp(
     prepare,
     listenFirst,
     listen,
+    listenToEvents,
     countConnections = () => [],
     clock = systemClock,
     logStream,
@@ -193,6 +198,7 @@ export async function buildApp(
     listen,
     pollSeconds: config.revocationPollSeconds,
   })
+  await app.register(events, { listen: listenToEvents })
   await app.register(secondFactor, {
     secret: config.secretKey,
     previousSecret: config.previousSecretKey,
@@ -253,6 +259,7 @@ export async function buildApp(
     const prefix = `/api/:user_id/${resource.name}`
     await app.register(ownedRoutes, { prefix, resource, basePath, max: resource.limitOf(config) })
   }
+  await app.register(eventRoutes, { prefix: '/api/events', basePath })
   await app.register(oauthRoutes, { prefix: '/oauth' })
   await app.register(wellKnownRoutes, {
     prefix: '/.well-known',

@@ -361,6 +361,10 @@ const entries: Record<string, Entry> = {
       status: 200,
     }),
   },
+  'GET /api/events': {
+    statements: 1,
+    ask: () => ({ url: '/api/events', headers: { authorization: basic('gateway') }, status: 200 }),
+  },
   'GET /.well-known/jwks.json': open('/.well-known/jwks.json'),
   'GET /.well-known/openid-configuration': open('/.well-known/openid-configuration'),
   'GET /.well-known/oauth-authorization-server': open('/.well-known/oauth-authorization-server'),
@@ -461,6 +465,7 @@ const tables = [
   'tasks',
   'revocations',
   'security_events',
+  'events',
   'one_time_tokens',
   'mail_outbox',
   'idempotency_keys',
@@ -510,7 +515,7 @@ t.test('a request on any registered route stays within its bounds', { timeout: 2
     NODE_ENV: 'development',
     CORS_ORIGINS: 'https://app.example.com',
     LOG_LEVEL: 'info',
-    ...serviceClients({ gateway: ['introspect', 'revocations:read'] }),
+    ...serviceClients({ gateway: ['introspect', 'revocations:read', 'events:read'] }),
   }
   let lastLine = ''
   const app = await testApp(t, { db, env, log: (line) => (lastLine = line) })

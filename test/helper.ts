@@ -9,6 +9,8 @@ import { buildApp } from '../src/app.ts'
 import type { Clock } from '../src/clock.ts'
 import type { Config } from '../src/config/config.ts'
 import { loadConfig } from '../src/config/load-config.ts'
+import { type Listen, listenOn } from '../src/db/listen.ts'
+import { listenEmbedded } from '../src/db/listen-embedded.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { openPostgres } from '../src/db/postgres.ts'
 import type { Database, Db } from '../src/db/schema.ts'
@@ -79,6 +81,9 @@ export async function testDatabase(t: Test): Promise<Db> {
   return server ? databaseOn(server, t) : embeddedDatabase(t)
 }
 
+/** How an app hears of events in a database that {@link testDatabase} made. */
+export const listens = new WeakMap<Db, Listen>()
+
 /** Idle databases for the next test of the file: loading one takes longer than a test. */
 const idle: PGlite[] = []
 tap.teardown(() => Promise.all(idle.map((pglite) => pglite.close())))
@@ -121,6 +126,7 @@ async function embeddedDatabase(t: Test): Promise<Db> {
     if (open) idle.push(pglite)
     open = false
   })
+  listens.set(db, listenEmbedded(pglite))
   t.teardown(() => db.destroy())
   return db
 }
@@ -146,6 +152,7 @@ async function databaseOn(server: string, t: Test): Promise<Db> {
     await pool.destroy()
     idleOnServer.push(url)
   })
+  listens.set(db, listenOn(url))
   t.teardown(() => db.destroy())
   return db
 }
@@ -155,6 +162,8 @@ export interface AppOptions {
   readonly clock?: Clock
   /** Instead of a new database. */
   readonly db?: Db
+  /** Instead of that of `db`; undefined: events are polled. */
+  readonly listenToEvents?: Listen | undefined
   /** Cost of password hashes; cheap by default. */
   readonly hashCost?: HashCost
   /** Called with each log line. */
@@ -166,8 +175,10 @@ export interface AppOptions {
 /** The service on a new database, closed when the test ends. */
 export async function testApp(t: Test, options: AppOptions = {}): Promise<FastifyInstance> {
   const { env, hashCost, clock, log, extend, db = await migratedDatabase(t) } = options
+  const { listenToEvents = listens.get(db) } = options
   const app = await buildApp(testConfig(env, hashCost), {
     db,
+    listenToEvents,
     ...(clock ? { clock } : {}),
     ...(log ? { logStream: { write: log } } : {}),
   })

@@ -498,6 +498,26 @@ export interface paths {
         patch: operations["patchTask"];
         trace?: never;
     };
+    "/api/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what has happened
+         * @description Changes of users, and security events, without addresses. Ask again with the last `cursor`, at once while there is a `next` link, and with a `wait` when there is none. A cursor that is invalid, or of a database that was replaced, is 400 `invalid_request`; one after which events have been deleted is 410 `cursor_expired`. Start over then.
+         */
+        get: operations["readEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/oauth/token": {
         parameters: {
             query?: never;
@@ -757,7 +777,7 @@ export interface components {
              * @description What happened, for a program
              * @enum {string}
              */
-            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "session_required" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "key_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "key_limit_reached" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
+            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "session_required" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "key_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "key_limit_reached" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "cursor_expired" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
             /** @description Names this request in the log of the service */
             request_id: string;
             /** @description On `validation_failed`: the fields and what is wrong with them */
@@ -785,7 +805,7 @@ export interface components {
              * @description What happened, for a program
              * @enum {string}
              */
-            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "session_required" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "key_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "key_limit_reached" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
+            code: "invalid_request" | "validation_failed" | "email_already_registered" | "invalid_token" | "password_too_common" | "invalid_scope" | "unsupported_grant_type" | "unauthorized" | "insufficient_user_authentication" | "invalid_credentials" | "invalid_client" | "invalid_code" | "invalid_grant" | "email_not_verified" | "second_factor_required" | "second_factor_enrolment_required" | "host_not_allowed" | "insufficient_scope" | "session_required" | "not_owner" | "not_found" | "user_not_found" | "session_not_found" | "key_not_found" | "task_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_in_progress" | "key_limit_reached" | "second_factor_enrolled" | "second_factor_not_enrolled" | "task_limit_reached" | "cursor_expired" | "precondition_failed" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "service_unavailable" | "mail_unavailable";
             /** @description The same as `error_description` */
             detail: string;
             /** @description The HTTP status */
@@ -1203,6 +1223,35 @@ export interface components {
             description?: string | null;
             /** @example false */
             completed?: boolean;
+        };
+        Event: {
+            /**
+             * @description The same however often the event comes
+             * @example event_2x6tnc1k0m9q5a4r8v3jd7ye1h
+             */
+            id: string;
+            /**
+             * @description What happened: `user.created`, `user.updated`, `user.deleted`, or a security event. Ignore an unknown one.
+             * @example user.updated
+             */
+            type: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             * @example 2026-01-31T12:00:00.000Z
+             */
+            at: string;
+            /**
+             * @description The user: `sub`, and of a trusted issuer, `iss`, a space and `sub`
+             * @example user_01kb3v5rs1e2wbhx4hrsz3zj5e
+             */
+            user_id: string | null;
+        };
+        EventFeed: {
+            /** @description For `after` of the next request */
+            cursor: string;
+            /** @description In the order of their transactions. One may come more than once, none is left out. */
+            events: components["schemas"]["Event"][];
         };
         TokenRequest: {
             /**
@@ -5535,6 +5584,135 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         code?: "unsupported_media_type";
+                    };
+                };
+            };
+            /** @description `rate_limited`: Too many requests */
+            429: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "rate_limited";
+                    };
+                };
+            };
+            /** @description `internal_error`: Internal server error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "internal_error";
+                    };
+                };
+            };
+            /** @description `service_unavailable`: The service is temporarily unavailable */
+            503: {
+                headers: {
+                    /** @description Seconds to wait before trying again */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "service_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    readEvents: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The `cursor` of the answer before, of whichever instance; without it, from the oldest event that is kept
+                 * @example WyI4MTI6ODEyOiIsbnVsbCwwXQ
+                 */
+                after?: string;
+                /**
+                 * @description Only these types, separated by commas
+                 * @example user.created,user.deleted
+                 */
+                types?: string;
+                /** @description Most events in one answer */
+                limit?: number;
+                /** @description Seconds to wait for an event; then the answer has none */
+                wait?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is new */
+            200: {
+                headers: {
+                    /** @description The next page, `rel="next"` (RFC 8288), if there is one now */
+                    Link?: string;
+                    /** @description `no-store` */
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventFeed"];
+                };
+            };
+            /** @description `invalid_request`: The request is malformed; `validation_failed`: The request does not match the contract */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_request" | "validation_failed";
+                    };
+                };
+            };
+            /** @description `invalid_client`: The client could not be authenticated */
+            401: {
+                headers: {
+                    /** @description The challenge, RFC 7617 section 2 */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "invalid_client";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The token does not have the scope that the request needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `cursor_expired`: Events after this cursor are no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        code?: "cursor_expired";
                     };
                 };
             };

@@ -48,6 +48,7 @@ export default fp<{ readonly basePath?: string; readonly resources?: readonly Ta
           ...resources.map(({ name, description }) => ({ name, description })),
           { name: 'oauth', description: 'Service clients, in the words of OAuth 2.0' },
           { name: 'gateway', description: 'For gateways and neighbouring services' },
+          { name: 'events', description: 'What has happened, for neighbouring services' },
           { name: 'operations', description: 'Health and contract' },
         ],
         components: {

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import { isNotSupported } from '../db/errors.ts'
 import type { Database, Db } from '../db/schema.ts'
+import { deleteOldEvents } from '../events/repository.ts'
 import { keptHours } from '../idempotency/repository.ts'
 import { describeError } from '../log.ts'
 import { giveUpAfterHours } from '../mail/queue.ts'
@@ -73,6 +74,7 @@ export async function cleanUp(db: Db): Promise<void> {
   for (const [table, condition] of Object.entries(expired)) {
     await remove(db, table, condition).catch((error: unknown) => failures.push({ table, error }))
   }
+  await deleteOldEvents(db).catch((error: unknown) => failures.push({ table: 'events', error }))
   if (failures.length === 0) return
   const texts = failures.map(({ table, error }) => `${table}: ${describeError(error).message}`)
   throw new AggregateError(

@@ -4,9 +4,11 @@ import { Kysely, PGliteDialect } from 'kysely'
 import { lockDataFolder } from './data-folder.ts'
 import { EmbeddedDatabaseFailed } from './errors.ts'
 import { GuardedPGlite, headroom, noRoom } from './guarded-pglite.ts'
+import type { Listen } from './listen.ts'
+import { listenEmbedded } from './listen-embedded.ts'
 import { PrivateFiles } from './private-files.ts'
 import { DataFolderUnusable, ensurePrivate } from './private-folder.ts'
-import type { Database, Db } from './schema.ts'
+import type { Database } from './schema.ts'
 import { parsers } from './types.ts'
 
 /**
@@ -15,7 +17,10 @@ import { parsers } from './types.ts'
  * @param onTrouble called for a full disk, and for a failure that ends the database
  * @throws DataFolderInUse, DataFolderUnusable, EmbeddedDatabaseFailed
  */
-export async function openEmbedded(dataDir: string, onTrouble: (error: Error) => void): Promise<Db> {
+export async function openEmbedded(
+  dataDir: string,
+  onTrouble: (error: Error) => void,
+): Promise<EmbeddedKysely> {
   const unlock = lockDataFolder(dataDir)
   const folder = join(dataDir, 'pglite')
   const freeBytes = () => {
@@ -54,11 +59,13 @@ export async function makeEmbedded(folder: string): Promise<void> {
 class EmbeddedKysely extends Kysely<Database> {
   readonly #pglite: GuardedPGlite
   readonly #unlock: () => void
+  readonly listen: Listen
 
   constructor(pglite: GuardedPGlite, unlock: () => void) {
     super({ dialect: new PGliteDialect({ pglite }) })
     this.#pglite = pglite
     this.#unlock = unlock
+    this.listen = listenEmbedded(pglite)
   }
 
   override async destroy(): Promise<void> {

@@ -11,6 +11,8 @@ export interface OpenDatabase {
   /** Undefined when embedded, and behind a pooler without LISTEN_DATABASE_URL: no notifications arrive there. */
   readonly listen: Listen | undefined
   readonly countConnections: CountConnections
+  /** For events of this process too; undefined behind a pooler. */
+  readonly listenToEvents: Listen | undefined
   /** Checks connection and settings. @throws DatabaseRefused */
   readonly check: (run?: CheckRun) => Promise<void>
   /** Brings the schema up to date. @returns names of the migrations applied */
@@ -41,10 +43,12 @@ export async function openDatabase(
         import('./check-listening.ts'),
       ])
     const migrateVariable = migrateUrl === url ? 'DATABASE_URL' : 'MIGRATE_DATABASE_URL'
+    // Behind a pooler LISTEN would outlive the transaction, and receive nothing.
+    const listen = listenUrl === undefined ? undefined : listenOn(listenUrl)
     return {
       ...openCountedPostgres({ ...database, onIdleError: onTrouble }),
-      // Behind a pooler LISTEN would outlive the transaction, and receive nothing.
-      listen: listenUrl === undefined ? undefined : listenOn(listenUrl),
+      listen,
+      listenToEvents: listen,
       check: async (run) => {
         await checkPostgres({ variable: 'DATABASE_URL', url, prepare, ...run })
         if (listenUrl !== undefined && !(prepare && listenUrl === url))
@@ -58,6 +62,7 @@ export async function openDatabase(
   return {
     db,
     listen: undefined,
+    listenToEvents: db.listen,
     countConnections: () => [{ pool: 'embedded', states: { open: 1 } }],
     check: async () => {},
     migrate: (run) => migrate(db, run),

@@ -98,6 +98,22 @@ export interface SecurityEventsTable {
   client_id: Generated<string | null>
 }
 
+/** Filled by triggers on security_events and users. */
+export interface EventsTable {
+  id: GeneratedAlways<number>
+  uid: Generated<string>
+  at: Timestamp
+  type: string
+  user_id: string | null
+  /** The transaction. */
+  xid: ColumnType<string, never, never>
+}
+
+/** One row. */
+export interface EventsDeletedTable {
+  xid: ColumnType<string, never, never>
+}
+
 export interface TasksTable {
   id: Generated<number>
   user_id: string
@@ -206,6 +222,8 @@ export interface Database {
   task_counts: TaskCountsTable
   revocations: RevocationsTable
   security_events: SecurityEventsTable
+  events: EventsTable
+  events_deleted: EventsDeletedTable
   signing_keys: SigningKeysTable
   one_time_tokens: OneTimeTokensTable
   totp_factors: TotpFactorsTable

@@ -8,6 +8,10 @@ export class WaitingReaders {
     return this.#waiting.size
   }
 
+  get released(): boolean {
+    return this.#released
+  }
+
   /** Resolves when readers are woken, after `ms`, when the signal aborts, or when readers are released. */
   wait(ms: number, signal: AbortSignal): Promise<void> {
     if (this.#released || signal.aborted) return Promise.resolve()

@@ -48,6 +48,7 @@ const policy: Record<string, Access> = {
   'POST /oauth/introspect': 'service',
   'POST /oauth/revoke': 'public',
   'GET /gateway/revocations': 'service',
+  'GET /api/events': 'service',
   'GET /.well-known/jwks.json': 'public',
   'GET /.well-known/openid-configuration': 'public',
   'GET /.well-known/oauth-authorization-server': 'public',

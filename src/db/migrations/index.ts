@@ -14,6 +14,7 @@ import * as sessionAuthentication from './0012_session_authentication.ts'
 import * as secondFactors from './0013_second_factors.ts'
 import * as apiKeys from './0014_api_keys.ts'
 import * as admin from './0015_admin.ts'
+import * as events from './0016_events.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
 export const migrations: Record<string, Migration> = {
@@ -32,4 +33,5 @@ export const migrations: Record<string, Migration> = {
   '0013_second_factors': secondFactors,
   '0014_api_keys': apiKeys,
   '0015_admin': admin,
+  '0016_events': events,
 }

@@ -1,0 +1,72 @@
+import { Type } from '@sinclair/typebox'
+import { Nullable, Ref, Timestamp } from '../../../plugins/contract/schemas.ts'
+
+/** Seconds for which a reader may be held. */
+const maxWaitSeconds = 30
+
+export const EventsQuery = Type.Object(
+  {
+    after: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 7_500,
+        pattern: '^[A-Za-z0-9_-]+$',
+        description:
+          'The `cursor` of the answer before, of whichever instance; without it, from the oldest event that is kept',
+        examples: ['WyI4MTI6ODEyOiIsbnVsbCwwXQ'],
+      }),
+    ),
+    types: Type.Optional(
+      Type.String({
+        maxLength: 1_000,
+        pattern: '^[a-z_.]+(,[a-z_.]+)*$',
+        description: 'Only these types, separated by commas',
+        examples: ['user.created,user.deleted'],
+      }),
+    ),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 500, default: 100, description: 'Most events in one answer' }),
+    ),
+    wait: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: maxWaitSeconds,
+        default: 0,
+        description: 'Seconds to wait for an event; then the answer has none',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const EventSchema = Type.Object(
+  {
+    id: Type.String({
+      description: 'The same however often the event comes',
+      examples: ['event_2x6tnc1k0m9q5a4r8v3jd7ye1h'],
+    }),
+    type: Type.String({
+      description:
+        'What happened: `user.created`, `user.updated`, `user.deleted`, or a security event. Ignore an unknown one.',
+      examples: ['user.updated'],
+    }),
+    at: Timestamp('When it happened'),
+    user_id: Nullable({
+      description: 'The user: `sub`, and of a trusted issuer, `iss`, a space and `sub`',
+      examples: ['user_01kb3v5rs1e2wbhx4hrsz3zj5e'],
+    }),
+  },
+  { $id: 'Event', additionalProperties: false },
+)
+
+export const EventFeedSchema = Type.Object(
+  {
+    cursor: Type.String({ description: 'For `after` of the next request' }),
+    events: Type.Array(Ref(EventSchema), {
+      description: 'In the order of their transactions. One may come more than once, none is left out.',
+    }),
+  },
+  { $id: 'EventFeed', additionalProperties: false },
+)
+
+export const schemas = [EventSchema, EventFeedSchema]
