@@ -5,7 +5,17 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { buildAccountPage } from './account-page.js'
 
-const folders = ['src', 'plugins', 'routes', 'test', 'scripts', 'bench', 'examples', 'client/src']
+const folders = [
+  'src',
+  'plugins',
+  'routes',
+  'test',
+  'scripts',
+  'bench',
+  'examples',
+  'client/src',
+  'prove/src',
+]
 
 const entryPoints = folders.flatMap((folder) =>
   readdirSync(folder, { recursive: true })

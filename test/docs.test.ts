@@ -67,6 +67,7 @@ const pages = [
   ...readdirSync('docs').map((name) => `docs/${name}`),
   ...readdirSync('.').filter((name) => name.endsWith('.md')),
   'client/README.md',
+  'prove/README.md',
   'examples/notes-service/README.md',
 ]
 

@@ -1,0 +1,5 @@
+export { type OpenApiDocument, readDocument } from './document.ts'
+export { type ProveOptions, prove } from './prove.ts'
+export { CannotProve } from './refusal.ts'
+export { jsonOf, junitOf, textOf } from './report.ts'
+export type { Kind, OperationResult, Probe, Report, Verdict } from './result.ts'
