@@ -15,6 +15,7 @@ import {
   unauthorized,
 } from '../helper.ts'
 import { servedKeys } from '../support/jwks.ts'
+import { proved } from '../support/prove.ts'
 
 const latchkeyUrl = 'http://latchkey.test'
 
@@ -37,8 +38,13 @@ async function servesBoth(t: Test, app: FastifyInstance, alice: TestUser, bob: T
       payload: { text: 'buy milk' },
       headers: { authorization: `Bearer ${token}` },
     })
-  t.equal((await write(alice.token)).statusCode, 201)
-  t.same((await ask(app, path, alice.token)).json(), [{ text: 'buy milk' }])
+  const made = await write(alice.token)
+  t.equal(made.statusCode, 201)
+  const note = made.json()
+  t.equal(note.text, 'buy milk')
+  t.same((await ask(app, path, alice.token)).json(), [note])
+  t.same((await ask(app, `${path}/${note.id}`, alice.token)).json(), note)
+  t.equal((await ask(app, `/api/${bob.id}/notes/${note.id}`, bob.token)).statusCode, 404)
   t.same((await ask(app, `/api/${bob.id}/notes`, bob.token)).json(), [], 'no note of another user')
 
   for (const answer of [await ask(app, path, bob.token), await write(bob.token)]) {
@@ -112,4 +118,23 @@ t.test('503 while Latchkey is down at the start, then it recovers (A13)', async 
   keys.serve(latchkey)
   await delay(Number(unknown.headers['retry-after']) * 1000)
   t.equal((await ask(app, path, alice.token)).statusCode, 200, 'after the time in Retry-After')
+})
+
+t.test('latchkey-prove finds that nobody reaches the notes of another user', async (t) => {
+  const { alice, bob } = await twoUsers(t)
+  const app = await notes(t, { latchkeyUrl, secret })
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const run = await proved(t, { document: `${url}/openapi.json`, url, tokens: [alice.token, bob.token] })
+  t.equal(run.code, 0, run.out)
+  const notesPath = '/api/{user_id}/notes'
+  t.same(
+    run.json.operations.map(({ operation, verdict, own }) => [operation, verdict, own]),
+    [
+      [`POST ${notesPath}`, 'sound', { A: 201, B: 201 }],
+      [`GET ${notesPath}`, 'sound', { A: 200, B: 200 }],
+      [`GET ${notesPath}/{note_id}`, 'sound', { A: 200, B: 200 }],
+      [`DELETE ${notesPath}/{note_id}`, 'sound', { A: 204, B: 204 }],
+    ],
+  )
+  t.same((await ask(app, `/api/${alice.id}/notes`, alice.token)).json(), [], 'nothing is left behind')
 })

@@ -37,7 +37,9 @@ function consumer(t: Test): string {
   const manifest = packageManifest(JSON.parse(readFileSync('package.json', 'utf8')))
   for (const file of manifest.files) cpSync(file, join(made, file))
   writeFileSync(join(made, 'package.json'), JSON.stringify(manifest))
-  const asked = [...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }), '@types/node']
+  const needed = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })
+  // The example's own: it serves its OpenAPI document.
+  const asked = [...needed, '@types/node', '@fastify/swagger']
   for (const name of asked) {
     const link = join(folder, 'node_modules', name)
     mkdirSync(dirname(link), { recursive: true })
