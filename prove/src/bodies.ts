@@ -126,7 +126,7 @@ export function encoded(
 }
 
 /** Whether an answer calls a user the owner of what it is about. */
-export function saysOwner(json: unknown, id: string): boolean {
+export function claimsOwner(json: unknown, id: string): boolean {
   if (!isFields(json)) return false
   return Object.entries(json).some(
     ([name, value]) => ownerNames.includes(plain(name)) && String(value) === id,

@@ -37,6 +37,8 @@ export interface Operation {
   readonly parameters: readonly Parameter[]
   readonly body: RequestBody | undefined
   readonly place: TokenPlace
+  /** Whether the document declares that no token is needed. */
+  readonly isPublic: boolean
   /** Path of the server that the document has for it, without a slash at its end. */
   readonly serverPath: string
 }
@@ -75,6 +77,9 @@ export function operationsOf({ root, resolve }: OpenApiDocument): Operation[] {
         parameters: mergedParameters(item, operation),
         body: bodyOf(operation['requestBody']),
         place: placeOf(security),
+        isPublic:
+          Array.isArray(security) &&
+          security.every((each) => isObject(each) && Object.keys(each).length === 0),
         serverPath: serverPathOf(listOf(servers)[0]),
       }
     })

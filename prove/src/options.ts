@@ -132,7 +132,7 @@ async function tokensOf(
       'two tokens are needed, of user A and of user B: --user or --user-file twice, or LATCHKEY_PROVE_USER_A and LATCHKEY_PROVE_USER_B',
     )
   const invalid = [a, b].findIndex((token) => !/^[\x21-\x7E]{4,16000}$/.test(token))
-  if (invalid >= 0) throw new CannotProve(`the token of user ${invalid === 0 ? 'A' : 'B'} is not one`)
+  if (invalid >= 0) throw new CannotProve(`the token of user ${invalid === 0 ? 'A' : 'B'} is invalid`)
   return [a, b]
 }
 

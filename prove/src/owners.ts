@@ -1,4 +1,4 @@
-import { saysOwner } from './bodies.ts'
+import { claimsOwner } from './bodies.ts'
 import type { Context } from './context.ts'
 import type { User } from './memory.ts'
 import type { Operation } from './operations.ts'
@@ -42,8 +42,8 @@ export class Owners {
   }
 
   /** Whether the answer to a user calls that user the owner. */
-  answerSays(user: User): boolean {
-    return saysOwner(this.#answers.get(user)?.json, user.id)
+  answerClaims(user: User): boolean {
+    return claimsOwner(this.#answers.get(user)?.json, user.id)
   }
 
   async #write(user: User, { values, made }: Filled): Promise<Answer> {

@@ -1,4 +1,4 @@
-import { saysOwner, withIds } from './bodies.ts'
+import { claimsOwner, withIds } from './bodies.ts'
 import type { Values } from './calls.ts'
 import type { Context } from './context.ts'
 import { placeOfParameter } from './ids.ts'
@@ -191,7 +191,7 @@ export class Proof {
       change = undefined
     const watched = this.#watch !== undefined && !this.#watch.isEmpty
     // Where A can read nothing, the answer is all there is: it called B the owner before.
-    const claims = !watched && saysOwner(answer.json, A.id) && this.#owners.answerSays(B)
+    const claims = !watched && claimsOwner(answer.json, A.id) && this.#owners.answerClaims(B)
     const evidence = { shows: claims || memory.shows(A, answer.text, values), change, watched }
     const sent: Method = head ? 'HEAD' : method
     const judgement = judge(answer, evidence, sent)
@@ -245,6 +245,8 @@ export class Proof {
     const notesOf = (wanted: Probe['verdict']) =>
       this.#probes.filter(({ verdict }) => verdict === wanted).map(({ note }) => note)
     const holes = notesOf('hole')
+    if (holes.length > 0 && this.#operation.isPublic)
+      holes.push('the document declares that it needs no token: if that is intended, exclude it with --skip')
     const doubts = [...reasons, ...this.#owners.doubts, ...this.#doubts, ...notesOf('unclear')]
     return {
       operation: name,

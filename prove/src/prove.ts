@@ -32,15 +32,20 @@ export interface ProveOptions {
   readonly log: (line: string) => void
 }
 
-const order: readonly Operation['method'][] = ['POST', 'GET', 'HEAD', 'PUT', 'PATCH', 'DELETE']
+/** `action` is a POST that creates nothing to read, such as a logout. */
+const order = ['POST', 'GET', 'HEAD', 'PUT', 'PATCH', 'action', 'DELETE']
 
-/** What makes comes first, what deletes last: the inner before what it is in. */
-function inOrder(one: Operation, other: Operation): number {
-  const depth = ({ path }: Operation) => path.split('/').length
-  const deeper = depth(one) - depth(other)
-  return (
-    order.indexOf(one.method) - order.indexOf(other.method) || (one.method === 'DELETE' ? -deeper : deeper)
+/** Creation first, actions and deletion last; nested items are deleted before their parents. */
+function inOrder(operations: readonly Operation[]): Operation[] {
+  const shapes = new Set(
+    operations.filter(({ method }) => method !== 'POST').map(({ path }) => shapeOf(path)),
   )
+  const rank = ({ method, path }: Operation) => {
+    const creates = shapes.has(shapeOf(path)) || shapes.has(`${shapeOf(path)}/{}`)
+    return order.indexOf(method === 'POST' && !creates ? 'action' : method)
+  }
+  const depth = ({ method, path }: Operation) => path.split('/').length * (method === 'DELETE' ? -1 : 1)
+  return operations.toSorted((one, other) => rank(one) - rank(other) || depth(one) - depth(other))
 }
 
 /**
@@ -52,7 +57,7 @@ export async function prove(options: ProveOptions): Promise<Report> {
   const { resolve } = document
   const all = operationsOf(document)
   const ownerParam = ownerParameterOf(all, options.ownerParam)
-  const owned = all.filter(({ path }) => path.includes(`{${ownerParam}}`)).sort(inOrder)
+  const owned = inOrder(all.filter(({ path }) => path.includes(`{${ownerParam}}`)))
   const [A, B] = usersOf(options)
   const service = new Service({ ...options, log: (line) => log(`      ${line}`), signal })
   const calls = new Calls(service, resolve, ownerParam)
@@ -153,9 +158,15 @@ function verdictOf(results: readonly OperationResult[]): Pick<Report, 'verdict' 
   const open = count('not_proven')
   const rest = open > 0 ? `; ${open} not proven` : ''
   if (count('hole') > 0)
-    return { verdict: 'hole', summary: `${count('hole')} of ${tried} operations let another in${rest}` }
+    return {
+      verdict: 'hole',
+      summary: `${count('hole')} of ${tried} operations accept requests of others than the owner${rest}`,
+    }
   if (count('sound') > 0)
-    return { verdict: 'sound', summary: `${count('sound')} of ${tried} operations let nobody else in${rest}` }
+    return {
+      verdict: 'sound',
+      summary: `${count('sound')} of ${tried} operations serve only the owner${rest}`,
+    }
   return { verdict: 'nothing_proven', summary: whyNothing(results) }
 }
 

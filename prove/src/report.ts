@@ -62,29 +62,40 @@ export function jsonOf({ title, baseUrl, verdict, summary, operations, leftBehin
       not_proven: count('not_proven'),
       skipped: count('skipped'),
     },
+    findings: operations.flatMap(({ operation, probes }) =>
+      probes
+        .filter(({ verdict: found }) => found === 'hole')
+        .map((probe) => ({ operation, ...probeOf(probe) })),
+    ),
     operations: operations.map(({ operation, operationId, probes, ...rest }) => ({
       operation,
       operation_id: operationId ?? null,
       ...rest,
-      probes: probes.map(({ kind, method, namedIn, status, verdict: found, note }) => ({
-        kind,
-        method,
-        named_in: namedIn ?? null,
-        status,
-        verdict: found,
-        note,
-      })),
+      probes: probes.map(probeOf),
     })),
     left_behind: leftBehind,
   }
   return `${JSON.stringify(report, null, 2)}\n`
 }
 
+const probeOf = ({ kind, method, namedIn, status, verdict, note }: Probe) => ({
+  kind,
+  method,
+  named_in: namedIn ?? null,
+  status,
+  verdict,
+  note,
+})
+
 /** JUnit XML, a test case for each operation: a hole is a failure, what is not proven is skipped. */
 export function junitOf({ title, operations, summary }: Report): string {
   const count = (...wanted: OperationResult['verdict'][]) =>
     operations.filter(({ verdict }) => wanted.includes(verdict)).length
-  const counts = `tests="${operations.length}" failures="${count('hole')}" errors="0" skipped="${count('not_proven', 'skipped')}"`
+  // A run that could try nothing is an error, not a suite without tests.
+  const broken = operations.length === 0
+  const tests = broken ? 1 : operations.length
+  const counts = `tests="${tests}" failures="${count('hole')}" errors="${broken ? 1 : 0}" skipped="${count('not_proven', 'skipped')}"`
+  const error = `    <testcase classname="latchkey-prove" name="run"><error message="${xml(summary)}"/></testcase>`
   const cases = operations.map(({ operation, verdict, reasons, probes }) => {
     const open = `    <testcase classname="latchkey-prove" name="${xml(operation)}"`
     if (verdict === 'sound') return `${open}/>`
@@ -101,7 +112,7 @@ export function junitOf({ title, operations, summary }: Report): string {
     `<testsuites name="latchkey-prove" ${counts}>`,
     `  <testsuite name="${xml(title)}" ${counts}>`,
     `    <properties><property name="summary" value="${xml(summary)}"/></properties>`,
-    ...cases,
+    ...(broken ? [error] : cases),
     '  </testsuite>',
     '</testsuites>',
     '',

@@ -51,7 +51,7 @@ export class Watch {
     for (const each of this.#watched) {
       const before = each.leaves
       each.leaves = leavesOf(await each.send())
-      const different = () => differing(before, each.leaves).filter((path) => !each.volatile.has(path))
+      const different = () => changesIn(before, each.leaves, each.volatile, marker !== null)
       if (different().length === 0) continue
       const certain = different().some((path) => {
         const [old, now] = [before.get(path), each.leaves.get(path)]
@@ -65,6 +65,40 @@ export class Watch {
       if (different().length > 0) changed ??= each.name
     }
     return changed
+  }
+}
+
+/**
+ * The paths that differ, without volatile ones. Times alone are no change where a write would show otherwise: a service
+ * may note when its user was last seen.
+ */
+function changesIn(
+  before: Leaves,
+  after: Leaves,
+  volatile: ReadonlySet<string>,
+  isMarked: boolean,
+): string[] {
+  const all = differing(before, after).filter((path) => !volatile.has(path))
+  const times = all.filter((path) => isMarked && isRecent(before.get(path)) && isRecent(after.get(path)))
+  // An ETag of the body differs with the time in it.
+  return all.filter((path) => !times.includes(path) && (times.length === 0 || path !== '#etag'))
+}
+
+const dayMs = 86_400_000
+
+/** Whether a JSON value is a time within a day of now: a date-time, or seconds or milliseconds since the epoch. */
+function isRecent(json: string | undefined): boolean {
+  const value: unknown = json === undefined || json === 'true' || json === 'false' ? undefined : parsed(json)
+  const times = typeof value === 'number' ? [value, value * 1000] : [Date.parse(String(value))]
+  const isDateTime = typeof value === 'number' || /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/.test(String(value))
+  return isDateTime && times.some((time) => Math.abs(time - Date.now()) < dayMs)
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
   }
 }
 

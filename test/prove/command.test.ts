@@ -49,7 +49,7 @@ t.test('arguments that cannot be are exit 2, in one line without a token', async
     [['openapi.yaml', url, '--frobnicate'], /unknown option --frobnicate/],
     [['openapi.yaml', url, '--user', tokens[0]], /two tokens are needed/],
     [['openapi.yaml', url], /two tokens are needed/, { LATCHKEY_PROVE_USER_A: tokens[0] }],
-    [['openapi.yaml', url, '--user', tokens[0], '--user', 'a b c'], /the token of user B is not one/],
+    [['openapi.yaml', url, '--user', tokens[0], '--user', 'a b c'], /the token of user B is invalid/],
     [['openapi.yaml', url, tokens[0]], /more than one document/],
     [['openapi.yaml', url, '--user-file=/no/such/file', '--user-file=x'], /cannot read .*: ENOENT/],
     [['openapi.yaml', url, '--owner=1'], /--owner is needed twice/],
@@ -163,7 +163,7 @@ t.test(
       t.equal(run.json.operations[0]?.verdict, verdict, `${status}`)
       t.match(
         run.out,
-        new RegExp(code === 0 ? '1 of 1 operations let nobody else in' : `was answered ${status}`),
+        new RegExp(code === 0 ? '1 of 1 operations serve only the owner' : `was answered ${status}`),
       )
     }
   },
@@ -198,7 +198,7 @@ t.test('what one may not read counts too: --strict, and --skip', async (t) => {
   )
   const plain = await proved(t, { document, url, tokens })
   t.equal(plain.code, 0)
-  t.match(plain.json.summary, /1 of 2 operations let nobody else in; 1 not proven/)
+  t.match(plain.json.summary, /1 of 2 operations serve only the owner; 1 not proven/)
   t.match(plain.out, /not proven: GET \/admin\/users\/\{user_id\}\n {2}- A's own request was answered 403/)
   t.equal((await proved(t, { document, url, tokens, args: ['--strict'] })).code, 2)
   const skipped = await proved(t, { document, url, tokens, args: ['--strict', '--skip', 'GET /admin/*'] })
@@ -281,6 +281,53 @@ t.test("a PUT that makes what is not there is no hole on one's own path", async 
   t.equal(run.code, 0, run.out)
   t.equal(run.json.counts['sound'], 3, run.out)
   t.equal(notes.size, 0, 'cleaned up')
+})
+
+t.test('a POST whose result nobody can read: its answer shows whom the body made the owner', async (t) => {
+  const schema = {
+    type: 'object',
+    required: ['text'],
+    properties: { text: { type: 'string' }, user_id: { type: 'string' } },
+  }
+  const document = oneOperation('post', '/users/{user_id}/messages', {
+    requestBody: { content: { 'application/json': { schema } } },
+  })
+  for (const [believes, code] of [
+    [false, 0],
+    [true, 1],
+  ] as const) {
+    const url = await served(t, (request, response) => {
+      const user = isA(request.headers.authorization) ? '1' : isB(request.headers.authorization) ? '2' : ''
+      let text = ''
+      request.on('data', (part) => (text += part))
+      request.on('end', () => {
+        if (request.url?.split('?')[0] !== `/users/${user}/messages`)
+          return void response.writeHead(403).end()
+        const body = JSON.parse(text)
+        const message = { id: 1, text: body.text, user_id: (believes && body.user_id) || user }
+        response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify(message))
+      })
+    })
+    const run = await proved(t, { document, url, tokens })
+    t.equal(run.code, code, run.out)
+    if (believes) t.match(run.json.findings, [{ kind: 'owner_named', named_in: 'body', status: 201 }])
+    t.match(run.json.left_behind, [/made at \/users\/\{user_id\}\/messages, which nothing deletes/])
+  }
+})
+
+t.test('an operation that the document declares open is reported, with the way to exclude it', async (t) => {
+  const document = oneOperation('get', '/users/{user_id}/avatar', { security: [] })
+  const url = await served(t, (_, response) => response.end('{}'))
+  const run = await proved(t, { document, url, tokens })
+  t.equal(run.code, 1)
+  t.match(run.out, /exclude it with --skip/)
+})
+
+t.test('a document that cannot be tried leaves a report with an error', async (t) => {
+  const run = await proved(t, { document: oneOperation('get', '/about'), url: 'http://127.0.0.1:1', tokens })
+  t.equal(run.code, 2)
+  t.match(run.json, { verdict: 'nothing_proven', operations: [] })
+  t.match(run.junit, /tests="1" failures="0" errors="1"[\s\S]*no path has the owner \{user_id\}/)
 })
 
 t.test('a token is taken out of whatever a service repeats', async (t) => {

@@ -15,6 +15,7 @@ export interface Proved {
     readonly verdict: string
     readonly summary: string
     readonly counts: Readonly<Record<string, number>>
+    readonly findings: readonly object[]
     readonly operations: readonly {
       readonly operation: string
       readonly verdict: string
