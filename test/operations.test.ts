@@ -5,6 +5,7 @@ import type { OpenAPIV3_1 } from 'openapi-types'
 import t from 'tap'
 import { formType } from '../src/http/form.ts'
 import type { ProblemCode } from '../src/problem.ts'
+import { resources } from '../src/resources/index.ts'
 import { password, signUp, type TestUser, testApp } from './helper.ts'
 import {
   broken,
@@ -17,6 +18,7 @@ import {
 } from './support/arbitraries.ts'
 import { satisfies } from './support/conforms.ts'
 import { dereferenced, type JsonSchema, type Operation, operations } from './support/contract-file.ts'
+import { exampleOfResource } from './support/examples.ts'
 import { basic, serviceClients } from './support/service-client.ts'
 
 /** Printed by every run; the variable repeats one. */
@@ -61,10 +63,12 @@ function bodyTypeOf({ operation }: Operation): string {
   return body?.content[formType] ? formType : json
 }
 
+const declaredScopes = new Set(resources.flatMap(({ scopes: { read, write } }) => [read, write]))
+
 /** Fields and parameters with known values of a user. */
 const known = [
   'user_id',
-  'task_id',
+  ...resources.map(({ parameter }) => parameter),
   'session_id',
   'key_id',
   'scopes',
@@ -76,13 +80,17 @@ const known = [
 ]
 
 async function valuesOf(user: TestUser): Promise<Known> {
-  const task = await user.call('POST', user.tasks, { title: 'x' })
-  const wanted = { name: 'x', scopes: ['tasks:read'], expires_in_days: 1 }
+  const ids: Record<string, string> = {}
+  for (const resource of resources) {
+    const created = await user.call('POST', `/api/${user.id}/${resource.name}`, exampleOfResource(resource))
+    ids[resource.parameter] = String(created.json().id)
+  }
+  const wanted = { name: 'x', scopes: [...declaredScopes].slice(0, 1), expires_in_days: 1 }
   const key = await user.call('POST', '/api/auth/keys', wanted)
   const [session] = (await user.call('GET', '/api/auth/sessions')).json()
   return {
     user_id: user.id,
-    task_id: String(task.json().id),
+    ...ids,
     session_id: session.id,
     key_id: key.json().id,
     scopes: wanted.scopes,
@@ -209,7 +217,7 @@ function startsWithMark({ body }: Case): boolean {
 /** Which scopes exist is not in the contract: routes declare them. */
 function hasUnknownScope({ body }: Case): boolean {
   const { scopes } = ((body ?? {}) as { value?: { scopes?: unknown } | null }).value ?? {}
-  return Array.isArray(scopes) && scopes.some((scope) => !/^tasks:(read|write)$/.test(String(scope)))
+  return Array.isArray(scopes) && !scopes.every((scope) => declaredScopes.has(scope))
 }
 
 function assertAnswer(row: Operation, sent: Case, answer: LightMyRequestResponse): void {

@@ -3,14 +3,15 @@ import t from 'tap'
 import { twoUsers } from '../helper.ts'
 import { contract } from '../support/contract-file.ts'
 
-/** Every `pattern` in the contract. */
-function patternsIn(part: unknown): string[] {
+/** Every `pattern` in the contract, with the examples beside it. */
+function patternsIn(part: unknown): [pattern: string, examples: unknown[]][] {
   if (typeof part !== 'object' || part === null) return []
-  const { pattern } = part as { pattern?: unknown }
-  return [...(typeof pattern === 'string' ? [pattern] : []), ...Object.values(part).flatMap(patternsIn)]
+  const { pattern, examples = [] } = part as { pattern?: unknown; examples?: unknown[] }
+  const own: [string, unknown[]][] = typeof pattern === 'string' ? [[pattern, examples]] : []
+  return [...own, ...Object.values(part).flatMap(patternsIn)]
 }
 
-const samples = [
+const others = [
   '',
   'a',
   'Test User',
@@ -33,8 +34,11 @@ const samples = [
 t.test(
   'every pattern means the same in JavaScript and RE2, and has no escape that PCRE2 lacks',
   async (t) => {
-    const patterns = [...new Set(patternsIn(contract()))]
-    t.ok(patterns.length >= 4)
+    const found = patternsIn(contract())
+    const patterns = new Set(found.map(([pattern]) => pattern))
+    const examples = found.flatMap(([, examples]) => examples).filter((text) => typeof text === 'string')
+    const samples = [...new Set([...others, ...examples])]
+    t.ok(patterns.size >= 4)
     for (const pattern of patterns) {
       t.notMatch(pattern, /\\[uUpPk]|\\x(?!00)|\(\?[^:]/, pattern)
       const re2 = RE2JS.compile(pattern)

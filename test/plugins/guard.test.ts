@@ -3,7 +3,9 @@ import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fast
 import { sql } from 'kysely'
 import t from 'tap'
 import { type Access, latchkeyAuth } from '../../plugins/auth.ts'
+import { resources } from '../../src/resources/index.ts'
 import { problemOf, registeredRoutes, secret, testApp, twoUsers, unauthorized } from '../helper.ts'
+import { exampleOfResource, routesOfResource } from '../support/examples.ts'
 import { mint } from '../support/mint.ts'
 
 const notOwner = { ...unauthorized, title: 'Forbidden', status: 403, code: 'not_owner' }
@@ -36,12 +38,9 @@ const policy: Record<string, Access> = {
   'POST /api/auth/keys': 'user',
   'GET /api/auth/keys': 'user',
   'DELETE /api/auth/keys/:key_id': 'user',
-  'GET /api/:user_id/tasks': 'owner',
-  'POST /api/:user_id/tasks': 'owner',
-  'GET /api/:user_id/tasks/:task_id': 'owner',
-  'PUT /api/:user_id/tasks/:task_id': 'owner',
-  'PATCH /api/:user_id/tasks/:task_id': 'owner',
-  'DELETE /api/:user_id/tasks/:task_id': 'owner',
+  ...Object.fromEntries(
+    resources.flatMap(routesOfResource).map(({ name }): [string, Access] => [name, 'owner']),
+  ),
   // By any method.
   'GET /gateway/verify': 'gateway',
   'POST /oauth/token': 'public',
@@ -71,9 +70,12 @@ const bodies: Record<string, object> = {
   'PATCH /api/auth/me': { name: 'x' },
   'POST /api/auth/me/delete': { password: 'password123' },
   'POST /api/auth/keys': { name: 'x', scopes: ['tasks:read'], expires_in_days: 1 },
-  'POST /api/:user_id/tasks': { title: 'x' },
-  'PUT /api/:user_id/tasks/:task_id': { title: 'x' },
-  'PATCH /api/:user_id/tasks/:task_id': { title: 'x' },
+  ...Object.fromEntries(
+    resources
+      .flatMap(routesOfResource)
+      .filter(({ operation }) => operation === 'create' || operation === 'change')
+      .map(({ name, resource }) => [name, exampleOfResource(resource)]),
+  ),
 }
 
 /** The routes of the router, HEAD and all methods of /gateway/verify as GET, the pages of /docs as /docs. */
@@ -94,7 +96,7 @@ t.test('every registered route refuses anonymous callers and other users (F01)',
     const access = policy[name]
     if (access === 'public') continue
     const body = bodies[name]
-    const path = url.replace(':task_id', '1')
+    const path = url.replace(/:(?!user_id)\w+_id$/, '1')
     const label = `${method} ${url}`
 
     const own = path.replace(':user_id', alice.id)
@@ -129,6 +131,9 @@ t.test('the contract has every route and its access', async (t) => {
   const app = await testApp(t)
   const document = (await app.inject('/openapi.json')).json()
   const seen = new Set(routesOf(app).map(({ name }) => name))
+  const scopes = new Map<string, string>(
+    resources.flatMap(routesOfResource).map(({ name, scope }) => [name, scope]),
+  )
 
   for (const [path, operations] of Object.entries<Record<string, Record<string, unknown>>>(document.paths)) {
     for (const [method, operation] of Object.entries(operations)) {
@@ -144,8 +149,7 @@ t.test('the contract has every route and its access', async (t) => {
       }[access as string]
       t.same(operation['security'], security ?? usual, name)
       if (access !== 'service') {
-        const scope = method === 'get' ? 'tasks:read' : 'tasks:write'
-        t.same(operation['x-scopes'], takesKeys ? [scope] : undefined, name)
+        t.same(operation['x-scopes'], takesKeys ? [scopes.get(name)] : undefined, name)
       }
       const responses = operation['responses'] as Record<string, object>
       const statuses = Object.keys(responses)

@@ -70,11 +70,18 @@ function text({ pattern, format, minLength = 0, maxLength = usualLength }: JsonS
   const max = Math.max(min, Math.min(Number(maxLength), usualLength))
   const form = new RegExp(String(pattern ?? ''), 'u')
   const lengthFits = (value: string) => [...value].length >= min && [...value].length <= Number(maxLength)
+  if (format === 'date' || format === 'date-time') return time(format)
   if (format === 'email') return fc.emailAddress().filter((value) => form.test(value))
   // A pattern that allows prose excludes few characters; from any other, generate.
   return form.test('ü 漢 😀')
     ? fc.string({ unit: 'binary', minLength: min, maxLength: max }).filter((value) => form.test(value))
     : fc.stringMatching(new RegExp(String(pattern))).filter(lengthFits)
+}
+
+function time(format: string): Arbitrary<string> {
+  const [min, max] = [new Date('1000-01-01T00:00:00.000Z'), new Date('9999-12-31T23:59:59.999Z')]
+  const dates = fc.date({ min, max, noInvalidDate: true }).map((date) => date.toISOString())
+  return format === 'date' ? dates.map((text) => text.slice(0, 10)) : dates
 }
 
 const nastyTexts = [

@@ -43,7 +43,7 @@ export async function changesBetween(base: string, revision: string): Promise<Ch
 function isNewCode(ruleId: string, path: string): boolean {
   return (
     ruleId === 'enum-values-added' &&
-    /\/content\/application~1problem\+json\/.*\/properties\/code$/.test(path)
+    /\/responses\/[45]\d\d\/content\/application~1(problem\+)?json\/.*\/properties\/code$/.test(path)
   )
 }
 

@@ -26,3 +26,18 @@ export function filterValues({ schema }: Field): readonly unknown[] {
   const { enum: choices = [true, false] } = schema as unknown as FieldSchema
   return choices.filter((choice) => choice !== null).slice(0, 2)
 }
+
+/** The routes of a resource, by method and pattern. */
+export function routesOfResource(resource: Resource) {
+  const list = `/api/:user_id/${resource.name}`
+  const item = `${list}/:${resource.parameter}`
+  const { read, write } = resource.scopes
+  return [
+    { name: `GET ${list}`, operation: 'list', scope: read, resource },
+    { name: `POST ${list}`, operation: 'create', scope: write, resource },
+    { name: `GET ${item}`, operation: 'read', scope: read, resource },
+    { name: `PUT ${item}`, operation: 'change', scope: write, resource },
+    { name: `PATCH ${item}`, operation: 'change', scope: write, resource },
+    { name: `DELETE ${item}`, operation: 'delete', scope: write, resource },
+  ] as const
+}
