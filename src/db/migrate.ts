@@ -119,6 +119,8 @@ async function run(trx: Trx, migrationTableSchema: string): Promise<string[]> {
     migrationTableSchema,
     migrationTableName: migrationTable,
     migrationLockTableName: migrationLockTable,
+    // The table of an adopter's resource may have a later number than what the next release adds.
+    allowUnorderedMigrations: true,
   })
   const { error, results } = await migrator.migrateToLatest()
   if (error !== undefined) throw error
