@@ -1,5 +1,6 @@
-import { type Selectable, sql } from 'kysely'
+import type { Selectable } from 'kysely'
 import type { Db, MailOutboxTable, Trx } from '../db/schema.ts'
+import { claimDue, postponeDelivery } from '../outbox/queue.ts'
 import type { MailName } from './kinds.ts'
 
 export type OutboxRow = Selectable<MailOutboxTable>
@@ -11,8 +12,6 @@ export type OutboxRow = Selectable<MailOutboxTable>
 export const leaseSeconds = 120
 
 export const giveUpAfterHours = 24
-
-const inSeconds = (seconds: number) => sql<string>`now() + make_interval(secs => ${seconds})`
 
 /** How many mails are in each state; sent ones are deleted after an hour. */
 export async function countMails(db: Db): Promise<Record<OutboxRow['state'], number>> {
@@ -27,29 +26,8 @@ export async function countMails(db: Db): Promise<Record<OutboxRow['state'], num
 }
 
 /** Claims due mails, oldest first, for {@link leaseSeconds}. */
-export async function claimMails(db: Db, limit: number): Promise<OutboxRow[]> {
-  const rows = await db
-    .with(
-      (name) => name('due').materialized(),
-      (qb) =>
-        qb
-          .selectFrom('mail_outbox')
-          .select('id')
-          .where('state', '=', 'waiting')
-          .where('next_attempt_at', '<=', sql<string>`now()`)
-          .orderBy('next_attempt_at')
-          .orderBy('id')
-          .limit(limit)
-          .forUpdate()
-          .skipLocked(),
-    )
-    .updateTable('mail_outbox')
-    .from('due')
-    .set((eb) => ({ attempts: eb('attempts', '+', 1), next_attempt_at: inSeconds(leaseSeconds) }))
-    .whereRef('mail_outbox.id', '=', 'due.id')
-    .returningAll('mail_outbox')
-    .execute()
-  return rows.sort((one, other) => one.id - other.id)
+export function claimMails(db: Db, limit: number): Promise<OutboxRow[]> {
+  return claimDue(db, 'mail_outbox', { limit, leaseSeconds })
 }
 
 /** The mail that a request amounts to. */
@@ -93,23 +71,10 @@ export async function finish(db: Db, id: number, state: 'sent' | 'dropped'): Pro
  * Schedules a retry, or gives the mail up after {@link giveUpAfterHours}.
  * @returns whether it was given up
  */
-export async function postpone(
+export function postpone(
   db: Db,
   id: number,
-  { seconds, error, giveUp }: { seconds: number; error: string; giveUp: boolean },
+  delay: { readonly seconds: number; readonly error: string; readonly giveUp: boolean },
 ): Promise<boolean> {
-  const tooOld = sql<boolean>`created_at < now() - make_interval(hours => ${giveUpAfterHours})`
-  const { numUpdatedRows } = await db
-    .updateTable('mail_outbox')
-    .set({ last_error: error, state: 'failed' })
-    .where('id', '=', id)
-    .where(giveUp ? sql.lit(true) : tooOld)
-    .executeTakeFirst()
-  if (numUpdatedRows > 0n) return true
-  await db
-    .updateTable('mail_outbox')
-    .set({ last_error: error, next_attempt_at: inSeconds(seconds) })
-    .where('id', '=', id)
-    .execute()
-  return false
+  return postponeDelivery(db, 'mail_outbox', id, { ...delay, giveUpAfterHours })
 }

@@ -1,6 +1,7 @@
 import { isDatabaseUnavailable } from '../db/errors.ts'
 import type { Db } from '../db/schema.ts'
 import { describeError } from '../log.ts'
+import { OutboxWorker } from '../outbox/worker.ts'
 import { compose, type MailStyle, Superseded, UnknownSecret } from './compose.ts'
 import type { MailName } from './kinds.ts'
 import type { TokenPolicy } from './mail.ts'
@@ -33,82 +34,42 @@ export interface MailWorkerOptions {
 }
 
 /**
- * Delivers the outbox, in any number of processes. A mail is claimed by a lease, so that no transaction stays open
- * during SMTP. Failed deliveries are retried with exponential backoff.
+ * Delivers the outbox, in any number of processes. Failed deliveries are retried with exponential backoff.
  */
 export class MailWorker {
   readonly #options: MailWorkerOptions
-  readonly #inFlight = new Set<Promise<void>>()
-  #filling: Promise<void> | undefined
-  /** Whether there may be more due mails than the last claim returned. */
-  #more = false
-  #timer: NodeJS.Timeout | undefined
-  #stopped = true
-  #failing = false
+  readonly #worker: OutboxWorker<OutboxRow>
 
   constructor(options: MailWorkerOptions) {
+    const { db, log, pollEvery = 5_000 } = options
     this.#options = options
+    this.#worker = new OutboxWorker({
+      claim: (limit) => claimMails(db, limit),
+      deliver: (row) => this.#deliver(row),
+      onUnreadable: (err) => log.warn({ err }, 'the mail outbox could not be read; trying again'),
+      concurrency,
+      pollEvery,
+    })
   }
 
   start(): void {
-    this.#stopped = false
-    this.#timer = setInterval(() => this.wake(), this.#options.pollEvery ?? 5_000).unref()
-    this.wake()
+    this.#worker.start()
   }
 
   /** Polls the outbox now. */
   wake(): void {
-    if (this.#stopped) return
-    this.#more = true
-    this.#filling ??= this.#fill().finally(() => {
-      this.#filling = undefined
-      // wake() was called meanwhile.
-      if (this.#more && this.#inFlight.size < concurrency) this.wake()
-    })
+    this.#worker.wake()
   }
 
   /** Resolves when no mail is due or in flight. */
-  async settled(): Promise<void> {
-    while (this.#filling || this.#inFlight.size > 0) {
-      await Promise.all([this.#filling, ...this.#inFlight])
-    }
+  settled(): Promise<void> {
+    return this.#worker.settled()
   }
 
   /** Waits for the deliveries in flight; the rest stays in the outbox. */
   async stop(timeoutMs: number): Promise<void> {
-    clearInterval(this.#timer)
-    this.#stopped = true
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise((resolve) => {
-      timer = setTimeout(resolve, timeoutMs)
-    })
-    await Promise.race([this.settled(), timeout]).finally(() => clearTimeout(timer))
+    await this.#worker.stop(timeoutMs)
     this.#options.transport.close()
-  }
-
-  async #fill(): Promise<void> {
-    while (this.#more && this.#inFlight.size < concurrency) {
-      this.#more = false
-      const free = concurrency - this.#inFlight.size
-      const rows = await claimMails(this.#options.db, free).catch((error: unknown) =>
-        this.#noteFailure(error),
-      )
-      if (!rows) return
-      this.#failing = false
-      if (rows.length === free) this.#more = true
-      for (const row of rows) this.#begin(row)
-    }
-  }
-
-  #begin(row: OutboxRow): void {
-    const delivery = this.#deliver(row)
-      // The mail is claimed again when its lease has expired.
-      .catch((error: unknown) => void this.#noteFailure(error))
-      .finally(() => {
-        this.#inFlight.delete(delivery)
-        if (this.#more) this.wake()
-      })
-    this.#inFlight.add(delivery)
   }
 
   async #deliver(claimed: OutboxRow): Promise<void> {
@@ -140,13 +101,6 @@ export class MailWorker {
     } else {
       log.warn({ event: 'mail_delayed', ...fields }, 'a mail could not be sent; trying again later')
     }
-  }
-
-  /** Logs once per outage of the database; polling continues. */
-  #noteFailure(error: unknown): undefined {
-    if (!this.#failing)
-      this.#options.log.warn({ err: error }, 'the mail outbox could not be read; trying again')
-    this.#failing = true
   }
 }
 
