@@ -39,6 +39,7 @@ import secondFactor from '../plugins/second-factor.ts'
 import serviceClients from '../plugins/service-clients.ts'
 import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
+import webhooks from '../plugins/webhooks.ts'
 import authRoutes from '../routes/api/auth/index.ts'
 import eventRoutes from '../routes/api/events/index.ts'
 import ownedRoutes from '../routes/api/owned/index.ts'
@@ -199,6 +200,7 @@ export async function buildApp(
     pollSeconds: config.revocationPollSeconds,
   })
   await app.register(events, { listen: listenToEvents })
+  await app.register(webhooks, { webhook: config.webhook })
   await app.register(secondFactor, {
     secret: config.secretKey,
     previousSecret: config.previousSecretKey,

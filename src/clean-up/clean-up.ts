@@ -19,6 +19,9 @@ const eventsOfKind = 200
 /** Events in half an hour from which a user's excess is deleted. */
 const manyEvents = 10
 
+/** Days that events which were given up are kept for the operator. */
+const failedDays = 10
+
 /** Days that undelivered mail is kept for the operator. */
 const mailDays = 7
 
@@ -55,6 +58,7 @@ const expired: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
   security_events: sql`at < now() - make_interval(days => ${eventDays}) or id = any(array(${excessEvents}))`,
   mail_outbox: sql`(state in ('sent', 'dropped') and created_at < now() - interval '1 hour')
     or created_at < now() - make_interval(days => ${mailDays})`,
+  webhook_deliveries: sql`state = 'failed' and created_at < now() - make_interval(days => ${failedDays})`,
   one_time_tokens: sql`expires_at < now() - make_interval(hours => ${giveUpAfterHours})`,
   used_mfa_tokens: sql`expires_at < now() - interval '1 hour'`,
   totp_factors: sql`confirmed_at is null and created_at < now() - interval '1 day'`,

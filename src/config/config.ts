@@ -5,6 +5,7 @@ import type { ServiceClient } from '../services/clients.ts'
 import type { JwksIssuer } from '../tokens/foreign-token.ts'
 import type { SecondFactorRule } from '../tokens/requirements.ts'
 import type { MailConfig } from './mail-config.ts'
+import type { WebhookConfig } from './webhook-config.ts'
 
 /** The configuration of the process; frozen, made once by `loadConfig`. */
 export interface Config {
@@ -72,5 +73,7 @@ export interface Config {
   readonly mail: MailConfig
   /** Of the listener for GET /metrics; undefined: none. */
   readonly metricsPort: number | undefined
+  /** Undefined: events are not pushed. */
+  readonly webhook: WebhookConfig | undefined
   readonly logLevel: string
 }

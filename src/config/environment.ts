@@ -90,6 +90,10 @@ export const Environment = Type.Object({
   PASSWORD_RESET_MINUTES: Type.Integer({ minimum: 5, maximum: 1440, default: 30 }),
   UNVERIFIED_ACCOUNT_DAYS: Type.Integer({ minimum: 0, maximum: 3650, default: 30 }),
   METRICS_PORT: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
+  WEBHOOK_URL: Type.Optional(Type.String()),
+  WEBHOOK_SECRET: Type.Optional(Type.String()),
+  WEBHOOK_SECRET_PREVIOUS: Type.Optional(Type.String()),
+  WEBHOOK_EVENTS: Type.Optional(Type.String()),
   LOG_LEVEL: Type.Union(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
     { default: 'info' },
@@ -110,7 +114,7 @@ export class ConfigError extends Error {
 }
 
 /** Lists and JSON, where a line break between entries is harmless. */
-const maySpanLines = ['TRUSTED_ISSUERS', 'SERVICE_CLIENTS', 'CORS_ORIGINS', 'TRUST_PROXY']
+const maySpanLines = ['TRUSTED_ISSUERS', 'SERVICE_CLIENTS', 'CORS_ORIGINS', 'TRUST_PROXY', 'WEBHOOK_EVENTS']
 
 /**
  * Parses and validates the environment by the schema.
@@ -120,7 +124,7 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   const known: Record<string, string> = {}
   const faults = new Map<string, string>()
   for (const name of Object.keys(Environment.properties)) {
-    const isSecret = name.startsWith('SECRET_KEY') || name === 'BETTER_AUTH_SECRET'
+    const isSecret = /^(SECRET_KEY|BETTER_AUTH_SECRET|WEBHOOK_SECRET)/.test(name)
     // Never trimmed: others that share the secret may not trim it. src/tokens/secret.ts refuses white space around it.
     const value = isSecret ? env[name] : env[name]?.trim()
     // `NAME=` in a compose file means unset, except for a secret, where it is a mistake.

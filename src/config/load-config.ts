@@ -8,6 +8,7 @@ import { mailConfig, mailFaults, missingForMail } from './mail-config.ts'
 import { readServiceClients } from './service-clients.ts'
 import { readTrustedIssuers } from './trusted-issuers.ts'
 import { list, proxyFaults, urlFaults } from './urls.ts'
+import { webhookConfig, webhookFaults } from './webhook-config.ts'
 
 /**
  * Reads the configuration from environment variables.
@@ -30,7 +31,7 @@ export function loadConfig(
   const trusted = readTrustedIssuers(variables, publicUrl)
   const services = readServiceClients(variables.SERVICE_CLIENTS)
   faults.push(...urlFaults(variables), ...proxyFaults(variables), ...mailFaults(variables))
-  faults.push(...trusted.faults, ...services.faults)
+  faults.push(...trusted.faults, ...services.faults, ...webhookFaults(variables))
   if (variables.METRICS_PORT === variables.PORT && variables.PORT !== 0)
     faults.push('METRICS_PORT must differ from PORT')
   if (faults.length > 0) throw new ConfigError(faults.join('\n'))
@@ -85,6 +86,7 @@ export function loadConfig(
     maxEventLoopDelay: variables.MAX_EVENT_LOOP_DELAY_MS,
     mail: mailConfig(variables, publicUrl),
     metricsPort: variables.METRICS_PORT,
+    webhook: webhookConfig(variables),
     logLevel: variables.LOG_LEVEL,
   })
 }

@@ -96,6 +96,7 @@ export interface SecurityEventsTable {
   ip: string | null
   /** The service client that asked for it; null for users, and for the command line. */
   client_id: Generated<string | null>
+  seal_id: Generated<number | null>
 }
 
 /** Filled by triggers on security_events and users. */
@@ -112,6 +113,35 @@ export interface EventsTable {
 /** One row. */
 export interface EventsDeletedTable {
   xid: ColumnType<string, never, never>
+}
+
+export interface WebhookDeliveriesTable {
+  id: GeneratedAlways<number>
+  event_id: string
+  type: string
+  at: ColumnType<string, string, never>
+  user_id: string | null
+  state: Generated<'waiting' | 'failed'>
+  attempts: Generated<number>
+  last_error: string | null
+  created_at: Timestamp
+  next_attempt_at: TimestampByDefault
+}
+
+/** One row. */
+export interface WebhookProgressTable {
+  id: number
+  /** Which events have become deliveries, as JSON. */
+  position: string
+}
+
+export interface EventSealsTable {
+  id: number
+  at: ColumnType<string, string, never>
+  previous_mac: Uint8Array | null
+  previous_at: ColumnType<string | null, string | null, never>
+  entries: string
+  mac: Uint8Array
 }
 
 export interface TasksTable {
@@ -224,6 +254,9 @@ export interface Database {
   security_events: SecurityEventsTable
   events: EventsTable
   events_deleted: EventsDeletedTable
+  webhook_deliveries: WebhookDeliveriesTable
+  webhook_progress: WebhookProgressTable
+  event_seals: EventSealsTable
   signing_keys: SigningKeysTable
   one_time_tokens: OneTimeTokensTable
   totp_factors: TotpFactorsTable

@@ -15,6 +15,7 @@ import * as secondFactors from './0013_second_factors.ts'
 import * as apiKeys from './0014_api_keys.ts'
 import * as admin from './0015_admin.ts'
 import * as events from './0016_events.ts'
+import * as webhooksAndSeals from './0017_webhooks_and_seals.ts'
 import * as ownedCounts from './0019_owned_counts.ts'
 
 /** Forward only, and never edited once released: a change is a new file. */
@@ -35,5 +36,6 @@ export const migrations: Record<string, Migration> = {
   '0014_api_keys': apiKeys,
   '0015_admin': admin,
   '0016_events': events,
+  '0017_webhooks_and_seals': webhooksAndSeals,
   '0019_owned_counts': ownedCounts,
 }
