@@ -18,6 +18,7 @@ import { parsers } from '../src/db/types.ts'
 import type { HashCost } from '../src/passwords/hashes.ts'
 import './support/compiled-schemas.ts'
 import './support/conforms.ts'
+import { assertDistributable } from './support/distributable.ts'
 import { freshDatabase, type Test } from './support/postgres.ts'
 import { snapshotFile } from './support/snapshot.ts'
 
@@ -122,7 +123,11 @@ async function embeddedDatabase(t: Test): Promise<Db> {
   const pglite =
     used ?? (await PGlite.create({ loadDataDir: new Blob([readFileSync(snapshotFile)]), parsers }))
   let open = true
-  const db = destroyedBy(new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) }), async () => {
+  const kysely = new Kysely<Database>({
+    dialect: new PGliteDialect({ pglite }),
+    log: ({ query }) => assertDistributable(query.sql),
+  })
+  const db = destroyedBy(kysely, async () => {
     if (open) idle.push(pglite)
     open = false
   })

@@ -30,7 +30,9 @@ export async function contestUnverifiedAccount(trx: Trx, email: CanonicalEmail):
         .where('issuer', 'is', null)
         .where('email_verified', '=', false),
     )
-    .onConflict((conflict) => conflict.column('user_id').doUpdateSet({ contested: true }))
+    .onConflict((conflict) =>
+      conflict.column('user_id').doUpdateSet((eb) => ({ contested: eb.ref('excluded.contested') })),
+    )
     .execute()
 }
 

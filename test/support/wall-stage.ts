@@ -28,7 +28,7 @@ export async function stageRows(trx: Trx, userId: string): Promise<Rows> {
   for (const { table, column } of await ownedTables(trx)) {
     if (table !== 'users') await insertRow(trx, table, userId)
     const { rows: found } = await sql`select * from ${sql.table(table)} where ${sql.ref(column)} = ${userId}
-      order by ctid desc limit 1`.execute(trx)
+      limit 1`.execute(trx)
     if (!found[0]) throw new Error(`${table}: the stage needs a row of each user`)
     rows[table] = found[0]
   }
