@@ -67,6 +67,7 @@ export const calls: Record<string, Record<string, Arguments | Arguments[]>> = {
     endSurplusSessions: (owner) => [life, owner, 0],
     revokeOwnedTokens: (owner) => [owner, life, Math.floor(Date.now() / 1000) + 60],
   },
+  'users/bans.ts': { setBan: (owner) => [owner, { until: null, reason: 'x' }] },
   'users/password-resets.ts': { noteReset: (owner) => [owner, '::1'] },
   'users/repository.ts': {
     renameOwnedUser: (owner) => [owner, 'x'],
@@ -108,6 +109,14 @@ export const resourceCalls: Record<string, (table: string) => Arguments | Argume
   insertOwnedBelow: (table) => (owner, rows) => [owner, rows[table], 10],
   countOwned: () => (owner) => [owner, 1_000],
   setOwnedCount: () => (owner) => [owner, 7],
+}
+
+/** Rooms whose statements rightly have no owner, and why. */
+export const roomsWithoutOwner: Record<string, string> = {
+  admin: 'an operator acts on any account',
+  events: 'a service reads what happened to all',
+  outbox: 'a worker takes whatever is due',
+  webhooks: 'a service is sent what happened to all',
 }
 
 /** Functions whose statements rightly have no owner, and why; `*`: all of a file. */
