@@ -20,6 +20,7 @@ export const securityEventNames = [
   'second_factor_failed',
   'recovery_code_used',
   'recovery_codes_replaced',
+  'account_exported',
   'account_deleted',
   'api_key_created',
   'api_key_ended',

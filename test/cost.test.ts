@@ -283,6 +283,12 @@ const entries: Record<string, Entry> = {
     statements: 1,
     ask: ({ alice }) => ({ url: '/api/auth/me', token: alice.token, status: 200 }),
   },
+  // All rows of an account, 100 in a statement: of one that has few.
+  'GET /api/auth/me/export': {
+    repetitions: 2,
+    statements: 15,
+    ask: async (setup) => ({ url: '/api/auth/me/export', token: (await newUser(setup)).token, status: 200 }),
+  },
   'PATCH /api/auth/me': {
     statements: 2,
     ask: ({ alice }) => ({

@@ -31,6 +31,7 @@ const noLimits = {
   RATE_LIMIT_ACCOUNT: '9999999/1m',
   RATE_LIMIT_PAIR: '9999999/1m',
   RATE_LIMIT_KEYS: '9999999/1m',
+  RATE_LIMIT_EXPORTS: '9999999/1m',
 }
 
 /** For tests that are not about hashes: a hundredth of the time. */

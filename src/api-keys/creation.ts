@@ -1,8 +1,5 @@
-import type { EventBuffer } from '../audit.ts'
 import type { Turns } from '../db/turns.ts'
-import type { Counters } from '../limits/counters.ts'
-import type { FirstTimes } from '../limits/first-times.ts'
-import { rateLimited } from '../limits/refusal.ts'
+import { type BudgetDeps, countOwned } from '../limits/own-budget.ts'
 import { fieldProblem } from '../passwords/acceptable.ts'
 import { Problem } from '../problem.ts'
 import { commit } from '../sessions/commit.ts'
@@ -16,10 +13,7 @@ import { keyHash, newKeyText } from './text.ts'
 /** Keys of one user that have not expired, at most. */
 export const maxKeys = 20
 
-export interface KeyDeps extends SessionDeps {
-  readonly counters: Counters
-  readonly firstTimes: FirstTimes
-  readonly securityEvents: Pick<EventBuffer, 'note'>
+export interface KeyDeps extends SessionDeps, BudgetDeps {
   /** By owner, in this process: requests that wait for one lock must not hold every connection. */
   readonly keyTurns: Turns
 }
@@ -76,23 +70,16 @@ function sessionEnded(): Problem {
 
 /** Only created keys count: the revocation of each is kept until it would have expired. */
 async function withinBudget<T>(
-  { counters, firstTimes, securityEvents }: KeyDeps,
+  deps: KeyDeps,
   owner: OwnerId,
   ip: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  const counter = { limit: 'keys', key: owner } as const
-  const [count] = await counters.take([counter])
-  if (!count) throw new Error('the counters returned no count')
-  if (count.refused) {
-    if (firstTimes.isFirst(counter))
-      securityEvents.note({ event: 'rate_limit_reached', userId: owner, ip, limit: counter.limit })
-    throw rateLimited(counter, count)
-  }
+  const giveBack = await countOwned(deps, 'keys', { owner, ip })
   try {
     return await work()
   } catch (error) {
-    counters.giveBack([counter])
+    giveBack()
     throw error
   }
 }

@@ -69,6 +69,7 @@ export const Environment = Type.Object({
   RATE_LIMIT_ACCOUNT: BudgetOf('account'),
   RATE_LIMIT_PAIR: BudgetOf('pair'),
   RATE_LIMIT_KEYS: BudgetOf('keys'),
+  RATE_LIMIT_EXPORTS: BudgetOf('exports'),
   DOCS: Type.Union([OnOff], { default: 'on' }),
   TRUST_PROXY: Type.Optional(Type.String()),
   // Longer than the idle timeout of the gateway, which reuses a closed connection otherwise: 60 s is usual, Envoy has 1 h.

@@ -32,6 +32,8 @@ export const budgets = {
   pair: { max: 10, timeWindow: 15 * minute },
   /** New API keys: the revocation of each that ends is kept until it would have expired. */
   keys: { max: 100, timeWindow: 24 * hour },
+  /** Exports: each reads every row of the account. */
+  exports: { max: 10, timeWindow: hour },
 } as const satisfies Record<string, Budget>
 
 export type LimitName = keyof typeof budgets

@@ -33,6 +33,7 @@ const policy: Record<string, Access> = {
   'POST /api/auth/email/resend': 'public',
   'PUT /api/auth/email': 'user',
   'GET /api/auth/me': 'user',
+  'GET /api/auth/me/export': 'user',
   'PATCH /api/auth/me': 'user',
   'POST /api/auth/me/delete': 'user',
   'POST /api/auth/keys': 'user',

@@ -7,6 +7,7 @@ import { withRow } from '../../../../src/users/foreign-users.ts'
 import { findOwnedUser, renameOwnedUser } from '../../../../src/users/repository.ts'
 import { callerOf } from '../caller.ts'
 import { UserSchema } from '../schemas.ts'
+import exportRoutes from './export/index.ts'
 import { DeleteAccountBody, ProfileBody, schemas } from './schemas.ts'
 
 const tags = ['auth']
@@ -83,6 +84,8 @@ export default async function meRoutes(app: RouteScope): Promise<void> {
       return reply.code(204).send(null)
     },
   )
+
+  await app.register(exportRoutes, { prefix: '/export' })
 }
 
 function found<T>(user: T | undefined): T {
