@@ -148,6 +148,7 @@ const tables: readonly ExportedTable[] = [
 export const leftOut: Readonly<Record<string, Reason>> = {
   events:
     'a copy for other services, kept for 7 days: security_events has the same, and more of each; without an index by user',
+  webhook_deliveries: 'copies of the events that are being sent to WEBHOOK_URL',
   recovery_codes: 'has MACs of the codes and nothing else; GET /api/auth/mfa says how many are left',
 }
 
