@@ -76,7 +76,7 @@ const tables: readonly ExportedTable[] = [
   {
     table: 'security_events',
     owner: 'user_id',
-    columns: ['id', 'at', 'event', 'session_id', 'key_id', 'client_id', 'ip'],
+    columns: ['id', 'at', 'event', 'session_id', 'key_id', 'client_id', 'ip', 'seal_id'],
     withheld: {},
     key: ['id'],
   },

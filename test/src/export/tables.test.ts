@@ -87,7 +87,7 @@ t.test('every column of an exported table is exported, or withheld with a reason
 t.test('no column with a name of a secret is exported', async (t) => {
   for (const { table, columns } of exportedTables(resources)) {
     t.same(
-      columns.filter((column) => /hash|salt|mac$|secret|private|seal/.test(column)),
+      columns.filter((column) => /hash|salt|mac$|secret|private|sealed/.test(column)),
       [],
       table,
     )
