@@ -65,11 +65,30 @@ export function withIds(
   return { ...value, ...Object.fromEntries(fields) }
 }
 
-/** A copy whose free texts are new, so that it is recognized, and unique where a service asks for that. */
+/**
+ * A copy whose free texts are new, so that it is recognized, and unique where a service asks for that; without room for
+ * a text, one whose other values differ.
+ */
 export function varied(value: unknown, body: RequestBody, resolve: Resolve): Content {
   const marker = `prove-${randomBytes(4).toString('hex')}`
-  const copy = variedBy(value, schemaOf(body.schema, resolve), resolve, marker, 0)
-  return { value: copy, marker: JSON.stringify(copy)?.includes(marker) ? marker : null }
+  const schema = schemaOf(body.schema, resolve)
+  const copy = variedBy(value, schema, resolve, marker, 0)
+  if (JSON.stringify(copy)?.includes(marker)) return { value: copy, marker }
+  return { value: isFields(value) ? alternated(value, schema, resolve) : value, marker: null }
+}
+
+/** Fields with another value that their schemas allow: the next of an enumeration, the other boolean, another number. */
+function alternated(fields: Fields, { properties = {} }: Schema, resolve: Resolve): Fields {
+  const entries = Object.entries(fields).map(([name, value]) => {
+    const schema = schemaOf(properties[name], resolve)
+    const { enum: values, minimum = -Infinity, maximum = Infinity, multipleOf: step = 1 } = schema
+    const isReference = plain(name).endsWith('id')
+    if (values) return [name, values[(values.indexOf(value) + 1) % values.length]]
+    if (typeof value === 'boolean') return [name, !value]
+    if (typeof value !== 'number' || isReference || schema.const !== undefined) return [name, value]
+    return [name, [value + step, value - step].find((each) => each >= minimum && each <= maximum) ?? value]
+  })
+  return Object.fromEntries(entries)
 }
 
 function variedBy(value: unknown, schema: Schema, resolve: Resolve, marker: string, depth: number): unknown {
@@ -125,10 +144,12 @@ export function encoded(
   }
 }
 
-/** Whether an answer calls a user the owner of what it is about. */
-export function claimsOwner(json: unknown, id: string): boolean {
-  if (!isFields(json)) return false
-  return Object.entries(json).some(
-    ([name, value]) => ownerNames.includes(plain(name)) && String(value) === id,
-  )
+/** The fields in which an answer calls a user the owner: of its object, or of the only one that it wraps. */
+export function ownerFieldsIn(json: unknown, id: string): string[] {
+  if (!isFields(json)) return []
+  const names = Object.entries(json)
+    .filter(([name, value]) => ownerNames.includes(plain(name)) && String(value) === id)
+    .map(([name]) => name)
+  const wrapped = Object.values(json).filter(isFields)
+  return names.length === 0 && wrapped.length === 1 ? ownerFieldsIn(wrapped[0], id) : names
 }

@@ -11,8 +11,18 @@ export interface Naming {
   readonly fields?: ReadonlyMap<string, string>
 }
 
-/** All ways that an operation leaves; a field or parameter that is not documented only where none is. */
-export function namingsOf(operation: Operation, id: string, ownerParam: string, resolve: Resolve): Naming[] {
+/**
+ * All ways that an operation leaves. In the body: the documented fields, else those of the answer to an owner, else the
+ * name that the path has.
+ * @param answered fields in which the service calls a user the owner
+ */
+export function namingsOf(
+  operation: Operation,
+  id: string,
+  ownerParam: string,
+  resolve: Resolve,
+  answered: readonly string[],
+): Naming[] {
   const { parameters, body } = operation
   const names = ['x-user-id', 'x-owner-id', `x-${ownerParam.replaceAll('_', '-').toLowerCase()}`]
   const documented = parameters.find((each) => each.in === 'query' && plain(each.name) === plain(ownerParam))
@@ -21,11 +31,7 @@ export function namingsOf(operation: Operation, id: string, ownerParam: string, 
     { where: 'query', query: { [documented?.name ?? ownerParam]: id } },
   ]
   if (!body || typeOf(schemaOf(body.schema, resolve)) !== 'object') return ways
-  const fields = ownerFieldsOf(body, ownerParam, resolve)
-  // One at a time, so that a service that refuses the one may believe the other.
-  const groups = fields.length > 0 ? [fields] : [...new Set([ownerParam, 'owner_id'])].map((name) => [name])
-  return [
-    ...ways,
-    ...groups.map((group): Naming => ({ where: 'body', fields: new Map(group.map((name) => [name, id])) })),
-  ]
+  const choices = [ownerFieldsOf(body, ownerParam, resolve), answered, [ownerParam]]
+  const fields = choices.find(({ length }) => length > 0) ?? []
+  return [...ways, { where: 'body', fields: new Map(fields.map((name) => [name, id])) }]
 }

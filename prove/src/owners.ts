@@ -1,4 +1,4 @@
-import { claimsOwner } from './bodies.ts'
+import { ownerFieldsIn } from './bodies.ts'
 import type { Context } from './context.ts'
 import type { User } from './memory.ts'
 import type { Operation } from './operations.ts'
@@ -41,9 +41,9 @@ export class Owners {
     return answer
   }
 
-  /** Whether the answer to a user calls that user the owner. */
-  answerClaims(user: User): boolean {
-    return claimsOwner(this.#answers.get(user)?.json, user.id)
+  /** The fields in which the answer to a user calls that user the owner. */
+  ownerFieldsFor(user: User): string[] {
+    return ownerFieldsIn(this.#answers.get(user)?.json, user.id)
   }
 
   async #write(user: User, { values, made }: Filled): Promise<Answer> {

@@ -1,4 +1,4 @@
-import { claimsOwner, withIds } from './bodies.ts'
+import { ownerFieldsIn, withIds } from './bodies.ts'
 import type { Values } from './calls.ts'
 import type { Context } from './context.ts'
 import { placeOfParameter } from './ids.ts'
@@ -143,8 +143,9 @@ export class Proof {
   }
 
   #namings(named: User): Naming[] {
-    const { ownerParam, resolve } = this.#context
-    return namingsOf(this.#operation, named.id, ownerParam, resolve)
+    const { ownerParam, resolve, B } = this.#context
+    const answered = this.#owners.ownerFieldsFor(B)
+    return namingsOf(this.#operation, named.id, ownerParam, resolve, answered)
   }
 
   #tryAsB(kind: Kind, values: Values, judge: Judge, naming?: Naming): Promise<void> {
@@ -160,6 +161,7 @@ export class Proof {
     const { item } = placeOfParameter(path, last)
     const parents = this.#b?.values ?? new Map([...this.#a.values, [ownerParam, B.id]])
     const taken = await world.idsOf(B, item, parents)
+    const before = this.#a
     const isTaken = () => taken.has(this.#a.values.get(last) ?? '')
     for (let attempt = 0; isTaken() && attempt < 20; attempt++) {
       const next = await world.renewed(A, path)
@@ -168,7 +170,7 @@ export class Proof {
     }
     if (isTaken())
       this.#doubts.push(`A and B have the same {${last}}: A's item could not be tried on B's path`)
-    await this.#startWatch()
+    if (this.#a !== before) await this.#startWatch()
     return !isTaken()
   }
 
@@ -191,7 +193,8 @@ export class Proof {
       change = undefined
     const watched = this.#watch !== undefined && !this.#watch.isEmpty
     // Where A can read nothing, the answer is all there is: it called B the owner before.
-    const claims = !watched && claimsOwner(answer.json, A.id) && this.#owners.answerClaims(B)
+    const fields = watched ? [] : ownerFieldsIn(answer.json, A.id)
+    const claims = fields.length > 0 && this.#owners.ownerFieldsFor(B).length > 0
     const evidence = { shows: claims || memory.shows(A, answer.text, values), change, watched }
     const sent: Method = head ? 'HEAD' : method
     const judgement = judge(answer, evidence, sent)

@@ -86,7 +86,7 @@ export async function prove(options: ProveOptions): Promise<Report> {
     }
   } finally {
     // Also after Ctrl-C, whose signal ends the requests of the run.
-    const last = new Calls(new Service({ ...options, log }), resolve, ownerParam)
+    const last = new Calls(new Service({ ...options, log, signal: undefined }), resolve, ownerParam)
     leftBehind = await cleanUp(last, world, memory).catch(() => [])
   }
   signal?.throwIfAborted()
@@ -160,7 +160,7 @@ function verdictOf(results: readonly OperationResult[]): Pick<Report, 'verdict' 
   if (count('hole') > 0)
     return {
       verdict: 'hole',
-      summary: `${count('hole')} of ${tried} operations accept requests of others than the owner${rest}`,
+      summary: `${count('hole')} of ${tried} operations have a hole${rest}`,
     }
   if (count('sound') > 0)
     return {

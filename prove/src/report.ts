@@ -13,6 +13,8 @@ const names = { sound: 'sound', hole: 'HOLE', not_proven: 'not proven', skipped:
 
 /** A table of all operations, the holes and doubts in words, and the verdict, as text. */
 export function textOf({ operations, summary, verdict, leftBehind }: Report): string {
+  const outcome = `${verdict.replace('_', ' ')}: ${summary}`
+  if (operations.length === 0) return `${outcome}\n`
   const head = ['verdict', 'operation', 'A / B', ...columns.map(([title]) => title)]
   const rows = operations.map((result) => [
     names[result.verdict],
@@ -36,7 +38,7 @@ export function textOf({ operations, summary, verdict, leftBehind }: Report): st
     ...result.reasons.map((reason) => `  - ${reason}`),
   ])
   const left = leftBehind.length > 0 ? ['', 'left behind:', ...leftBehind.map((line) => `  - ${line}`)] : []
-  return [...lines, ...notes, ...left, '', `${verdict.replace('_', ' ')}: ${summary}`, ''].join('\n')
+  return [...lines, ...notes, ...left, '', outcome, ''].join('\n')
 }
 
 /** The first status of a group, or that of the hole or doubt in it, with a mark. */

@@ -73,5 +73,5 @@ const whats: Readonly<Record<Kind, string>> = {
 /** A probe in words. */
 export function inWords({ kind, namedIn, method }: Pick<Probe, 'kind' | 'namedIn' | 'method'>): string {
   const where = namedIn === undefined ? '' : ` in the ${namedIn}`
-  return `${method === 'HEAD' ? 'HEAD, ' : ''}${whats[kind]}${where}`
+  return `${whats[kind]}${where}${method === 'HEAD' ? ' by HEAD' : ''}`
 }

@@ -60,7 +60,7 @@ export class Writer {
       const kept = withCurrent(base, current)
       for (const vary of known ? [known.vary] : [true, false]) {
         const content = this.#contentOf(operation, user, { base: kept, vary })
-        if (vary && content.marker === null && !known) continue
+        if (vary && !known && JSON.stringify(content.value) === JSON.stringify(kept)) continue
         const answer = await send(content)
         last = { answer, content }
         if (accepted(answer)) {
@@ -80,12 +80,17 @@ export class Writer {
     )
   }
 
-  /** A new body of an operation, as one that was accepted if there is one, with an owner's id where it has a field for it. */
+  /**
+   * A new body of an operation, as one that was accepted if there is one, with an owner's id where it has a field for
+   * it. It differs from what the owner has sent, so that it is seen if it is written.
+   */
   contentFor(operation: Operation, owner: User): Content {
     const { body } = operation
     if (!body) return { value: undefined, marker: null }
     const [first] = candidatesFor(body, this.#resolve)
-    return this.#contentOf(operation, owner, this.#recipeOf(operation, owner) ?? { base: first, vary: true })
+    const recipe = this.#recipeOf(operation, owner) ?? { base: first, vary: true }
+    const content = this.#contentOf(operation, owner, recipe)
+    return content.marker === null ? this.#contentOf(operation, owner, { ...recipe, vary: false }) : content
   }
 
   /** What was accepted of the user, or else of the other one. */

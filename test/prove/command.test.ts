@@ -330,6 +330,32 @@ t.test('a document that cannot be tried leaves a report with an error', async (t
   t.match(run.junit, /tests="1" failures="0" errors="1"[\s\S]*no path has the owner \{user_id\}/)
 })
 
+t.test('a run that is stopped deletes what it has made', async (t) => {
+  const { listener, items } = fastApiItems('none')
+  const stop = new AbortController()
+  let made = 0
+  const url = await served(t, (request, response) => {
+    response.once('finish', () => {
+      made = Math.max(made, [...items.values()].flat().length)
+      if (request.method === 'PUT') stop.abort()
+    })
+    listener(request, response)
+  })
+  const document = join(t.testdir(), 'openapi.json')
+  writeFileSync(document, JSON.stringify(fastApiDocument))
+  let err = ''
+  const code = await run([document, '--base-url', url, '--user', tokens[0], '--user', tokens[1]], {
+    env: {},
+    out: () => {},
+    err: (text) => (err += text),
+    signal: stop.signal,
+  })
+  t.equal(code, 130)
+  t.match(err, /stopped/)
+  t.ok(made > 0)
+  t.same([...items.values()].flat(), [])
+})
+
 t.test('a token is taken out of whatever a service repeats', async (t) => {
   const document = oneOperation('get', '/users/{user_id}')
   const url = await served(t, ({ headers: { authorization } }, response) => {
