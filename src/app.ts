@@ -8,6 +8,7 @@ import blocklist from '../plugins/blocklist.ts'
 import cleanUp from '../plugins/clean-up.ts'
 import contract from '../plugins/contract/index.ts'
 import database from '../plugins/database.ts'
+import eventSeals from '../plugins/event-seals.ts'
 import events from '../plugins/events.ts'
 import { withoutQuestion } from '../plugins/gateway/asking.ts'
 import gateway from '../plugins/gateway/verify.ts'
@@ -201,6 +202,7 @@ export async function buildApp(
   })
   await app.register(events, { listen: listenToEvents })
   await app.register(webhooks, { webhook: config.webhook })
+  await app.register(eventSeals, { secret: config.secretKey, previousSecret: config.previousSecretKey })
   await app.register(secondFactor, {
     secret: config.secretKey,
     previousSecret: config.previousSecretKey,

@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyInstance } from 'fastify'
+import { auditOptions, runAudit } from './commands/audit.ts'
 import { banner, isExposed } from './commands/banner.ts'
 import { runNewClient } from './commands/clients.ts'
 import { dataDirFault, explain, listenFault } from './commands/faults.ts'
@@ -32,7 +33,7 @@ const commands: Record<string, Command> = {
 }
 
 const usage =
-  'usage: serve | migrate | keys list | keys rotate [--now] | clients new <id> [scope ...] | import <file> [--report <file>] | mfa reset <user>'
+  'usage: serve | migrate | keys list | keys rotate [--now] | clients new <id> [scope ...] | import <file> [--report <file>] | mfa reset <user> | audit verify [--last <seal>]'
 
 /** Milliseconds after which the banner is printed although the start is still pending. */
 const bannerDelay = 5_000
@@ -85,6 +86,10 @@ function commandOf([first, ...rest]: string[]): Command | undefined {
   if (first === 'mfa') {
     const options = mfaOptions(rest)
     return options && ((config) => runMfaReset(config, options))
+  }
+  if (first === 'audit') {
+    const options = auditOptions(rest)
+    return options && ((config) => runAudit(config, options))
   }
   const name = [first, ...rest].join(' ') || 'serve'
   return Object.hasOwn(commands, name) ? commands[name] : undefined

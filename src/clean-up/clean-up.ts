@@ -8,13 +8,13 @@ import { giveUpAfterHours } from '../mail/queue.ts'
 import { knownDays } from '../sessions/known-devices.ts'
 
 /** Days that security events are kept. */
-const eventDays = 90
+export const eventDays = 90
 
 /** Days that resets are kept: longer than any window of a limit. */
 const resetDays = 100
 
 /** Newest events of each kind that are kept of a user with many. */
-const eventsOfKind = 200
+export const eventsOfKind = 200
 
 /** Events in half an hour from which a user's excess is deleted. */
 const manyEvents = 10
@@ -56,6 +56,9 @@ const expired: Partial<Record<keyof Database, RawBuilder<unknown>>> = {
   sessions: sql`idle_expires_at < now()`,
   revocations: sql`ends_at < now()`,
   security_events: sql`at < now() - make_interval(days => ${eventDays}) or id = any(array(${excessEvents}))`,
+  // The oldest ones, without a gap, of which no event is left; some are always left.
+  event_seals: sql`id < (select min(id) from event_seals where at >= now() - make_interval(days => ${eventDays + 1}))
+    and id < coalesce((select min(seal_id) from security_events), 9223372036854775807)`,
   mail_outbox: sql`(state in ('sent', 'dropped') and created_at < now() - interval '1 hour')
     or created_at < now() - make_interval(days => ${mailDays})`,
   webhook_deliveries: sql`state = 'failed' and created_at < now() - make_interval(days => ${failedDays})`,

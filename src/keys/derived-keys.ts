@@ -9,6 +9,7 @@ type Purpose =
   | 'rate limit'
   | 'signing key encryption'
   | 'second factor encryption'
+  | 'audit seal'
 
 /** `current` makes MACs and ciphertexts, both verify and decrypt, so that SECRET_KEY can change without a logout. */
 export interface DerivedKeys {

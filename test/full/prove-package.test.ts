@@ -49,9 +49,7 @@ t.test('the package has its files, and its command runs in another folder', asyn
     t.equal(ended.code, code, ended.stderr)
     t.match(
       ended.stdout,
-      code === 0
-        ? /5 of 5 operations serve only the owner/
-        : /1 of 5 operations have a hole/,
+      code === 0 ? /5 of 5 operations serve only the owner/ : /1 of 5 operations have a hole/,
     )
     t.match(readFileSync(join(other, 'report.xml'), 'utf8'), `failures="${code}"`)
   }
