@@ -49,8 +49,13 @@ export class Proof {
     // A DELETE has items of its own to delete, so that the others stay.
     const filled = (user: User) => (deletes ? world.renewed(user, path) : world.fill(user, path))
     const [a, b] = [await filled(A), await filled(B)]
-    if ('missing' in a) return this.#result([`nothing of A's to try it on: ${a.missing}`])
     this.#a = a
+    if ('missing' in a) {
+      // Nothing is proven by refusals, but what lets others in does so whatever the id.
+      await this.#startWatch()
+      await this.#onForeignPath()
+      return this.#result([`nothing of A's to try it on: ${a.missing}`])
+    }
     if ('missing' in b) this.#doubts.push(`B has nothing of the kind: ${b.missing}`)
     else this.#b = b
 

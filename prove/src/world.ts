@@ -19,6 +19,9 @@ export interface Missing {
   readonly missing: string
 }
 
+/** With ids that need not exist in place of what is missing. */
+export type Guessed = Filled & Missing
+
 interface Value {
   readonly value: string
   readonly made: boolean
@@ -53,7 +56,7 @@ export class World {
   }
 
   /** Forgets an item, so that the next path that needs one makes a new one. */
-  async renewed(user: User, path: string): Promise<Filled | Missing> {
+  async renewed(user: User, path: string): Promise<Filled | Guessed> {
     const last = this.itemParametersOf(path).at(-1)
     if (last !== undefined) {
       const { item } = placeOfParameter(path, last)
@@ -69,20 +72,21 @@ export class World {
     return parametersOf(path).filter((name) => name !== this.#options.ownerParam)
   }
 
-  async fill(user: User, path: string): Promise<Filled | Missing> {
+  async fill(user: User, path: string): Promise<Filled | Guessed> {
     const values = new Map<string, string>()
     let made = false
+    let missing: string | undefined
     for (const name of parametersOf(path)) {
       if (name === this.#options.ownerParam) {
         values.set(name, user.id)
         continue
       }
       const found = await this.#valueFor(user, path, name, values)
-      if ('missing' in found) return found
-      values.set(name, found.value)
-      made = found.made
+      values.set(name, 'missing' in found ? (this.#chosenFor(path, name) ?? '1') : found.value)
+      made = !('missing' in found) && found.made
+      if ('missing' in found) missing ??= found.missing
     }
-    return { values, made }
+    return missing === undefined ? { values, made } : { values, made: false, missing }
   }
 
   async #valueFor(user: User, path: string, name: string, values: Values): Promise<Value | Missing> {

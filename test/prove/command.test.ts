@@ -283,6 +283,21 @@ t.test("a PUT that makes what is not there is no hole on one's own path", async 
   t.equal(notes.size, 0, 'cleaned up')
 })
 
+t.test('an item that cannot be made is not proven, and tried all the same', async (t) => {
+  const document = oneOperation('get', '/users/{user_id}/notes/{note_id}')
+  for (const [status, code] of [
+    [404, 2],
+    [200, 1],
+  ] as const) {
+    const url = await served(t, ({ headers }, response) => {
+      response.writeHead(headers.authorization ? status : 401).end()
+    })
+    const run = await proved(t, { document, url, tokens })
+    t.equal(run.code, code, run.out)
+    if (code === 2) t.match(run.out, /nothing of A's to try it on: no operation makes a \{note_id\}/)
+  }
+})
+
 t.test('a POST whose result nobody can read: its answer shows whom the body made the owner', async (t) => {
   const schema = {
     type: 'object',
