@@ -114,6 +114,7 @@ export const resourceCalls: Record<string, (table: string) => Arguments | Argume
 /** Rooms whose statements rightly have no owner, and why. */
 export const roomsWithoutOwner: Record<string, string> = {
   admin: 'an operator acts on any account',
+  'event-seals': 'a seal is over the events of all',
   events: 'a service reads what happened to all',
   outbox: 'a worker takes whatever is due',
   webhooks: 'a service is sent what happened to all',
