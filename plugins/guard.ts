@@ -27,6 +27,8 @@ declare module 'fastify' {
     access?: Access
     /** Serves an account that has yet to set up the second factor that the service requires. */
     withoutSecondFactor?: boolean
+    /** With access `service`: whoever is no service client gets the answer of a path that does not exist. */
+    hidden?: boolean
     [guarded]?: true
   }
   interface FastifyInstance {
@@ -34,6 +36,13 @@ declare module 'fastify' {
     accessOfScope: Access | null
     /** Scopes that routes for users declare: those that an API key can have. */
     readonly keyScopes: ReadonlySet<string>
+  }
+  interface FastifyReply {
+    /**
+     * Counts the request as one for a path that does not exist.
+     * @throws Problem rate_limited
+     */
+    limitUnknownPath?(): Promise<void>
   }
   interface FastifyRequest {
     /** The owner of the data that the request may access. Throws on a route without a guard. */
@@ -54,6 +63,7 @@ type Check = (request: FastifyRequest) => Promise<void> | undefined
 /** What a route asks of a token. */
 interface Demands {
   readonly asked: SecondFactorRule
+  readonly hidden: boolean
   readonly requirements: Requirements
   readonly now: number
 }
@@ -121,10 +131,11 @@ export default fp<GuardOptions>(
       if ((access === 'user' || access === 'owner') && requirements.scope !== undefined)
         keyScopes.add(requirements.scope)
       const asked = route.config.withoutSecondFactor ? 'off' : secondFactor
+      const hidden = route.config.hidden ?? false
       const { onRequest, preHandler } = rule
       if (onRequest) {
-        const check: Check = (request) => onRequest(request, { asked, requirements, now: clock() })
-        route.onRequest = [...asList(route.onRequest), hookOf(check)]
+        const check: Check = (request) => onRequest(request, { asked, hidden, requirements, now: clock() })
+        route.onRequest = [...asList(route.onRequest), hookOf(check, hidden)]
       }
       if (preHandler) route.preHandler = [hookOf(preHandler), ...asList(route.preHandler)]
     })
@@ -154,6 +165,8 @@ function ruleOf(route: RouteOptions, access: unknown): Rule {
     throw new Error(`${name}: access "service" needs config.scope`)
   if (route.config?.withoutSecondFactor && allowed !== ofUser)
     throw new Error(`${name}: config.withoutSecondFactor needs access "user" or "owner"`)
+  if (requirements.hidden && access !== 'service')
+    throw new Error(`${name}: config.hidden needs access "service"`)
   const fault = requirementsFault(requirements)
   if (fault) throw new Error(`${name}: ${fault}`)
   return rules[access as Access]
@@ -164,11 +177,17 @@ function asList<T>(hooks: T | T[] | undefined): T[] {
 }
 
 /** The check as a hook that sends the problem itself: the error handler of another service does not know problems. */
-function hookOf(check: Check) {
+function hookOf(check: Check, hidden = false) {
   return (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
-    const refuse = (error: Error) => {
+    const send = (error: Error) => {
       if (error instanceof Problem) replyWithProblem(error, request, reply)
       else done(error)
+    }
+    // Limited as a path that does not exist is.
+    const refuse = (error: Error) => {
+      if (hidden && error instanceof Problem && error.code === 'not_found')
+        Promise.resolve(reply.limitUnknownPath?.()).then(() => send(error), send)
+      else send(error)
     }
     let checking: Promise<void> | undefined
     try {
@@ -216,12 +235,27 @@ function authenticateFor(
   return undefined
 }
 
-async function authenticateService(request: FastifyRequest, { requirements }: Demands): Promise<void> {
-  await request.authenticateService(requirements.scope ?? '')
+/** Where the route is hidden, only a client of this service is told that it lacks the scope. */
+async function authenticateService(
+  request: FastifyRequest,
+  { hidden, requirements: { scope = '' } }: Demands,
+): Promise<void> {
+  if (!hidden) return request.authenticateService(scope)
+  try {
+    await request.authenticateService(scope, { countsFailures: false })
+  } catch (error) {
+    if (request.service || !(error instanceof Problem)) throw error
+    throw new Problem('not_found', { reason: error.reason ?? error.code, cause: error })
+  }
 }
 
 function assertServiceStillLive(request: FastifyRequest): undefined {
-  request.assertServiceStillLive()
+  try {
+    request.assertServiceStillLive()
+  } catch (error) {
+    if (!request.routeOptions.config.hidden) throw error
+    throw new Problem('not_found', { reason: 'expired', cause: error })
+  }
 }
 
 /** Checked again once the body has arrived, which a slow client can delay (TOCTOU). */

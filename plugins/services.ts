@@ -15,10 +15,10 @@ declare module 'fastify' {
     /** The service client that calls a route with access `service`; null on every other route. */
     service: Service | null
     /**
-     * Sets `request.service`. For guards.
+     * Sets `request.service`, also where the client lacks the scope. For guards.
      * @throws Problem invalid_client, invalid_request, insufficient_scope, rate_limited, service_unavailable
      */
-    authenticateService(scope: string): Promise<void>
+    authenticateService(scope: string, options?: { readonly countsFailures: boolean }): Promise<void>
     /** Throws when the token of `request.service` has expired while the body arrived (TOCTOU). For guards. */
     assertServiceStillLive(): void
     [expiry]: number | null
@@ -71,15 +71,18 @@ export default fp<ServiceOptions>(
       return new Problem('invalid_client', { reason, cause: error, headers })
     }
 
-    app.decorateRequest('authenticateService', async function (this: FastifyRequest, scope: string) {
-      const service = await identify(this).catch(async (error: unknown) => {
-        const problem = refusalOf(error)
-        if (problem.code === 'invalid_client') await credentials?.countFailure(this)
-        throw problem
-      })
-      assertServiceScope(service, scope)
-      this.service = service
-    })
+    app.decorateRequest(
+      'authenticateService',
+      async function (this: FastifyRequest, scope: string, { countsFailures } = { countsFailures: true }) {
+        const service = await identify(this).catch(async (error: unknown) => {
+          const problem = refusalOf(error)
+          if (countsFailures && problem.code === 'invalid_client') await credentials?.countFailure(this)
+          throw problem
+        })
+        this.service = service
+        assertServiceScope(service, scope)
+      },
+    )
 
     app.decorateRequest('assertServiceStillLive', function (this: FastifyRequest) {
       try {

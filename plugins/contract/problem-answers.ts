@@ -7,6 +7,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Codes of the handler itself; those of hooks and validation are added. */
     problems?: readonly ProblemCode[]
+    /** Those of `problems` that the route answers with 409, whatever their status is elsewhere. */
+    conflicts?: readonly ProblemCode[]
   }
 }
 
@@ -17,14 +19,16 @@ export function documentProblems(route: RouteOptions, codes: readonly ProblemCod
   const all = [...new Set([...(route.config?.problems ?? []), ...codes])]
   route.config = { ...route.config, problems: all } as NonNullable<RouteOptions['config']>
   const { problemFormat = problemJson } = route.config
-  const statuses = [...new Set(all.map(statusOf))].sort((a, b) => a - b)
+  const conflicts = route.config.conflicts ?? []
+  const statusHere = (code: ProblemCode) => (conflicts.includes(code) ? 409 : statusOf(code))
+  const statuses = [...new Set(all.map(statusHere))].sort((a, b) => a - b)
   const answers = Object.fromEntries(
     statuses.map((status) => [
       status,
       problemAnswer(
         problemFormat,
         status,
-        all.filter((code) => statusOf(code) === status),
+        all.filter((code) => statusHere(code) === status),
       ),
     ]),
   )
@@ -35,7 +39,8 @@ export function documentProblems(route: RouteOptions, codes: readonly ProblemCod
 /** The response of one status, narrowed to the codes of this operation. */
 function problemAnswer({ mediaType, bodyOf }: ProblemFormat, status: number, codes: readonly ProblemCode[]) {
   const [code = 'internal_error'] = codes
-  const exampleOf = (code: ProblemCode) => bodyOf(new Problem(code), exampleRequestId)
+  const exampleOf = (code: ProblemCode) =>
+    bodyOf(new Problem(code, status === 409 ? { status } : {}), exampleRequestId)
   const headers = headersOf(status, codes)
   return {
     description: codes.map((code) => `\`${code}\`: ${exampleOf(code).detail}`).join('; '),

@@ -12,7 +12,11 @@ declare module 'fastify' {
 interface Resource {
   readonly pattern: readonly string[]
   readonly methods: Set<string>
+  readonly hidden: boolean
 }
+
+/** Longest path parameter, in characters. */
+const maxParamLength = 255
 
 /**
  * Answers 405 with the methods of the path, or 404, before the body is read. Counts against the address, so that probing
@@ -21,22 +25,22 @@ interface Resource {
 export default fp(
   async (app) => {
     const resources = new Map<string, Resource>()
-    app.addHook('onRoute', ({ method, url }) => {
-      const resource = resources.get(url) ?? { pattern: url.split('/'), methods: new Set() }
+    app.addHook('onRoute', ({ method, url, config: { hidden = false } = {} }) => {
+      const resource = resources.get(url) ?? { pattern: url.split('/'), methods: new Set(), hidden }
       for (const name of [method].flat()) resource.methods.add(name)
       resources.set(url, resource)
     })
 
-    function methodsAt(url: string): string[] {
+    function resourcesAt(url: string): Resource[] {
       const path = url.replace(/[?#].*$/s, '').split('/')
-      const found = [...resources.values()].filter(({ pattern }) => matches(pattern, path))
-      return [...new Set(found.flatMap(({ methods }) => [...methods]))].sort()
+      return [...resources.values()].filter(({ pattern }) => matches(pattern, path))
     }
 
-    app.decorate('hasPath', (target) => methodsAt(target).length > 0)
+    app.decorate('hasPath', (target) => resourcesAt(target).length > 0)
 
     function problemAt({ method, url }: FastifyRequest): Problem {
-      const methods = methodsAt(url)
+      const found = resourcesAt(url).filter(({ hidden }) => !hidden)
+      const methods = [...new Set(found.flatMap(({ methods }) => [...methods]))].sort()
       if (methods.length === 0 || methods.includes(method)) return new Problem('not_found')
       return new Problem('method_not_allowed', { headers: { allow: methods.join(', ') } })
     }
@@ -50,7 +54,13 @@ export default fp(
       return reply
     }
 
+    app.decorateReply('limitUnknownPath', async function (this: FastifyReply) {
+      await limit?.call(app, this.request, this)
+    })
+
     app.addHook('onRequest', (request, reply, done) => {
+      // Not by the router, which would answer for a hidden path as well.
+      if (hasLongParameter(request)) throw new Problem('uri_too_long')
       // The router matches an empty segment as a parameter; no resource has an empty name.
       if (request.is404 || hasEmptyParameter(request)) return refuse(request, reply)
       return done()
@@ -62,6 +72,14 @@ export default fp(
   },
   { name: 'latchkey-not-found', fastify: '5.x', dependencies: ['latchkey-errors', 'latchkey-rate-limit'] },
 )
+
+function hasLongParameter({ params, routeOptions }: FastifyRequest): boolean {
+  if (routeOptions.config.hidden) return false
+  for (const name in params as Record<string, string>) {
+    if (((params as Record<string, string>)[name] ?? '').length > maxParamLength && name !== '*') return true
+  }
+  return false
+}
 
 function hasEmptyParameter({ params }: FastifyRequest): boolean {
   for (const name in params as Record<string, string>) {
