@@ -22,7 +22,7 @@ const ofTheService: Readonly<Record<ProblemCode, Explanation>> = {
     client: 'Show each message at its field. Nothing was done; the same request will be refused again.',
   },
   email_already_registered: {
-    when: 'Signup with an address that has an account. Addresses are compared without regard to case.',
+    when: 'Signup with an address that has an account. Addresses are compared without regard to case. An invitation of such an address has the same code with status 409.',
     client: 'Offer the login instead, or ask for another address.',
   },
   invalid_token: {
@@ -69,6 +69,10 @@ const ofTheService: Readonly<Record<ProblemCode, Explanation>> = {
   invalid_grant: {
     when: 'The refresh token is invalid, its session has ended, or it was used before (reuse): then the session ends.',
     client: 'Forget both tokens and ask for the login. The same token will be refused again.',
+  },
+  account_disabled: {
+    when: 'A login with the right password (or its `mfa_token`) of a user whom an operator has banned. A wrong password is 401 as ever.',
+    client: 'Say that the account is disabled, and whom to ask. Trying again does not help.',
   },
   email_not_verified: {
     when: 'The password is correct, but the address has not been verified. Only where `REQUIRE_EMAIL_VERIFICATION` is on.',

@@ -41,6 +41,7 @@ import serviceClients from '../plugins/service-clients.ts'
 import sessions from '../plugins/sessions.ts'
 import signingKeys from '../plugins/signing-keys.ts'
 import webhooks from '../plugins/webhooks.ts'
+import adminRoutes from '../routes/api/admin/index.ts'
 import authRoutes from '../routes/api/auth/index.ts'
 import eventRoutes from '../routes/api/events/index.ts'
 import ownedRoutes from '../routes/api/owned/index.ts'
@@ -140,7 +141,8 @@ export async function buildApp(
     return503OnClosing: false,
     bodyLimit,
     rewriteUrl,
-    routerOptions: { maxParamLength: 255 },
+    // Longer than any accepted URL: plugins/problems/not-found.ts limits parameters.
+    routerOptions: { maxParamLength: 8_000 },
     frameworkErrors: sendFrameworkProblem,
     clientErrorHandler(error, socket) {
       refuseUnparsable(app, error, socket)
@@ -264,6 +266,11 @@ export async function buildApp(
     await app.register(ownedRoutes, { prefix, resource, basePath, max: resource.limitOf(config) })
   }
   await app.register(eventRoutes, { prefix: '/api/events', basePath })
+  await app.register(adminRoutes, {
+    prefix: '/api/admin',
+    basePath,
+    trustedIssuers: config.trustedIssuers.map(({ issuer }) => issuer),
+  })
   await app.register(oauthRoutes, { prefix: '/oauth' })
   await app.register(wellKnownRoutes, {
     prefix: '/.well-known',

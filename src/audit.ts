@@ -25,6 +25,14 @@ export const securityEventNames = [
   'api_key_created',
   'api_key_ended',
   'rate_limit_reached',
+  'user_banned',
+  'user_unbanned',
+  'user_invited',
+  'password_reset_requested',
+  'users_read',
+  'user_read',
+  'security_events_read',
+  'admin_call_refused',
 ] as const
 
 export type SecurityEventName = (typeof securityEventNames)[number]
@@ -91,7 +99,7 @@ const flushAfterMs = 1_000
 const maxPending = 1_000
 
 /**
- * Events outside a transaction: logged at once, and stored a moment later if the account exists. Responses do not wait
+ * Events outside a transaction: logged at once, and stored a moment later if an account or a client is known. Responses do not wait
  * for the row: timing must not reveal an account.
  */
 export class EventBuffer {
@@ -107,7 +115,7 @@ export class EventBuffer {
 
   note(event: SecurityEvent, log = this.#log): void {
     logEvents(log, [event])
-    if (event.userId === undefined || this.#pending.length >= maxPending) return
+    if ((event.userId ?? event.clientId) === undefined || this.#pending.length >= maxPending) return
     this.#pending.push(event)
     this.#timer ??= setTimeout(() => this.flush(), flushAfterMs).unref()
   }

@@ -24,6 +24,7 @@ const catalogue = {
   invalid_client: { status: 401, detail: 'The client could not be authenticated' },
   invalid_code: { status: 401, detail: 'Incorrect code' },
   invalid_grant: { status: 401, detail: 'The refresh token is not valid' },
+  account_disabled: { status: 403, detail: 'The account has been disabled' },
   email_not_verified: { status: 403, detail: 'The email address has not been verified' },
   second_factor_required: { status: 403, detail: 'A code of the second factor is required' },
   second_factor_enrolment_required: {
@@ -108,6 +109,8 @@ interface ProblemOptions {
   readonly errors?: readonly FieldError[]
   readonly extensions?: ProblemExtensions
   readonly headers?: Readonly<Record<string, string>>
+  /** Where a route answers the code with another status than the catalogue's; it declares that in `config.conflicts`. */
+  readonly status?: 409
   /** For the log; never sent. */
   readonly reason?: string
   readonly cause?: unknown
@@ -138,7 +141,7 @@ export class Problem extends Error {
     Error.stackTraceLimit = stackTraceLimit
     this.name = 'Problem'
     this.code = code
-    this.status = statusOf(code)
+    this.status = options.status ?? statusOf(code)
     this.errors = options.errors
     this.extensions = options.extensions ?? {}
     this.headers = { ...headersOf(code), ...options.headers }

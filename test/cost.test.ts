@@ -97,6 +97,19 @@ function entriesOfResource(resource: Resource): Record<string, Entry> {
   )
 }
 
+/** An action of the admin API on a new user. */
+const adminAction = (action: string, statements: number, payload?: object): Entry => ({
+  repetitions: 2,
+  statements,
+  ask: async (setup) => ({
+    method: 'POST',
+    url: `/api/admin/users/${(await newUser(setup)).id}/${action}`,
+    ...(payload ? { payload } : {}),
+    headers: { authorization: basic('gateway') },
+    status: 204,
+  }),
+})
+
 async function newUser({ app }: Setup): Promise<TestUser> {
   return signUp(app, 'dave')
 }
@@ -369,12 +382,60 @@ const entries: Record<string, Entry> = {
   },
   'GET /gateway/revocations': {
     statements: 1,
+    // Without what the routes before have revoked: an answer has as many rows as there is news.
+    ask: async ({ app }) => {
+      await app.db.deleteFrom('revocations').execute()
+      return { url: '/gateway/revocations', headers: { authorization: basic('gateway') }, status: 200 }
+    },
+  },
+  'GET /api/admin/users': {
+    statements: 4,
     ask: () => ({
-      url: '/gateway/revocations',
+      url: '/api/admin/users?limit=100',
       headers: { authorization: basic('gateway') },
       status: 200,
     }),
   },
+  'GET /api/admin/users/:user_id': {
+    statements: 4,
+    ask: ({ alice }) => ({
+      url: `/api/admin/users/${alice.id}`,
+      headers: { authorization: basic('gateway') },
+      status: 200,
+    }),
+  },
+  'GET /api/admin/events': {
+    statements: 4,
+    ask: ({ alice }) => ({
+      url: `/api/admin/events?limit=100&user_id=${alice.id}`,
+      headers: { authorization: basic('gateway') },
+      status: 200,
+    }),
+  },
+  'POST /api/admin/invitations': {
+    repetitions: 2,
+    statements: 16,
+    ask: (_setup, n) => ({
+      url: '/api/admin/invitations',
+      payload: { email: `invited${n}.${Date.now()}@example.com` },
+      headers: { authorization: basic('gateway') },
+      status: 201,
+    }),
+  },
+  'POST /api/admin/users/:user_id/ban': adminAction('ban', 10, { reason: 'x'.repeat(500) }),
+  'POST /api/admin/users/:user_id/unban': adminAction('unban', 6),
+  'POST /api/admin/users/:user_id/sessions/end': adminAction('sessions/end', 6),
+  'POST /api/admin/users/:user_id/mfa/reset': {
+    repetitions: 2,
+    statements: 16,
+    ask: async (setup) => ({
+      url: `/api/admin/users/${(await newEnrolled(setup)).id}/mfa/reset`,
+      headers: { authorization: basic('gateway') },
+      status: 204,
+    }),
+  },
+  'POST /api/admin/users/:user_id/delete': adminAction('delete', 9),
+  'POST /api/admin/users/:user_id/password/reset': adminAction('password/reset', 14),
   'GET /api/events': {
     statements: 1,
     ask: () => ({ url: '/api/events', headers: { authorization: basic('gateway') }, status: 200 }),
@@ -542,7 +603,9 @@ t.test('a request on any registered route stays within its bounds', { timeout: 2
     NODE_ENV: 'development',
     CORS_ORIGINS: 'https://app.example.com',
     LOG_LEVEL: 'info',
-    ...serviceClients({ gateway: ['introspect', 'revocations:read', 'events:read'] }),
+    ...serviceClients({
+      gateway: ['introspect', 'revocations:read', 'events:read', 'admin:read', 'admin:write'],
+    }),
   }
   let lastLine = ''
   const app = await testApp(t, { db, env, log: (line) => (lastLine = line) })

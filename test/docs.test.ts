@@ -68,6 +68,7 @@ const pages = [
   ...readdirSync('.').filter((name) => name.endsWith('.md')),
   'client/README.md',
   'prove/README.md',
+  'examples/admin/README.md',
   'examples/notes-service/README.md',
 ]
 

@@ -49,6 +49,7 @@ export default fp<{ readonly basePath?: string; readonly resources?: readonly Ta
           { name: 'oauth', description: 'Service clients, in the words of OAuth 2.0' },
           { name: 'gateway', description: 'For gateways and neighbouring services' },
           { name: 'events', description: 'What has happened, for neighbouring services' },
+          { name: 'admin', description: 'Users, for the tools of operators' },
           { name: 'operations', description: 'Health and contract' },
         ],
         components: {
@@ -90,7 +91,7 @@ export default fp<{ readonly basePath?: string; readonly resources?: readonly Ta
       route.schema = { ...route.schema, security, ...(scope === undefined ? {} : { 'x-scopes': [scope] }) }
       documentProblems(route, [
         ...derivedProblems(route),
-        ...(guard?.problems ?? []),
+        ...(guard?.problems ?? []).map((code) => (hidesBehind(route, code) ? 'not_found' : code)),
         ...stepUp(route),
         ...enrolment(route),
       ])
@@ -147,6 +148,11 @@ const guards: Record<Access, GuardInContract> = {
       'second_factor_enrolment_required',
     ],
   },
+}
+
+/** A stranger gets the answer of a path that does not exist. */
+function hidesBehind({ config }: RouteOptions, code: ProblemCode): boolean {
+  return config?.hidden === true && code === 'invalid_client'
 }
 
 function stepUp({ config: { maxAge, acr } = {} }: RouteOptions): ProblemCode[] {

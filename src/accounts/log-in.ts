@@ -21,7 +21,8 @@ export interface LogIn {
 /**
  * Opens a session for the right password. The error is the same without an account, for a wrong password and for a
  * malformed hash.
- * @throws Problem second_factor_required, invalid_credentials, email_not_verified, rate_limited, service_unavailable
+ * @throws Problem second_factor_required, invalid_credentials, account_disabled, email_not_verified, rate_limited,
+ * service_unavailable
  */
 export async function logIn(
   deps: AccountDeps,
@@ -67,9 +68,10 @@ export async function openByPassword(
 }
 
 function assertMayLogIn(deps: AccountDeps, account: Credentials, { ip }: Caller): void {
-  if (!deps.verificationRequired || account.email_verified) return
+  const isUnverified = deps.verificationRequired && !account.email_verified
+  if (!account.banned && !isUnverified) return
   deps.securityEvents.note({ event: 'login_failed', userId: account.id, ip })
-  throw new Problem('email_not_verified')
+  throw new Problem(account.banned ? 'account_disabled' : 'email_not_verified')
 }
 
 /** @returns undefined when the hash has been replaced, or a second factor confirmed, meanwhile */

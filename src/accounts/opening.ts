@@ -19,7 +19,7 @@ export async function openVerifiedIn(
   }: Verified<Credentials> & { readonly secondFactor: boolean; readonly caller: Caller },
   effects: Effects,
 ): Promise<SignedIn | undefined> {
-  const { password_hash: _, reset: __, second_factor: ___, waiting, ...user } = account
+  const { password_hash: _, reset: __, second_factor: ___, banned: ____, waiting, ...user } = account
   const opening = { userId: user.id, passwordHash, secondFactor, caller }
   const session = await openSession(trx, sessionPolicy, opening, effects)
   if (!session) return undefined

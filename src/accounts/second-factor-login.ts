@@ -12,7 +12,7 @@ import { withCode } from './second-factor-code.ts'
 /**
  * Opens a session for the mfa token of a right password and a code of the account's second factor. A wrong code does
  * not use the token up; a session does.
- * @throws Problem invalid_token, invalid_code, rate_limited, service_unavailable
+ * @throws Problem invalid_token, account_disabled, invalid_code, rate_limited, service_unavailable
  */
 export async function logInWithSecondFactor(
   deps: AccountDeps,
@@ -40,7 +40,7 @@ export async function logInWithSecondFactor(
   }
 }
 
-/** @throws Problem invalid_token when the password or the factor is another one by now */
+/** @throws Problem invalid_token when the password or the factor is another one by now; account_disabled */
 async function accountOf(deps: AccountDeps, token: PresentedMfaToken): Promise<Verified<Credentials>> {
   const account = await findCredentialsById(deps.db, token.userId)
   const { password_hash: hash, second_factor: factor } = account ?? {}
@@ -48,5 +48,7 @@ async function accountOf(deps: AccountDeps, token: PresentedMfaToken): Promise<V
   if (!token.verifies(deps.secondFactor.tokenKeys, { passwordHash: hash, factor })) {
     throw new Problem('invalid_token')
   }
+  // The token proves the password, so this reveals no more than a login does.
+  if (account.banned) throw new Problem('account_disabled')
   return { account, hash }
 }

@@ -34,14 +34,18 @@ export async function endPresentedKey(deps: SessionDeps, text: string, ip: strin
 /** Ends every key of a user, as part of a larger change. */
 export async function endKeysIn(
   trx: Trx,
-  { userId, ip }: { readonly userId: string; readonly ip: string },
+  { userId, ip }: { readonly userId: string; readonly ip: string | undefined },
   effects: Effects,
 ): Promise<void> {
   noteKeysEnded(effects, await deleteKeysOf(trx, userId), ip)
 }
 
 /** @returns how many */
-function noteKeysEnded({ revoked, events }: Effects, ended: readonly EndedKey[], ip: string): number {
+function noteKeysEnded(
+  { revoked, events }: Effects,
+  ended: readonly EndedKey[],
+  ip: string | undefined,
+): number {
   for (const { userId, keyId, revocation } of ended) {
     revoked.push(revocation)
     events.push({ event: 'api_key_ended', userId, keyId, ip })

@@ -47,6 +47,7 @@ const pages: Readonly<Record<LinkMailName, string>> = {
   confirm_email_change: 'verify-email',
   reset_password: 'reset-password',
   choose_password: 'reset-password',
+  invitation: 'reset-password',
   // Undoing a change of address sets a new password: a thief who asked for it knows the present one.
   email_change_requested: 'reset-password',
 }

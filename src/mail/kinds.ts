@@ -1,8 +1,8 @@
 /**
- * Mails that anyone can request for an address. The request is stored as it is; the worker looks the account up later,
+ * Mails that anyone can request for an address, and the invitation, which only an operator can. The request is stored as it is; the worker looks the account up later,
  * so that neither answer nor timing can depend on it.
  */
-export type RequestKind = 'signup' | 'resend' | 'forgot' | 'email_change'
+export type RequestKind = 'signup' | 'resend' | 'forgot' | 'email_change' | 'invitation'
 
 /** Notices to an account's owner. */
 export type NoticeKind =
@@ -24,6 +24,7 @@ export type MailKind = RequestKind | NoticeKind
 export type LinkMailName =
   | 'verify_email'
   | 'choose_password'
+  | 'invitation'
   | 'reset_password'
   | 'confirm_email_change'
   | 'email_change_requested'

@@ -6,6 +6,7 @@ import type { TokenPolicy } from './mail.ts'
 export const purposes: Readonly<Record<LinkMailName, TokenPurpose>> = {
   verify_email: 'email_verification',
   choose_password: 'password_reset',
+  invitation: 'password_reset',
   reset_password: 'password_reset',
   confirm_email_change: 'email_change',
   email_change_requested: 'email_change_undo',
@@ -15,5 +16,7 @@ export const isLinkMail = (mail: string): mail is LinkMailName => Object.hasOwn(
 
 /** Lifetime of a mail's link. */
 export function secondsOf(mail: LinkMailName, { resetSeconds, verificationSeconds }: TokenPolicy): number {
-  return purposes[mail] === 'password_reset' ? resetSeconds : verificationSeconds
+  // Nobody waits for an invitation, unlike for a reset.
+  const isReset = purposes[mail] === 'password_reset' && mail !== 'invitation'
+  return isReset ? resetSeconds : verificationSeconds
 }

@@ -11,6 +11,9 @@ import { isOwnReset, mayLeave } from './share.ts'
 /** The mail that a request for an account's address causes. */
 function mailFor(kind: RequestKind, account: LockedAccount): LinkMailName | 'already_registered' | null {
   if (kind === 'forgot') return 'reset_password'
+  // Only while it is open: whoever has the account by now needs no invitation.
+  if (kind === 'invitation')
+    return account.email_verified || account.password_hash !== null ? null : 'invitation'
   if (account.email_verified) return kind === 'resend' ? null : 'already_registered'
   // No usable password, or a contested signup: the reader of the mailbox chooses a password.
   const claimed = kind === 'signup' && account.contested

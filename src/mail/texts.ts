@@ -74,6 +74,16 @@ export const english: Texts = {
         'If it was not you, ignore this mail. Without you nothing happens.',
       ],
     },
+    invitation: {
+      subject: 'You are invited to {service}',
+      heading: 'You are invited',
+      before: ['{service} has made an account for you with this address. Choose a password to use it.'],
+      button: 'Choose a password',
+      after: [
+        'The link works once, for {lifetime}. After that, use “forgot password”.',
+        'If you do not want the account, ignore this mail. Without a password nobody can log in.',
+      ],
+    },
     reset_password: {
       subject: 'Set a new password for {service}',
       heading: 'Set a new password',

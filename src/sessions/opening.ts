@@ -1,7 +1,8 @@
 import type { Trx } from '../db/schema.ts'
+import { Problem } from '../problem.ts'
 import { isEnrolled } from '../second-factor/repository.ts'
+import { lockForSession } from '../users/bans.ts'
 import type { User } from '../users/user.ts'
-import { lockUser } from '../users/without-owner.ts'
 import type { Caller } from './caller.ts'
 import type { Effects } from './commit.ts'
 import { noteEnded } from './ending.ts'
@@ -30,6 +31,7 @@ interface Opening {
  * Opens a session; past {@link maxSessions} the oldest ends. The only way to one, so a second factor is demanded here,
  * whatever the way to here has checked.
  * @returns undefined when the account was deleted, its hash replaced or a second factor confirmed meanwhile
+ * @throws Problem account_disabled when it was banned meanwhile
  */
 export async function openSession(
   trx: Trx,
@@ -39,7 +41,9 @@ export async function openSession(
 ): Promise<Session | undefined> {
   // Count and insert under the lock: concurrent logins cannot exceed the cap. And a login verified before a concurrent
   // password change must not survive it.
-  if ((await lockUser(trx, userId)) !== passwordHash) return undefined
+  const account = await lockForSession(trx, userId)
+  if (account?.password_hash !== passwordHash) return undefined
+  if (account.banned) throw new Problem('account_disabled')
   // A statement of its own: one that waited for the lock would still read what was true before.
   if (!secondFactor && policy.secondFactor !== 'off' && (await isEnrolled(trx, userId))) return undefined
   const surplus = await endSurplusSessions(trx, accessTokenLife(policy), userId, maxSessions - 1)

@@ -146,6 +146,7 @@ export class RevocationFeed {
       }
     } catch (error) {
       if (!(error instanceof PositionLost)) throw error
+      revocations.forgetRevisions()
       this.#read = undefined
       this.#readAllAgain()
     }

@@ -18,6 +18,7 @@ interface Row extends PageRow {
   readonly user_id: string | null
   readonly key_id: string | null
   readonly issued_until: number
+  readonly ban: boolean
   readonly ends_at: number
 }
 
@@ -34,10 +35,11 @@ export async function readRevocations(db: Db, position: Position, limit = pageRo
   return { revocations: rows.flatMap(toRevocation), position: positionAfter(rows, position, limit) }
 }
 
-const columns = sql`id, session_id, user_id, key_id, ends_at, xid, coalesce(issued_until, created_at) as issued_until`
+const columns = sql`id, session_id, user_id, key_id, ends_at, xid, ban,
+  coalesce(issued_until, created_at) as issued_until`
 
 /** Epoch numbers, whose format no DateStyle changes. */
-const shown = sql`r.id, r.session_id, r.user_id, r.key_id, extract(epoch from r.issued_until)::float8 as issued_until,
+const shown = sql`r.id, r.session_id, r.user_id, r.key_id, r.ban, extract(epoch from r.issued_until)::float8 as issued_until,
   extract(epoch from r.ends_at)::float8 as ends_at`
 
 const source = { table: 'revocations', columns, shown }
@@ -57,10 +59,11 @@ function live({ page }: Position, limit: number) {
   )`
 }
 
-function toRevocation({ id, session_id, user_id, key_id, issued_until, ends_at }: Row): Revocation[] {
+function toRevocation({ id, session_id, user_id, key_id, issued_until, ban, ends_at }: Row): Revocation[] {
   if (id === null) return []
   const endsAt = Math.ceil(ends_at)
   if (session_id !== null) return [{ session: session_id, endsAt }]
   if (key_id !== null) return [{ key: key_id, endsAt }]
+  if (ban) return [{ banned: user_id as string, until: issued_until, revision: id, endsAt }]
   return [{ user: user_id as string, at: issued_until, endsAt }]
 }

@@ -156,6 +156,7 @@ export class RevocationReader {
   #startOver(): void {
     this.#cursor = undefined
     this.#more = true
+    this.#options.revocations.forgetRevisions()
     this.#options.onStartOver?.()
   }
 
@@ -208,9 +209,12 @@ function answerOf(body: Buffer, more: boolean): Answer {
 /** None for a form that a later Latchkey may have. */
 function revocationOf(entry: Readonly<Record<string, unknown>>): Revocation[] {
   const { session_id: session, user_key: user, issued_until: at, key_id: key, ends_at: endsAt } = entry
+  const { ban_revision: revision } = entry
   if (typeof endsAt !== 'number') throw new Error('an entry of the feed has no ends_at')
   if (typeof session === 'string') return [{ session, endsAt }]
   if (typeof key === 'string') return [{ key, endsAt }]
+  if (typeof user === 'string' && typeof at === 'number' && typeof revision === 'number')
+    return [{ banned: user, until: at, revision, endsAt }]
   if (typeof user === 'string' && typeof at === 'number') return [{ user, at, endsAt }]
   return []
 }

@@ -90,6 +90,57 @@ async function endWhere(
   return rows.map(toRevocation)
 }
 
+/** A ban without an end, as a revocation has it: readers keep times as numbers of seconds. */
+const withoutEnd = Date.UTC(3000, 0)
+
+/** Days for which a reader may have missed that a ban was lifted. */
+const liftedDays = 7
+
+/**
+ * Refuses every token of a user from now on. The id of the row orders the bans of a user, so this is called under the
+ * user's lock.
+ * @param until RFC 3339; undefined: until it is lifted
+ */
+export async function insertBan(trx: Trx, userId: string, until: string | undefined): Promise<Revocation[]> {
+  await trx.deleteFrom('revocations').where('user_id', '=', userId).where('ban', '=', true).execute()
+  const end = until === undefined ? withoutEnd : Math.min(Date.parse(until), withoutEnd)
+  const at = (ms: number) => sql<string>`to_timestamp(${ms / 1000})`
+  return insertBanRow(trx, userId, at(end), at(end + marginSeconds * 1000))
+}
+
+/** @returns nothing where the user is not banned */
+export async function liftBan(trx: Trx, userId: string): Promise<Revocation[]> {
+  const lifted = await trx
+    .deleteFrom('revocations')
+    .where('user_id', '=', userId)
+    .where('ban', '=', true)
+    .where('issued_until', '>', sql<string>`now()`)
+    .returning('id')
+    .execute()
+  if (lifted.length === 0) return []
+  const end = sql<string>`now() + make_interval(days => ${liftedDays})`
+  return insertBanRow(trx, userId, sql<string>`to_timestamp(0)`, end)
+}
+
+async function insertBanRow(
+  trx: Trx,
+  userId: string,
+  until: RawBuilder<string>,
+  endsAt: RawBuilder<string>,
+): Promise<Revocation[]> {
+  const rows = await trx
+    .insertInto('revocations')
+    .values({ user_id: userId, issued_until: until, ends_at: endsAt, ban: true })
+    .returning(revocationColumns)
+    .execute()
+  return rows.map(toRevocation)
+}
+
+/** Of a deleted account, whose id no user can have again. */
+export async function forgetBan(trx: Trx, userId: string): Promise<void> {
+  await trx.deleteFrom('revocations').where('user_id', '=', userId).where('ban', '=', true).execute()
+}
+
 /**
  * Revokes every token of a user that has no session and was issued until `issuedUntil`. A trigger merges a user's rows
  * into one with the latest times. A repetition within the second writes nothing: dead tuples of one row would slow down

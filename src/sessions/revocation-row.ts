@@ -5,26 +5,30 @@ import type { Revocation } from './revocations.ts'
 /** A row as statements return it and the trigger announces it. */
 type RevocationRow = Pick<
   Selectable<RevocationsTable>,
-  'session_id' | 'user_id' | 'key_id' | 'created_at' | 'issued_until' | 'ends_at'
+  'id' | 'session_id' | 'user_id' | 'key_id' | 'created_at' | 'issued_until' | 'ends_at' | 'ban'
 >
 
 /** The columns of a row that {@link toRevocation} takes. */
 export const revocationColumns = [
+  'id',
   'session_id',
   'user_id',
   'key_id',
   'created_at',
   'issued_until',
   'ends_at',
+  'ban',
 ] as const
 
 /** The row as verification keeps it. */
 export function toRevocation(row: RevocationRow): Revocation {
-  const { session_id, user_id, key_id, created_at, issued_until, ends_at } = row
+  const { id, session_id, user_id, key_id, created_at, issued_until, ends_at, ban } = row
   const endsAt = Math.ceil(seconds(ends_at))
   if (typeof session_id === 'string') return { session: session_id, endsAt }
   if (typeof key_id === 'string') return { key: key_id, endsAt }
-  return { user: user_id as string, at: seconds(issued_until ?? created_at), endsAt }
+  const until = seconds(issued_until ?? created_at)
+  if (ban) return { banned: user_id as string, until, revision: id, endsAt }
+  return { user: user_id as string, at: until, endsAt }
 }
 
 /** The NOTIFY channel; a trigger on the table sends each revocation. */
@@ -47,6 +51,8 @@ function isRow(value: unknown): value is RevocationRow {
   const row = (value ?? {}) as Record<string, unknown>
   const subjects = [row['session_id'], row['user_id'], row['key_id']].filter((id) => (id ?? null) !== null)
   const times = [row['created_at'], row['issued_until'] ?? row['created_at'], row['ends_at']]
+  if (row['ban'] === true && !(typeof row['id'] === 'number' && typeof row['user_id'] === 'string'))
+    return false
   return subjects.length === 1 && typeof subjects[0] === 'string' && times.every(isTime)
 }
 

@@ -20,8 +20,18 @@ interface KeyRevocation {
   readonly endsAt: number
 }
 
-/** Revokes a session's tokens, a user's tokens without a session that were issued until `at`, or an API key. */
-export type Revocation = SessionRevocation | UserRevocation | KeyRevocation
+/** Revokes every token of a user, of sessions and API keys too, whenever it was issued, until `until`. */
+interface Ban {
+  readonly banned: string
+  /** In the past: the ban was lifted. */
+  readonly until: number
+  /** Of a user's bans, the one with the highest revision counts. */
+  readonly revision: number
+  readonly endsAt: number
+}
+
+/** Revokes a session's tokens, a user's tokens without a session that were issued until `at`, or an API key; or bans. */
+export type Revocation = SessionRevocation | UserRevocation | KeyRevocation | Ban
 
 /** Age of the last successful read beyond which tokens are refused instead of accepted unchecked. */
 export const staleAfterMs = 10_000
@@ -44,6 +54,7 @@ export class Revocations {
   readonly #users = new Map<string, Omit<UserRevocation, 'user'>>()
   /** Until when, by the monotonic clock. */
   readonly #keys = new Map<string, number>()
+  readonly #bans = new Map<string, Omit<Ban, 'banned'>>()
   readonly #keyListeners: ((keyId: string) => void)[] = []
   readonly #issuerClocks = new IssuerClocks()
   readonly #clock: Clock
@@ -60,7 +71,7 @@ export class Revocations {
   }
 
   get size(): number {
-    return this.#sessions.size + this.#users.size + this.#keys.size
+    return this.#sessions.size + this.#users.size + this.#keys.size + this.#bans.size
   }
 
   /** Since memory last matched the database; infinite before the first read. */
@@ -82,6 +93,7 @@ export class Revocations {
     for (const revocation of revocations) {
       if ('session' in revocation) this.#revokeSession(revocation)
       else if ('key' in revocation) this.#revokeKey(revocation)
+      else if ('banned' in revocation) this.#ban(revocation)
       else this.#revokeUser(revocation)
     }
   }
@@ -132,6 +144,9 @@ export class Revocations {
     for (const [user, { endsAt }] of this.#users) {
       if (endsAt <= now && this.#users.delete(user)) this.#noteForgotten(endsAt)
     }
+    for (const [user, { endsAt }] of this.#bans) {
+      if (endsAt <= now && this.#bans.delete(user)) this.#noteForgotten(endsAt)
+    }
     for (const [key, until] of this.#keys) if (until <= this.#monotonic()) this.#keys.delete(key)
   }
 
@@ -147,6 +162,7 @@ export class Revocations {
     if (!this.current) {
       throw new Problem('service_unavailable', { reason: 'revocations_unknown' })
     }
+    if (this.isBanned(userId)) throw new TokenRefused('revoked')
     if (keyId !== undefined) {
       if (this.#keys.has(keyId)) throw new TokenRefused('revoked')
       return
@@ -161,6 +177,17 @@ export class Revocations {
     if (user && (issuedAt === undefined || issuedAt <= user.at)) throw new TokenRefused('revoked')
   }
 
+  /** Whether a user is banned now, as far as this process knows. */
+  isBanned(userId: string): boolean {
+    const ban = this.#bans.get(userId)
+    return ban !== undefined && ban.until > this.#clock()
+  }
+
+  /** For another database, whose revisions may be lower: each ban counts until the next one of its user arrives. */
+  forgetRevisions(): void {
+    for (const [user, ban] of this.#bans) this.#bans.set(user, { ...ban, revision: 0 })
+  }
+
   /** Rows arrive more than once and in any order: the latest times count. */
   #revokeSession({ session, endsAt }: SessionRevocation): void {
     const known = this.#sessions.get(session)
@@ -173,6 +200,13 @@ export class Revocations {
     if (!this.#keys.has(key)) this.#observer({ key, endsAt })
     this.#keys.set(key, this.#monotonic() + keyRememberedMs)
     for (const listener of this.#keyListeners) listener(key)
+  }
+
+  #ban({ banned, ...ban }: Ban): void {
+    const known = this.#bans.get(banned)
+    if (known && known.revision >= ban.revision) return
+    this.#bans.set(banned, ban)
+    this.#observer({ banned, ...ban })
   }
 
   #revokeUser({ user, at, endsAt }: UserRevocation): void {

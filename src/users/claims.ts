@@ -75,6 +75,7 @@ export async function deleteUnverified(db: Db, days: number): Promise<number> {
         select id from users
         where id in (select user_id from account_claims where waiting)
           and not email_verified
+          and banned_at is null
           and created_at < now() - make_interval(days => ${days})
           and not exists (select from sessions s where s.user_id = users.id)
           and not exists (select from one_time_tokens t where t.user_id = users.id and t.expires_at > now())

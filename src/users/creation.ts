@@ -41,6 +41,15 @@ function rowOf({ email, name, passwordHash }: NewUser) {
   return { id: typeid('user').toString(), email, name, password_hash: passwordHash }
 }
 
+/** The same for an account without a password, which the reader of its mailbox sets. */
+export async function insertInvitedUser(
+  db: Db,
+  { email, name }: Omit<NewUser, 'passwordHash'>,
+): Promise<User | undefined> {
+  const row = { id: typeid('user').toString(), email, name, password_hash: null }
+  return unlessTaken(db.insertInto('users').values(row).returning(visible).executeTakeFirstOrThrow())
+}
+
 async function unlessTaken(inserted: Promise<User>): Promise<User | undefined> {
   try {
     return await inserted

@@ -3,6 +3,7 @@ import { type Selectable, sql } from 'kysely'
 import { compiledOnce } from '../db/compiled.ts'
 import type { Db, Trx, UsersTable } from '../db/schema.ts'
 import { confirmedFactor } from '../second-factor/repository.ts'
+import { isBanned } from './bans.ts'
 import { isContested, isWaiting, openingHash } from './claims.ts'
 import type { CanonicalEmail } from './email.ts'
 import { lastReset, type PasswordReset } from './password-resets.ts'
@@ -13,6 +14,7 @@ export interface Credentials extends User {
   /** Null where no password opens the account. */
   readonly password_hash: string | null
   readonly waiting: boolean
+  readonly banned: boolean
   readonly reset: PasswordReset | null
   /** The id of its second factor, once that is confirmed. */
   readonly second_factor: string | null
@@ -26,7 +28,7 @@ export async function findCredentials(db: Db, email: CanonicalEmail): Promise<Cr
   const { id, name, email_verified, created_at, ...rest } = await db
     .selectFrom(sql<object>`(select)`.as('one'))
     .leftJoin('users', (join) => join.on('users.email', '=', email).on('users.issuer', 'is', null))
-    .select([...visible, openingHash, isWaiting, lastReset, confirmedFactor])
+    .select([...visible, openingHash, isWaiting, isBanned, lastReset, confirmedFactor])
     .executeTakeFirstOrThrow()
   if (name === null || email_verified === null || created_at === null) return undefined
   return { id, name, email_verified, created_at, ...rest }
@@ -36,7 +38,7 @@ export async function findCredentials(db: Db, email: CanonicalEmail): Promise<Cr
 export async function findCredentialsById(db: Db, id: string): Promise<Credentials | undefined> {
   return db
     .selectFrom('users')
-    .select([...visible, openingHash, isWaiting, lastReset, confirmedFactor])
+    .select([...visible, openingHash, isWaiting, isBanned, lastReset, confirmedFactor])
     .where('id', '=', id)
     .where('issuer', 'is', null)
     .executeTakeFirst()

@@ -12,7 +12,7 @@ const notOwner = { ...unauthorized, title: 'Forbidden', status: 403, code: 'not_
 notOwner.detail = 'Not authorized to access this resource'
 
 /** The policy as a reviewer reads it. A route that is not listed fails the test below. */
-const policy: Record<string, Access> = {
+const policy: Record<string, Access | 'hidden'> = {
   'POST /api/auth/signup': 'public',
   'POST /api/auth/login': 'public',
   'POST /api/auth/login/second-factor': 'public',
@@ -49,6 +49,17 @@ const policy: Record<string, Access> = {
   'POST /oauth/revoke': 'public',
   'GET /gateway/revocations': 'service',
   'GET /api/events': 'service',
+  // For service clients; anybody else gets 404 (test/routes/api/admin/strangers.test.ts).
+  'GET /api/admin/users': 'hidden',
+  'GET /api/admin/users/:user_id': 'hidden',
+  'POST /api/admin/users/:user_id/ban': 'hidden',
+  'POST /api/admin/users/:user_id/unban': 'hidden',
+  'POST /api/admin/users/:user_id/sessions/end': 'hidden',
+  'POST /api/admin/users/:user_id/mfa/reset': 'hidden',
+  'POST /api/admin/users/:user_id/delete': 'hidden',
+  'POST /api/admin/users/:user_id/password/reset': 'hidden',
+  'POST /api/admin/invitations': 'hidden',
+  'GET /api/admin/events': 'hidden',
   'GET /.well-known/jwks.json': 'public',
   'GET /.well-known/openid-configuration': 'public',
   'GET /.well-known/oauth-authorization-server': 'public',
@@ -103,6 +114,11 @@ t.test('every registered route refuses anonymous callers and other users (F01)',
     const own = path.replace(':user_id', alice.id)
     const request = { method: method as 'GET', url: own, ...(body ? { payload: body } : {}) }
     const anonymous = await app.inject(request)
+    if (access === 'hidden') {
+      for (const { statusCode } of [anonymous, await alice.call(method, own, body)])
+        t.equal(statusCode, 404, label)
+      continue
+    }
     t.equal(anonymous.statusCode, 401, label)
     const challenge = access === 'service' ? 'Basic realm="latchkey"' : 'Bearer'
     t.equal(anonymous.headers['www-authenticate'], challenge, label)
@@ -147,14 +163,16 @@ t.test('the contract has every route and its access', async (t) => {
         public: [],
         gateway: [{}, { bearer: [] }],
         service: [{ client: [] }, { bearer: [] }],
+        hidden: [{ client: [] }, { bearer: [] }],
       }[access as string]
       t.same(operation['security'], security ?? usual, name)
-      if (access !== 'service') {
+      if (access !== 'service' && access !== 'hidden') {
         t.same(operation['x-scopes'], takesKeys ? [scopes.get(name)] : undefined, name)
       }
       const responses = operation['responses'] as Record<string, object>
       const statuses = Object.keys(responses)
-      t.equal(statuses.includes('401') && access !== 'public', access !== 'public', name)
+      const refused = access === 'hidden' ? '404' : '401'
+      t.equal(statuses.includes(refused) && access !== 'public', access !== 'public', name)
       const refusals = JSON.stringify(responses['403'] ?? {})
       t.equal(refusals.includes('not_owner'), access === 'owner' || access === 'gateway', name)
       t.equal(refusals.includes('insufficient_scope'), access !== 'public', name)

@@ -3,6 +3,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import { latchkeyAuth } from '../../plugins/auth.ts'
 import { problemOf, secret, twoUsers, unauthorized } from '../helper.ts'
+import { deskOf, deskEnv as env, foreignKey, foreignToken, on } from '../support/desk.ts'
 import { mint } from '../support/mint.ts'
 import { clientSecret, serviceClients } from '../support/service-client.ts'
 
@@ -39,6 +40,43 @@ t.test('a logout at the Latchkey is a 401 at a service that reads its revocation
   const closing = performance.now()
   await notes.close()
   t.ok(performance.now() - closing < 1_000, 'no waiting request holds it up')
+})
+
+t.test('a ban, and its end, reach a service that reads the revocations', async (t) => {
+  const { app, alice, bob } = await twoUsers(t, { env })
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const notes = Fastify()
+  t.teardown(() => notes.close())
+  const { TRUSTED_ISSUERS } = env
+  const [{ issuer, audience, secret: issuerSecret }] = JSON.parse(TRUSTED_ISSUERS)
+  await notes.register(latchkeyAuth, {
+    latchkeyUrl,
+    secret,
+    trustedIssuers: [{ issuer, audience, secret: issuerSecret }],
+    revocations: { clientId: 'neighbour', clientSecret, url },
+  })
+  notes.get('/me', { config: { access: 'user' } }, async ({ owner }) => owner)
+  const statusOf = async (token: string) =>
+    (await notes.inject({ url: '/me', headers: { authorization: `Bearer ${token}` } })).statusCode
+  const becomes = async (status: number, token: string) => {
+    while ((await statusOf(token)) !== status) await setImmediate()
+    t.pass(`${status}`)
+  }
+  const desk = deskOf(app)
+  const later = Math.floor(Date.now() / 1000) + 5
+  for (const token of [alice.token, foreignToken('eve')]) t.equal(await statusOf(token), 200)
+
+  await desk('POST', on(alice.id, 'ban'), { reason: 'Spam' })
+  await desk('POST', on(foreignKey('eve'), 'ban'), { reason: 'Spam' })
+  await becomes(401, alice.token)
+  await becomes(401, foreignToken('eve', later))
+  t.equal(await statusOf(bob.token), 200)
+  t.equal(await statusOf(foreignToken('zoe')), 200)
+
+  await desk('POST', on(foreignKey('eve'), 'unban'))
+  await becomes(200, foreignToken('eve', later))
+  t.equal(await statusOf(foreignToken('eve', later - 10)), 401, 'one from before the ban')
+  t.equal(await statusOf(alice.token), 401)
 })
 
 t.test('a service whose Latchkey is away starts, and refuses tokens', async (t) => {

@@ -65,6 +65,7 @@ export const calls: Record<string, Record<string, Arguments | Arguments[]>> = {
       (owner, { sessions }) => [life, owner, { except: sessions.id }],
     ],
     endSurplusSessions: (owner) => [life, owner, 0],
+    insertBan: (owner) => [owner, undefined],
     revokeOwnedTokens: (owner) => [owner, life, Math.floor(Date.now() / 1000) + 60],
   },
   'users/bans.ts': { setBan: (owner) => [owner, { until: null, reason: 'x' }] },
@@ -83,11 +84,16 @@ export const calls: Record<string, Record<string, Arguments | Arguments[]>> = {
   },
 }
 
+const banOfEach = sql`insert into revocations (user_id, issued_until, ends_at, ban)
+  select id, now() + interval '1 hour', now() + interval '1 hour', true from users`
+
 /** What has to be so, for all users, before a function finds a row. */
 export const before: Record<string, RawBuilder<unknown>> = {
   'idempotency/repository.ts hasMaxKeys': sql`insert into idempotency_keys (user_id, operation, key_mac, body_mac)
     select users.id, 'x', int4send(n), '' from users, generate_series(1, 10000) n`,
   'mail/notices.ts insertNotice': sql`update users set email_verified = true`,
+  'sessions/revocation-repository.ts forgetBan': banOfEach,
+  'sessions/revocation-repository.ts liftBan': banOfEach,
   'second-factor/repository.ts confirmOwnedFactor': sql`update totp_factors set confirmed_at = null`,
   'second-factor/repository.ts putOwnedSetup': sql`update totp_factors set confirmed_at = null`,
 }

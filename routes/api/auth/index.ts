@@ -51,6 +51,7 @@ export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOp
           'email_already_registered',
           'password_too_common',
           'mail_unavailable',
+          'account_disabled',
           'second_factor_required',
         ],
       },
@@ -88,7 +89,7 @@ export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOp
         access: 'public',
         budget: 'login',
         hashes: true,
-        problems: ['invalid_credentials', 'email_not_verified', 'second_factor_required'],
+        problems: ['invalid_credentials', 'account_disabled', 'email_not_verified', 'second_factor_required'],
       },
       schema: {
         operationId: 'logIn',
@@ -96,7 +97,7 @@ export default async function authRoutes(app: RouteScope, { maxKeyDays }: AuthOp
         summary: 'Open a session',
         description:
           'The error is the same without an account and for a wrong password. Only with the right ' +
-          'password does it say that the address must be verified first, where the service requires that, or that the ' +
+          'password does it say that the user is banned, that the address must be verified first, where the service requires that, or that the ' +
           'account has a second factor: `second_factor_required` has an `mfa_token`, with which ' +
           '`POST /api/auth/login/second-factor` takes the code. A user ' +
           'has at most 20 sessions; one more ends the oldest. The last `refresh_token` of the device gives it its own ' +

@@ -57,6 +57,14 @@ export const RevokedUserSchema = Type.Object(
       examples: [1790000000.999],
     }),
     ends_at: EndsAt,
+    ban_revision: Type.Optional(
+      Type.Integer({
+        description:
+          'The entry is the ban of the user: until `issued_until` refuse every token, with `sid` too. Of the bans of ' +
+          'a user, the one with the highest `ban_revision` counts, whose `issued_until` is past once the ban was lifted',
+        examples: [42],
+      }),
+    ),
   },
   { $id: 'RevokedUser', additionalProperties: false },
 )
@@ -94,6 +102,10 @@ type Entry =
 export function entryOf(revocation: Revocation): Entry {
   if ('session' in revocation) return { session_id: revocation.session, ends_at: revocation.endsAt }
   if ('key' in revocation) return { key_id: revocation.key, ends_at: revocation.endsAt }
+  if ('banned' in revocation) {
+    const { banned, until, endsAt, revision } = revocation
+    return { user_key: banned, issued_until: until, ends_at: endsAt, ban_revision: revision }
+  }
   return { user_key: revocation.user, issued_until: revocation.at, ends_at: revocation.endsAt }
 }
 

@@ -6,6 +6,7 @@ import { english } from '../../../src/mail/texts.ts'
 import { keptOpen, migratedDatabase, password, testApp } from '../../helper.ts'
 import { enrol } from '../../support/authenticator.ts'
 import { forgetMails, mailTo, post, tokenTo } from '../../support/mailbox.ts'
+import { basic, serviceClients } from '../../support/service-client.ts'
 
 /** Part of every text that a user chooses here; no mail may contain it. */
 const userText = 'strangerswords'
@@ -38,6 +39,8 @@ interface Stage {
   /** Uses the newest link mailed to an address. */
   use(app: FastifyInstance, email: string): Promise<void>
 }
+
+const operator = { authorization: basic('desk') }
 
 type Cause = (stage: Stage) => Promise<void>
 
@@ -86,7 +89,20 @@ const causes: Record<MailName, Record<string, Cause>> = {
       await strictSignup(strict, victim, chosen)
     },
   },
+  invitation: {
+    'an operator': async ({ open }) => {
+      const payload = { email: victim, name: userText }
+      await open.inject({ method: 'POST', url: '/api/admin/invitations', payload, headers: operator })
+    },
+  },
   reset_password: {
+    'an operator': async ({ open, verified }) => {
+      await verified(victim)
+      const [{ id }] = (
+        await open.inject({ url: `/api/admin/users?email=${victim}`, headers: operator })
+      ).json()
+      await open.inject({ method: 'POST', url: `/api/admin/users/${id}/password/reset`, headers: operator })
+    },
     forgot: async ({ open, verified }) => {
       await verified(victim)
       await post(open, 'password/forgot', { email: victim })
@@ -212,6 +228,7 @@ const causes: Record<MailName, Record<string, Cause>> = {
 const verifying: ReadonlySet<MailName> = new Set([
   'verify_email',
   'choose_password',
+  'invitation',
   'reset_password',
   'confirm_email_change',
 ])
@@ -219,7 +236,10 @@ const verifying: ReadonlySet<MailName> = new Set([
 async function stage(t: Test): Promise<Stage> {
   const db = await migratedDatabase(t)
   t.teardown(() => db.destroy())
-  const open = await testApp(t, { db: keptOpen(db) })
+  const open = await testApp(t, {
+    db: keptOpen(db),
+    env: serviceClients({ desk: ['admin:read', 'admin:write'] }),
+  })
   const strict = await testApp(t, { db: keptOpen(db), env: { REQUIRE_EMAIL_VERIFICATION: 'true' } })
   // Two workers on one outbox would race.
   await strict.mailWorker?.stop(5_000)
@@ -337,5 +357,5 @@ t.test('every mail, and every call that sends one, is listed here', async (t) =>
   t.same(noticed.sort(), expected)
   t.equal([...sources.matchAll(/\bnotices\.push\(/g)].length, noticed.length)
   const requests = [...sources.matchAll(/\brequest\(/g)].length
-  t.equal(requests, 5, 'one declaration, and four calls')
+  t.equal(requests, 7, 'one declaration, and six calls')
 })

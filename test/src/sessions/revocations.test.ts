@@ -42,6 +42,39 @@ t.test('a session is revoked until the last of its tokens has expired', async (t
   t.equal(revocations.size, 0, 'removed after that')
 })
 
+t.test('a ban refuses every token, and the newest one counts', async (t) => {
+  const { time, revocations, outcome } = setUp()
+  const ban = { banned: 'alice', until: 1500, revision: 7, endsAt: 1560 }
+  revocations.apply([ban])
+  const tokens = [{}, { sid: 's1' }, { keyId: 'k1' }, { issuedAt: 1010 }, { issuedAt: undefined }]
+  for (const token of tokens) t.equal(outcome(token), 'revoked', JSON.stringify(token))
+  t.equal(outcome({ userId: 'bob' }), 'live')
+
+  revocations.apply([{ ...ban, until: 0, revision: 8 }])
+  for (const token of tokens) t.equal(outcome(token), 'live', 'lifted')
+  revocations.apply([ban])
+  t.equal(outcome({}), 'live', 'the older row may come again')
+
+  revocations.apply([{ ...ban, revision: 9 }])
+  time.now = 1499
+  t.equal(outcome({}), 'revoked')
+  time.now = 1500
+  t.equal(outcome({}), 'live', 'ends by itself')
+  time.now = 1560
+  revocations.sweep()
+  t.equal(revocations.size, 0)
+})
+
+t.test('after another database, any revision replaces a ban', async (t) => {
+  const { revocations, outcome } = setUp()
+  const ban = { banned: 'alice', until: 1500, revision: 7, endsAt: 1560 }
+  revocations.apply([ban])
+  revocations.forgetRevisions()
+  t.equal(outcome({}), 'revoked', 'until it is known otherwise')
+  revocations.apply([{ ...ban, until: 0, revision: 2 }])
+  t.equal(outcome({}), 'live')
+})
+
 t.test('a clock that jumps ahead and is set back accepts no revoked token', async (t) => {
   const { time, revocations, outcome } = setUp()
   revocations.apply([{ session: 's1', endsAt: 1100 }])

@@ -26,7 +26,11 @@ export default async function secondFactorLoginRoutes(app: RouteScope): Promise<
   app.post(
     '',
     {
-      config: { access: 'public', budget: 'login', problems: ['invalid_code', 'invalid_token'] },
+      config: {
+        access: 'public',
+        budget: 'login',
+        problems: ['invalid_code', 'invalid_token', 'account_disabled'],
+      },
       schema: {
         operationId: 'logInWithSecondFactor',
         tags: ['auth'],

@@ -1,0 +1,5 @@
+export interface AdminOptions {
+  readonly basePath: string
+  /** Names of the trusted issuers. */
+  readonly trustedIssuers: readonly string[]
+}
