@@ -172,7 +172,8 @@ export async function buildApp(
   await app.register(framing)
   await app.register(validation)
   await app.register(idempotency, { keys: macKeys(config.secretKey, config.previousSecretKey) })
-  await app.register(contract, { basePath, resources })
+  const served = resources.filter(({ onlyInTests }) => !onlyInTests || config.mode === 'test')
+  await app.register(contract, { basePath, resources: served })
   await app.register(pressure, { maxDelay: config.maxEventLoopDelay })
   await app.register(notFound)
   await app.register(database, { db, prepare, listenFirst })
@@ -261,7 +262,7 @@ export async function buildApp(
   await app.register(ownedWrites)
 
   await app.register(authRoutes, { prefix: '/api/auth', maxKeyDays: config.maxKeyDays })
-  for (const resource of resources) {
+  for (const resource of served) {
     const prefix = `/api/:user_id/${resource.name}`
     await app.register(ownedRoutes, { prefix, resource, basePath, max: resource.limitOf(config) })
   }

@@ -72,8 +72,13 @@ const pages = [
   'examples/notes-service/README.md',
 ]
 
-/** Added by the example in docs/architecture.md. */
-const addedByExample = ['routes/api/task-count/index.ts', 'src/task-count/repository.ts']
+/** Added by the examples in docs/architecture.md and docs/own-resource.md. */
+const addedByExample = [
+  'routes/api/note-copies/index.ts',
+  'routes/api/task-count/index.ts',
+  'src/resources/notes.ts',
+  'src/task-count/repository.ts',
+]
 
 t.test('every path in a page exists', async (t) => {
   const folders = readdirSync('.', { withFileTypes: true })

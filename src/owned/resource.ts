@@ -27,6 +27,8 @@ export interface Declaration<Fields extends Readonly<Record<string, TSchema>>> {
   readonly limit: number | ((config: Config) => number)
   /** What sets that, in docs/errors.md. */
   readonly limitSetBy?: string
+  /** Served where NODE_ENV is `test`, and nowhere else: for the example that the tests are written with. */
+  readonly onlyInTests?: boolean
 }
 
 interface Scopes {
@@ -51,18 +53,27 @@ export interface Resource {
   readonly problems: { readonly notFound: ProblemCode; readonly limitReached: ProblemCode }
   readonly limitOf: (config: Config) => number
   readonly limitSetBy: string | undefined
+  readonly onlyInTests: boolean
   /** Tables with rows of users: its own, and that of the counts. */
   readonly tables: readonly string[]
   /** Statements, each with the owner in its WHERE. */
   readonly rows: ReturnType<typeof ownedRows> & ReturnType<typeof ownedInserts>
 }
 
+/** As many as the table of counts holds. */
+const greatestLimit = 1_000_000
+
 /** @throws Error for a faulty declaration */
 export function ownedResource<const Fields extends Readonly<Record<string, TSchema>>>(
   declaration: Declaration<Fields>,
 ): Resource {
   const { name, one, limit, limitSetBy } = declaration
+  if (typeof limit === 'number' && !(limit >= 1 && limit <= greatestLimit))
+    throw new Error(`${name}: the limit is a number from 1 to ${greatestLimit}`)
   const fields = Object.entries(declaration.fields).map(([field, schema]) => fieldOf(field, schema))
+  const filters = fields.filter((field) => declaration.filters?.includes(field.name))
+  const unfit = filters.find(({ columnType, schema }) => columnType !== 'boolean' && !('enum' in schema))
+  if (unfit) throw new Error(`${name}: the filter ${unfit.name} is neither a boolean nor an enum`)
   const tables = ownedTables(name, one, fields)
   const words = { many: spaced(name), one: spaced(one), aOne: withArticle(spaced(one)) }
   const first = words.one.charAt(0).toUpperCase()
@@ -73,7 +84,7 @@ export function ownedResource<const Fields extends Readonly<Record<string, TSche
     types: { many: pascalCase(name), one: pascalCase(one) },
     description: declaration.description ?? `The ${words.many} of a user`,
     fields,
-    filters: fields.filter((field) => declaration.filters?.includes(field.name)),
+    filters,
     scopes: declaration.scopes ?? { read: `${name}:read`, write: `${name}:write` },
     parameter: `${one}_id`,
     problems: {
@@ -88,6 +99,7 @@ export function ownedResource<const Fields extends Readonly<Record<string, TSche
     },
     limitOf: typeof limit === 'number' ? () => limit : limit,
     limitSetBy,
+    onlyInTests: declaration.onlyInTests ?? false,
     tables: [tables.rows, tables.counts],
     rows: { ...ownedRows(tables), ...ownedInserts(tables) },
   }
