@@ -1,51 +1,17 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
 import { Webhook } from 'standardwebhooks'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { Db } from '../../src/db/schema.ts'
 import { countDeliveries } from '../../src/webhooks/repository.ts'
 import { postEvent } from '../../src/webhooks/sender.ts'
 import { parseWebhookSecret } from '../../src/webhooks/signature.ts'
 import { keptOpen, migratedDatabase, signUp, testApp, testConfig } from '../helper.ts'
 import { basic, serviceClients } from '../support/service-client.ts'
+import { webhookReceiver } from '../support/webhook-receiver.ts'
 
 const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`
 const previous = `whsec_${Buffer.alloc(24, 2).toString('base64')}`
-
-interface Received {
-  readonly headers: Record<string, string>
-  readonly body: string
-}
-
-type Answer = (response: ServerResponse, received: Received) => void
-
-/** A receiver; what it answers can be changed. */
-async function receiver(t: Test) {
-  const received: Received[] = []
-  const state = { answer: ((response) => response.writeHead(204).end()) as Answer }
-  const waiting: (() => void)[] = []
-  const server = createServer(async (request: IncomingMessage, response) => {
-    let body = ''
-    for await (const chunk of request) body += chunk
-    const one = { headers: request.headers as Record<string, string>, body }
-    received.push(one)
-    state.answer(response, one)
-    for (const wake of waiting.splice(0)) wake()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hooks?token=geheim`
-  /** Resolves when so many have come. */
-  const has = async (count: number) => {
-    while (received.length < count) await new Promise<void>((resolve) => waiting.push(resolve))
-  }
-  return { url, received, state, has }
-}
 
 const envOf = (url: string, rest: Record<string, string> = {}) => ({
   WEBHOOK_URL: url,
@@ -62,7 +28,7 @@ const note = (app: FastifyInstance, count: number, event = 'login') =>
 const dueNow = (db: Db) => sql`update webhook_deliveries set next_attempt_at = now()`.execute(db)
 
 t.test('each event is a POST that a receiver of Standard Webhooks verifies', async (t) => {
-  const { url, received, has } = await receiver(t)
+  const { url, received, has } = await webhookReceiver(t)
   const app = await testApp(t, { env: envOf(url) })
   await signUp(app, 'alice')
   await has(2)
@@ -86,7 +52,7 @@ t.test('each event is a POST that a receiver of Standard Webhooks verifies', asy
 })
 
 t.test('during a rotation both secrets verify; only the wanted types come', async (t) => {
-  const { url, received, has } = await receiver(t)
+  const { url, received, has } = await webhookReceiver(t)
   const env = envOf(url, {
     WEBHOOK_SECRET_PREVIOUS: previous,
     WEBHOOK_EVENTS: 'user.created, password_changed',
@@ -115,7 +81,7 @@ t.test('without WEBHOOK_URL no row is written, and what happened before is not d
   await signUp(before, 'alice')
   t.same(await countDeliveries(db), { waiting: 0, failed: 0 })
   await before.close()
-  const { url, received, has } = await receiver(t)
+  const { url, received, has } = await webhookReceiver(t)
   const app = await testApp(t, { db, env: envOf(url) })
   await note(app, 1)
   app.webhookWorker?.wake()
@@ -131,8 +97,8 @@ t.test(
   'what is not accepted comes again, the first time within 15 seconds, and no redirect is followed',
   async (t) => {
     const lines: string[] = []
-    const { url, received, state, has } = await receiver(t)
-    const elsewhere = await receiver(t)
+    const { url, received, state, has } = await webhookReceiver(t)
+    const elsewhere = await webhookReceiver(t)
     state.answer = (response) => response.writeHead(307, { location: elsewhere.url }).end()
     const app = await testApp(t, {
       env: { ...envOf(url), LOG_LEVEL: 'info' },
@@ -168,7 +134,7 @@ t.test(
 )
 
 t.test('a delivery is given up after three days, and the others are not held up', async (t) => {
-  const { url, state, received, has } = await receiver(t)
+  const { url, state, received, has } = await webhookReceiver(t)
   state.answer = (response, { body }) => response.writeHead(body.includes('"login"') ? 503 : 204).end()
   const app = await testApp(t, { env: envOf(url) })
   await note(app, 12)
@@ -188,7 +154,7 @@ t.test('a delivery is given up after three days, and the others are not held up'
 
 t.test('a restart resumes, and two workers deliver each event once', async (t) => {
   const db = await migratedDatabase(t)
-  const { url, received, state, has } = await receiver(t)
+  const { url, received, state, has } = await webhookReceiver(t)
   state.answer = (response) => response.destroy()
   const before = await testApp(t, { db: keptOpen(db), env: envOf(url) })
   await note(before, 30)
@@ -210,7 +176,7 @@ t.test('a restart resumes, and two workers deliver each event once', async (t) =
 })
 
 t.test('a full outbox leaves events in the feed until there is room', async (t) => {
-  const { url, received, has } = await receiver(t)
+  const { url, received, has } = await webhookReceiver(t)
   const app = await testApp(t, { env: envOf(url) })
   await sql`insert into webhook_deliveries (event_id, type, at, next_attempt_at)
     select 'event_' || n, 'login', now(), now() + interval '1 hour' from generate_series(1, 10000) n`.execute(
@@ -228,7 +194,7 @@ t.test('a full outbox leaves events in the feed until there is room', async (t) 
 
 t.test('a place in the events that was lost starts over at the oldest that is kept', async (t) => {
   const lines: string[] = []
-  const { url, has } = await receiver(t)
+  const { url, has } = await webhookReceiver(t)
   const app = await testApp(t, { env: { ...envOf(url), LOG_LEVEL: 'warn' }, log: (line) => lines.push(line) })
   await note(app, 2)
   await has(2)
@@ -240,7 +206,7 @@ t.test('a place in the events that was lost starts over at the oldest that is ke
 })
 
 t.test('a slow receiver, one that is away, and an endless answer', async (t) => {
-  const { url, state } = await receiver(t)
+  const { url, state } = await webhookReceiver(t)
   const to = { url, keys: [parseWebhookSecret(secret) as Buffer] }
   state.answer = (response) => void response.writeHead(200).write('x'.repeat(1_000_000))
   await t.resolves(postEvent(to, 'event_1', '{}'), 'the answer is not read')
