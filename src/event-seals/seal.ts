@@ -38,9 +38,12 @@ export function kindOf({ user_id, event }: Pick<SealedRow, 'user_id' | 'event'>)
     .slice(0, 16)
 }
 
-/** HMAC-SHA-256, its first 128 bits, since there is one for each event. */
+/**
+ * HMAC-SHA-256, its first 128 bits, since there is one for each event. Columns that are null are left out, so that one
+ * that is added later changes no MAC of before.
+ */
 export function macOfEvent(row: SealedRow, key: Buffer): string {
-  const fields = sealedColumns.map((column) => row[column])
+  const fields = sealedColumns.flatMap((column) => (row[column] === null ? [] : [[column, row[column]]]))
   return createHmac('sha256', key)
     .update(JSON.stringify(['event', ...fields]))
     .digest('base64url')
