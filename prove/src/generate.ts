@@ -4,7 +4,7 @@ import { givenBy, type Resolve, type Schema, schemaOf, typeOf } from './schema.t
 /** How much of an object is made. */
 export type Extent = 'all' | 'required'
 
-/** A value that a schema allows, as far as it can be told from it. */
+/** A value that a schema allows. Best effort: patterns and combinations of schemas are not solved. */
 export function sampleOf(source: unknown, resolve: Resolve, extent: Extent = 'all', depth = 0): unknown {
   const schema = schemaOf(source, resolve)
   const type = typeOf(schema)

@@ -23,7 +23,7 @@ export type Judge = (answer: Answer, evidence: Evidence, method: string) => Judg
 const isRefusal = ({ status }: Answer) => status === 401 || status === 403 || status === 404
 
 /** Answers about the state of what is behind the guard. */
-const aboutState = [409, 410, 412, 423]
+const aboutState = [409, 410, 423]
 
 /** Of a gateway, and of a service that is down: not about this request. */
 const passing = [0, 429, 502, 503, 504]
@@ -33,10 +33,10 @@ const answered = ({ status, failure }: Answer) =>
 
 function byChange(answer: Answer, { change }: Evidence): Judgement | undefined {
   if (change === undefined) return undefined
-  return { verdict: 'hole', text: `${answered(answer)} and changed what A gets from ${change}` }
+  return { verdict: 'hole', text: `${answered(answer)} and changed the answer to A of ${change}` }
 }
 
-/** On A's path nobody else gets anything but a refusal. */
+/** On A's path, every request of others must be refused. */
 export const judgeForeignPath: Judge = (answer, evidence) => {
   const { status } = answer
   const text = answered(answer)
@@ -45,7 +45,7 @@ export const judgeForeignPath: Judge = (answer, evidence) => {
   if (isRefusal(answer)) return { verdict: 'refused', text }
   if (accepted(answer)) return { verdict: 'hole', text }
   if (aboutState.includes(status))
-    return { verdict: 'hole', text: `${text}, which only what is behind the guard knows` }
+    return { verdict: 'hole', text: `${text}, which depends on data behind the guard` }
   if (status >= 500 && !passing.includes(status))
     return { verdict: 'hole', text: `${text}, which is no refusal` }
   // Whatever checks the request before the guard, or in its place, shows nothing about the guard.
@@ -59,25 +59,27 @@ export const judgeNamedOwner: Judge = (answer, evidence, method) => {
   return refusesMore ? { ...judgement, verdict: 'harmless' } : judgement
 }
 
-/** On B's own path, everything may be answered but what is A's. */
+/** On B's own path, any answer is allowed that neither contains nor changes A's data. */
 export const judgeOwnPath: Judge = (answer, evidence) => {
   const { shows } = evidence
   const text = answered(answer)
   const changed = byChange(answer, evidence)
   if (changed) return changed
-  if (accepted(answer) && shows) return { verdict: 'hole', text: `${text} with what is A's` }
+  if (accepted(answer) && shows) return { verdict: 'hole', text: `${text} with data of A` }
   return { verdict: answer.status === 0 || answer.status >= 500 ? 'unclear' : 'harmless', text }
 }
 
-/** On B's own path with A's id: nothing is there, unless the service makes it or answers in the same way to nothing. */
+/** On B's own path with A's id, the item does not exist: refused, except for empty results and upserts. */
 export const judgeForeignItem: Judge = (answer, evidence, method) => {
   const text = answered(answer)
   const judgement = judgeForeignPath(answer, evidence, method)
   if (!accepted(answer) || evidence.change !== undefined) return judgement
-  if (evidence.shows) return { verdict: 'hole', text: `${text} with what is A's` }
-  if (method === 'GET' && isEmpty(answer)) return { verdict: 'harmless', text: `${text} with nothing in it` }
+  if (evidence.shows) return { verdict: 'hole', text: `${text} with data of A` }
+  if (method === 'GET' && isEmpty(answer))
+    return { verdict: 'harmless', text: `${text} with an empty result` }
   const replaces = method === 'PUT' || method === 'PATCH' || method === 'DELETE'
-  if (replaces && evidence.watched) return { verdict: 'harmless', text: `${text} and changed nothing of A's` }
+  if (replaces && evidence.watched)
+    return { verdict: 'harmless', text: `${text} and left A's data unchanged` }
   return judgement
 }
 

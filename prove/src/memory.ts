@@ -17,7 +17,7 @@ export interface Made {
   readonly isCollection?: boolean
 }
 
-/** What each user has made, and the texts in it that are nobody else's. */
+/** What each user has created, and the texts in it that occur nowhere else. */
 export class Memory {
   readonly made: Made[] = []
   readonly #markers = { A: new Set<string>(), B: new Set<string>() }
@@ -37,7 +37,7 @@ export class Memory {
     const [name = ''] = parametersOf(item).slice(-1)
     const values = new Map(parametersOf(item).map((each) => [each, parents.get(each) ?? '']))
     this.made.push({ user, item, values: values.set(name, id) })
-    // Long enough to be nobody else's.
+    // Long enough to be unique.
     if (id.length >= 12) this.mark(user, id)
   }
 }

@@ -4,21 +4,22 @@ import { CannotProve } from './refusal.ts'
 
 export const usage = `Usage: latchkey-prove <openapi.yaml|url> --base-url URL --user A_TOKEN --user B_TOKEN [options]
 
-Proves that user B, a stranger and a forger reach nothing of user A's at a running service.
+Proves at a running service that user A's data is out of reach of user B, of requests
+without a token and of forged tokens.
 
   --base-url URL        where the service is; with a path, it replaces the path of the document's server
   --user TOKEN          access token of user A, then of user B
   --user-file FILE      the same from a file; or in LATCHKEY_PROVE_USER_A and LATCHKEY_PROVE_USER_B
   --owner ID            id of A, then of B, in the path; default: "sub" of the tokens
   --owner-param NAME    the path parameter that is the owner; default: user_id, in any spelling
-  --param NAME=VALUE    a path parameter that is not to be found by itself; A.NAME or B.NAME: for one user
-  --skip PATTERN        operations that are not tried, such as "DELETE /api/*"; may be repeated
-  --destructive         lets A and B delete on their own paths what this run has not made
+  --param NAME=VALUE    a path parameter that cannot be found or created; A.NAME, B.NAME: for one user
+  --skip PATTERN        operations to exclude, such as "DELETE /api/*"; may be repeated
+  --destructive         lets A and B delete on their own paths what the run has not created
   --strict              exit 2 unless every operation is proven
   --json FILE           write a report for programs
   --junit FILE          write a report for CI
-  --timeout SECONDS     of one request; default 10
-  --max-wait SECONDS    longest wait that a 429 may ask for; default 60
+  --timeout SECONDS     for one request; default 10
+  --max-wait SECONDS    longest wait for a 429 or 503; default 60
   --help, --version
 
 Exit: 0 sound, 1 a hole, 2 nothing proven.

@@ -27,7 +27,9 @@ export class Owners {
   async send(user: User, filled: Filled): Promise<Answer | undefined> {
     const { method } = this.#operation
     if (method === 'DELETE' && !filled.made && !this.#context.destructive) {
-      this.doubts.push(`${user.label}'s own request was not sent: it would delete what this run has not made`)
+      this.doubts.push(
+        `${user.label}'s own request was not sent: it would delete what the run has not created`,
+      )
       return undefined
     }
     const isRead = method === 'GET' || method === 'HEAD'

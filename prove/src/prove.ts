@@ -72,7 +72,7 @@ export async function prove(options: ProveOptions): Promise<Report> {
   try {
     const tried = owned.filter(({ name }) => !options.skip.some((pattern) => isLike(name, pattern)))
     log(`${tried.length} operations with {${ownerParam}} at ${baseUrl.href}`)
-    // Before the first try, so that whoever reads what is not his finds something.
+    // Before the first probe, so that a list that leaks has something to show.
     for (const { path } of tried) for (const user of [A, B]) await world.fill(user, path)
     for (const operation of owned) {
       if (!tried.includes(operation)) {
@@ -140,7 +140,7 @@ async function cleanUp(calls: Calls, world: World, memory: Memory): Promise<stri
     seen.add(key)
     const remove = isCollection ? undefined : world.at('DELETE', item)
     if (!remove) {
-      left.push(`${user.label}: made at ${item}, which nothing deletes`)
+      left.push(`${user.label}: created at ${item}, and no operation deletes it`)
       continue
     }
     const renamed = world.renamed(values, item, remove.path)

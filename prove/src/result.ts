@@ -59,14 +59,14 @@ export interface Report {
 
 const whats: Readonly<Record<Kind, string>> = {
   no_token: "no token on A's path",
-  forged_signature: "A's token with another signature on A's path",
+  forged_signature: "A's token with an altered signature on A's path",
   forged_alg_none: 'A\'s token with "alg":"none" on A\'s path',
   forged: "A's token, altered, on A's path",
   other_user: "B's token on A's path",
-  other_user_named: "B's token on A's path, calling B the owner",
+  other_user_named: "B's token on A's path, with B as the owner",
   foreign_item: "the id of A's item on B's path",
   foreign_item_own_parent: "the id of A's item under B's own parent",
-  owner_named: "B's token on B's path, calling A the owner",
+  owner_named: "B's token on B's path, with A as the owner",
   own_path: "B's token on B's path",
 }
 

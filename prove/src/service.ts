@@ -16,7 +16,7 @@ export interface Outgoing {
 }
 
 export interface Answer {
-  /** 0 where there was none: `failure` says why. */
+  /** 0 without an answer: `failure` is the reason. */
   readonly status: number
   readonly failure?: string
   readonly headers: Headers

@@ -1,6 +1,6 @@
 import { CannotProve } from './refusal.ts'
 
-/** A token with which nobody may get in. */
+/** A token that must be refused. */
 export interface Forgery {
   readonly kind: 'forged_signature' | 'forged_alg_none' | 'forged'
   readonly token: string
@@ -33,7 +33,7 @@ export function subjectOf(token: string, label: string): string {
   )
 }
 
-/** Copies of a token that nobody has signed. */
+/** Copies of a token without a valid signature. */
 export function forgeriesOf(token: string): Forgery[] {
   if (!claimsOf(token)) return [{ kind: 'forged', token: altered(token) }]
   const [header = '', payload = '', signature = ''] = token.split('.')

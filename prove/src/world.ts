@@ -104,7 +104,7 @@ export class World {
   async #findOrMake(user: User, path: string, name: string, values: Values): Promise<Value | Missing> {
     const { item, collection } = placeOfParameter(path, name)
     const create = this.at('POST', collection) ?? this.#createElsewhere(collection)
-    let reason = `no operation makes a {${name}}`
+    let reason = `no operation creates a {${name}}`
     if (create) {
       const { answer } = await this.#options.writer.perform(
         create,

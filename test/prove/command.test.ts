@@ -238,7 +238,7 @@ t.test('what a run has not made gets its values back, and is not deleted', async
     run.json.operations.map(({ verdict }) => verdict),
     ['sound', 'sound', 'not_proven'],
   )
-  t.match(run.out, /it would delete what this run has not made/)
+  t.match(run.out, /it would delete what the run has not created/)
   t.same(profiles, { 1: { name: 'Alice', age: 30 }, 2: { name: 'Bob', age: 40 } })
 })
 
@@ -294,7 +294,7 @@ t.test('an item that cannot be made is not proven, and tried all the same', asyn
     })
     const run = await proved(t, { document, url, tokens })
     t.equal(run.code, code, run.out)
-    if (code === 2) t.match(run.out, /nothing of A's to try it on: no operation makes a \{note_id\}/)
+    if (code === 2) t.match(run.out, /A has no item to test it with: no operation creates a \{note_id\}/)
   }
 })
 
@@ -326,7 +326,7 @@ t.test('a POST whose result nobody can read: its answer shows whom the body made
     const run = await proved(t, { document, url, tokens })
     t.equal(run.code, code, run.out)
     if (believes) t.match(run.json.findings, [{ kind: 'owner_named', named_in: 'body', status: 201 }])
-    t.match(run.json.left_behind, [/made at \/users\/\{user_id\}\/messages, which nothing deletes/])
+    t.match(run.json.left_behind, [/created at \/users\/\{user_id\}\/messages, and no operation deletes it/])
   }
 })
 
