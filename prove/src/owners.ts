@@ -9,7 +9,7 @@ type Fields = Readonly<Record<string, unknown>>
 
 /** Sends an operation as those who may use it: without that, a refusal to others shows nothing. */
 export class Owners {
-  readonly doubts: string[] = []
+  readonly #doubts: string[] = []
   readonly statuses: { A: number | null; B: number | null } = { A: null, B: null }
   /** The ETag of A's item, once the service has asked for one. */
   etag: string | undefined
@@ -27,7 +27,7 @@ export class Owners {
   async send(user: User, filled: Filled): Promise<Answer | undefined> {
     const { method } = this.#operation
     if (method === 'DELETE' && !filled.made && !this.#context.destructive) {
-      this.doubts.push(
+      this.#doubts.push(
         `${user.label}'s own request was not sent: it would delete what the run has not created`,
       )
       return undefined
@@ -39,8 +39,18 @@ export class Owners {
       : await this.#write(user, filled)
     this.statuses[user.label] = answer.status
     this.#answers.set(user, answer)
-    if (!accepted(answer)) this.doubts.push(`${user.label}'s own request was ${described(answer)}`)
     return answer
+  }
+
+  /** Why the control fails, if it does. */
+  get doubts(): string[] {
+    const refused = [...this.#answers].filter(([, answer]) => !accepted(answer))
+    const [one, other] = refused.map(([user, answer]) => ({ label: user.label, text: described(answer) }))
+    const both = one !== undefined && one.text === other?.text
+    const notes = both
+      ? [`both users' own requests were ${one.text}`]
+      : [one, other].flatMap((each) => (each ? [`${each.label}'s own request was ${each.text}`] : []))
+    return [...this.#doubts, ...notes]
   }
 
   /** The fields in which the answer to a user calls that user the owner. */

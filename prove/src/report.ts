@@ -32,10 +32,16 @@ export function textOf({ operations, summary, verdict, leftBehind }: Report): st
   const explained = operations.filter(
     (result) => result.verdict === 'hole' || result.verdict === 'not_proven',
   )
-  const notes = explained.flatMap((result) => [
+  // What fails for the same reasons is listed together.
+  const groups = new Map<string, OperationResult[]>()
+  for (const result of explained) {
+    const key = JSON.stringify([result.verdict, result.reasons])
+    groups.set(key, [...(groups.get(key) ?? []), result])
+  }
+  const notes = [...groups.values()].flatMap((results) => [
     '',
-    `${names[result.verdict]}: ${result.operation}`,
-    ...result.reasons.map((reason) => `  - ${reason}`),
+    ...results.map((result) => `${names[result.verdict]}: ${result.operation}`),
+    ...(results[0]?.reasons ?? []).map((reason) => `  - ${reason}`),
   ])
   const left = leftBehind.length > 0 ? ['', 'left behind:', ...leftBehind.map((line) => `  - ${line}`)] : []
   return [...lines, ...notes, ...left, '', outcome, ''].join('\n')
