@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import { Kysely, type KyselyPlugin, PGliteDialect } from 'kysely'
+import { Kysely, type KyselyPlugin, PGliteDialect, sql } from 'kysely'
 import pg from 'pg'
 import tap from 'tap'
 import { buildApp } from '../src/app.ts'
@@ -57,7 +57,15 @@ export async function migratedDatabase(t: Test): Promise<Db> {
   const db = await testDatabase(t)
   // The embedded database is a copy of a migrated one.
   if (process.env['TEST_DATABASE_URL']) await migrate(db)
+  if (process.env['TEST_LAYOUT'] === 'partitions') await partition(db)
   return db
+}
+
+/** Divides tasks as docs/scale.md says, once. */
+async function partition(db: Db): Promise<void> {
+  const plain = sql`select from pg_class where oid = 'tasks'::regclass and relkind = 'r'`
+  if ((await plain.execute(db)).rows.length === 0) return
+  await sql.raw(readFileSync('deploy/scale/partitions.sql', 'utf8')).execute(db)
 }
 
 /** A database that closing an app does not close. */
