@@ -71,7 +71,7 @@ export async function ask(
     headers: { ...headers, ...(token ? { authorization: `Bearer ${token}` } : {}) },
     ...(body ? { payload: body } : {}),
   })
-  const hasBody = /json/.test(String(answer.headers['content-type'] ?? ''))
+  const hasBody = /[/+]json(;|$)/.test(String(answer.headers['content-type'] ?? ''))
   return { status: answer.statusCode, headers: answer.headers, body: hasBody ? answer.json() : answer.body }
 }
 

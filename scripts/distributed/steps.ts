@@ -187,6 +187,8 @@ export const steps: Record<string, Step> = {
     const { id, token } = alice
     const { body: others } = await statusOf(one, 200, 'GET', alice.tasks, { token })
     ok(others.length > 0)
+    const { body: exported } = await statusOf(two, 200, 'GET', '/api/auth/me/export', { token })
+    ok(String(exported).includes('"title":"keyed"'), 'the export has the tasks')
     await statusOf(one, 204, 'POST', '/api/auth/me/delete', { token, body: { password } })
     await delay(1_000)
     await statusOf(two, 401, 'POST', alice.tasks, { token, body: { title: 'late' } })

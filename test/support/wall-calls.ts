@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type RawBuilder, sql } from 'kysely'
+import { exportedTables } from '../../src/export/tables.ts'
+import { resources } from '../../src/resources/index.ts'
 import type { Rows } from './wall-stage.ts'
 
 /** The arguments after the database, of an owner and rows: the owner's own, or those of another user. */
@@ -14,6 +16,12 @@ export const calls: Record<string, Record<string, Arguments | Arguments[]>> = {
   'api-keys/repository.ts': {
     deleteOwnedKey: (owner, { api_keys }) => [owner, api_keys.id],
     insertOwnedKey: (owner) => [owner, { name: 'x', scopes: ['tasks:read'], days: 1, hash: randomBytes(32) }],
+  },
+  'export/repository.ts': {
+    ownedPages: exportedTables(resources).map(
+      (table): Arguments =>
+        (owner) => [owner, table],
+    ),
   },
   'idempotency/repository.ts': {
     findKept: (owner, { idempotency_keys: key }) => [

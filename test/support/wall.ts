@@ -78,6 +78,10 @@ export async function findsRows(trx: Trx, call: Call): Promise<boolean> {
   return steps.some(({ affected }) => affected > 0)
 }
 
+function isGenerator(value: unknown): value is AsyncGenerator {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
+}
+
 /** Runs a call, and undoes it. @param owner whose rows the role sees; undefined: without the wall */
 async function traceOf(trx: Trx, call: Call, owner: string | undefined) {
   const steps: Step[] = []
@@ -85,7 +89,8 @@ async function traceOf(trx: Trx, call: Call, owner: string | undefined) {
   await sql`savepoint call`.execute(trx)
   if (owner !== undefined) await sql`set local role ${sql.id(role)}`.execute(trx)
   try {
-    await call(traced(trx, owner, steps))
+    const result = await call(traced(trx, owner, steps))
+    if (isGenerator(result)) while (!(await result.next()).done);
   } catch (thrown) {
     error = String(thrown)
   }

@@ -28,7 +28,7 @@ interface Subject {
 const root = join(import.meta.dirname, '../../../src')
 const hasStatements = /\b(selectFrom|selectNoFrom|insertInto|updateTable|deleteFrom)\(|\bsql(<[^`]*>)?`/
 /** The database, and the parameter after it. */
-const signature = /^(?:async\s+)?(?:function\s+\w+\s*)?\(\s*(?:db|trx)\b\s*,?\s*(\w*)/
+const signature = /^(?:async\s+)?(?:function\s*\*?\s*\w+\s*)?\(\s*(?:db|trx)\b\s*,?\s*(\w*)/
 
 interface RepositoryFunction {
   readonly file: string
