@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
 import { openDatabase } from '../../src/db/open.ts'
 import { password, signUp, type TestUser, testConfig } from '../helper.ts'
+import { deskEnv, deskOf, foreignKey, foreignToken, on } from '../support/desk.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { server } from '../support/production.ts'
 import { networkTo } from '../support/proxy.ts'
@@ -127,6 +128,47 @@ t.test('every end of a session revokes its tokens on other instances within a se
     const latency = await until(401, () => me(two, token), 5000)
     t.ok(latency < 1000, `${name}: ${Math.round(latency)} ms on the other instance`)
   }
+})
+
+t.test('a ban is known to the other instance within a second, and so is its end', async (t) => {
+  const { one, two } = await instances(t, { env: deskEnv })
+  const [alice, bob] = [await signUp(one, 'alice'), await signUp(one, 'bob')]
+  const desk = deskOf(one)
+  const later = Math.floor(Date.now() / 1000) + 10
+  const eve = foreignToken('eve', later)
+  t.same([await me(two, alice.token), await me(two, eve)], [200, 200])
+  for (const [id, token] of [
+    [alice.id, alice.token],
+    [foreignKey('eve'), eve],
+  ] as const) {
+    await desk('POST', on(id, 'ban'), { reason: 'Spam' })
+    const banned = await until(401, () => me(two, token), 5_000)
+    t.ok(banned < 1_000, `${Math.round(banned)} ms`)
+  }
+  const login = await post(two, '/api/auth/login', { email: alice.email, password })
+  t.match(login.json(), { status: 403, code: 'account_disabled' })
+  t.equal(await me(two, bob.token), 200)
+
+  await desk('POST', on(foreignKey('eve'), 'unban'))
+  const lifted = await until(200, () => me(two, foreignToken('eve', later + 10)), 5_000)
+  t.ok(lifted < 1_000, `${Math.round(lifted)} ms`)
+  t.equal(await me(two, alice.token), 401)
+})
+
+t.test('a ban and logins on two instances leave no session', async (t) => {
+  const { one, two } = await instances(t, { env: deskEnv })
+  const alice = await signUp(one, 'alice')
+  const logIns = Array.from({ length: 8 }, (_, at) =>
+    post(at % 2 ? one : two, '/api/auth/login', { email: alice.email, password }),
+  )
+  const refresh = post(two, '/api/auth/refresh', { refresh_token: alice.refreshToken })
+  await Promise.race(logIns)
+  await deskOf(one)('POST', on(alice.id, 'ban'), { reason: 'Spam' })
+  for (const answer of await Promise.all([...logIns, refresh])) {
+    if (answer.statusCode === 200) t.ok((await until(401, () => me(two, answer.json().token), 5_000)) < 1_000)
+  }
+  const { rows } = await sql`select id from sessions where user_id = ${alice.id}`.execute(one.db)
+  t.same(rows, [])
 })
 
 t.test('behind a pooler without notifications, revocations arrive within the poll interval', async (t) => {
