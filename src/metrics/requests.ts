@@ -21,6 +21,10 @@ const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 /** Of which the service has routes. Any other that the parser knows is one series. */
 const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
+/** What a scan is answered, and a malformed message. Their series are there from the start: not even the first adds any. */
+const statusesOfNone = [404, 405, 429]
+const statusesOfMalformed = [400, 408, 431]
+
 /** The series of one route, by method and status. */
 interface RouteSeries {
   readonly name: string
@@ -47,6 +51,11 @@ export class RequestMetrics {
       buckets,
       registers: [registry],
     })
+    this.#durations.zero({ route: 'none' })
+    const none = this.#resolve(null)
+    for (const method of knownMethods)
+      for (const status of statusesOfNone) this.#resolveCount(none, method, status)
+    for (const status of statusesOfMalformed) this.#resolveCount(none, null, status)
   }
 
   count({ route, method, status, seconds }: EndedRequest): void {

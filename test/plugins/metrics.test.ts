@@ -138,6 +138,12 @@ t.test('a scan of paths, methods, hosts, tokens and ids adds no series (I07)', a
       await alice.call('GET', `/api/user_${n}/tasks`)
     }
   }
+  const seriesOf = (samples: readonly Sample[]) =>
+    samples.map(({ name, labels }) => name + JSON.stringify(labels))
+  const untouched = await scrape(app)
+  for (const method of ['GET', 'POST', 'PUT', 'DELETE'] as const)
+    await app.inject({ method, url: `/scan/${method}` })
+  t.same(seriesOf(await scrape(app)), seriesOf(untouched), 'not even the first path')
   for (const method of METHODS)
     if (method !== 'CONNECT') await app.inject({ method: method as 'GET', url: '/nope' })
   await exchange(app, 'NONSENSE / HTTP/1.1\r\n\r\n')
@@ -146,8 +152,6 @@ t.test('a scan of paths, methods, hosts, tokens and ids adds no series (I07)', a
   await scan(10, 250)
   await exchange(app, 'NONSENSE /again HTTP/1.1\r\n\r\n')
   const after = await scrape(app)
-  const seriesOf = (samples: readonly Sample[]) =>
-    samples.map(({ name, labels }) => name + JSON.stringify(labels))
   t.same(seriesOf(after), seriesOf(before))
   const text = JSON.stringify(after)
   for (const secret of [alice.id, alice.email, 'scan', 'user_0', '.example.com', 'NONSENSE'])
