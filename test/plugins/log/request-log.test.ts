@@ -85,6 +85,12 @@ t.test('only the trace id of a valid traceparent is logged', async (t) => {
   ]
   for (const header of bad) t.equal(await loggedFor(header), undefined, header)
   t.equal(await loggedFor([`cc-${traceId}-${parent}-00-x`, `00-${traceId}-${parent}-01`]), undefined, 'two')
+
+  lines.length = 0
+  const headers = { traceparent: `00-${traceId}-${parent}-01`, tracestate: 'vendor=canary' }
+  const answer = await app.inject({ url: '/nope', headers })
+  t.notOk(JSON.stringify([answer.headers, answer.body]).includes(traceId), 'not in the answer')
+  t.notMatch(lines.join(''), /b7ad6b7169203331|canary/, 'nothing else of the two headers')
 })
 
 t.test('a successful health check is logged at debug, a failed one at info', async (t) => {
