@@ -67,7 +67,8 @@ t.test('no secret is in the log at level trace or in an error response, whatever
       },
     })
     if (answer.statusCode >= 400) refusals.push(answer.body)
-    const given = answer.body.startsWith('{') ? answer.json() : {}
+    const isJson = /[/+]json\b/.test(String(answer.headers['content-type']))
+    const given = isJson && answer.body.startsWith('{') ? answer.json() : {}
     for (const name of ['token', 'refresh_token', 'key', 'mfa_token', 'secret', 'otpauth_uri'])
       if (given[name]) secrets.add(given[name])
     for (const code of given.recovery_codes ?? []) secrets.add(code)
@@ -112,6 +113,7 @@ t.test('no secret is in the log at level trace or in an error response, whatever
     await step('GET', `/api/auth/me?access_token=${token}`, undefined, token)
     await step('GET', '/api/auth/me', undefined, `${token}x`)
     await step('GET', '/api/auth/sessions', undefined, token)
+    await step('GET', '/api/auth/me/export', undefined, token)
     const tasks = `/api/${user?.id ?? name}/tasks`
     await step('POST', tasks, { title: fresh('title'), description: fresh('description') }, token)
     await step('GET', tasks, undefined, token)
