@@ -186,13 +186,18 @@ async function guarded(route: {
   url: string
   access?: unknown
   withoutSecondFactor?: boolean
+  hidden?: boolean
 }) {
   const app = Fastify()
   await app.register(latchkeyAuth, { secret })
   app.route({
     method: route.method ?? 'GET',
     url: route.url,
-    config: { access: route.access as Access, withoutSecondFactor: route.withoutSecondFactor ?? false },
+    config: {
+      access: route.access as Access,
+      withoutSecondFactor: route.withoutSecondFactor ?? false,
+      hidden: route.hidden ?? false,
+    },
     handler: async () => 'ok',
   })
   await app.ready()
@@ -220,6 +225,9 @@ t.test('a route with a missing or invalid declaration stops the start', async (t
   await t.rejects(guarded({ url: '/a', access: 'gateway' }), { message: /needs request\.verifyForGateway/ })
   await t.rejects(guarded({ url: '/a', access: 'public', withoutSecondFactor: true }), {
     message: /^GET \/a: config\.withoutSecondFactor needs access/,
+  })
+  await t.rejects(guarded({ url: '/a', access: 'user', hidden: true }), {
+    message: 'GET /a: config.hidden needs access "service"',
   })
   await t.resolves(guarded({ url: '/a', access: 'public' }))
   await t.resolves(guarded({ url: '/a/::user_id', access: 'user' }), 'a colon is not a parameter')
