@@ -7,8 +7,8 @@ import { exportedTables, tablesLeftOut } from '../../../../../src/export/tables.
 import { countOwned } from '../../../../../src/limits/own-budget.ts'
 import { resources } from '../../../../../src/resources/index.ts'
 
-/** Milliseconds without a byte taken after which the reader is disconnected (slow read attack). */
-const stalledAfterMs = 55_000
+/** Milliseconds without a byte taken; Node disconnects the reader at the second check in turn (slow read attack). */
+const stalledAfterMs = 30_000
 
 export default async function exportRoutes(app: RouteScope): Promise<void> {
   const tables = exportedTables(resources)
