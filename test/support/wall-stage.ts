@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Trx } from '../../src/db/schema.ts'
+import { resources } from '../../src/resources/index.ts'
 import { ownedTables } from './wall.ts'
 
 /** A row of a user in each table that has owners, by table. */
@@ -44,11 +45,27 @@ async function insertRow(trx: Trx, table: string, userId: string): Promise<void>
   )
   const values = columns.flatMap(({ name, type, isRequired }) => {
     if (name === 'user_id') return [[name, userId] as const]
-    const value = wanted[table]?.[name] ?? (isRequired ? sampleOf(type) : undefined)
+    const value =
+      wanted[table]?.[name] ?? (isRequired ? (declared(table, name) ?? sampleOf(type)) : undefined)
     return value === undefined ? [] : [[name, value] as const]
   })
   await sql`insert into ${sql.table(table)} (${sql.join(values.map(([name]) => sql.ref(name)))})
     values (${sql.join(values.map(([, value]) => value))}) on conflict do nothing`.execute(trx)
+}
+
+/** A value that the declaration of a resource allows; undefined where any of the type will do. */
+function declared(table: string, column: string): unknown {
+  const field = resources.find(({ name }) => name === table)?.fields.find(({ name }) => name === column)
+  const {
+    enum: choices,
+    examples,
+    minimum,
+  } = (field?.schema ?? {}) as Record<string, unknown> & {
+    enum?: unknown[]
+    examples?: unknown[]
+  }
+  const value = choices?.[0] ?? examples?.[0] ?? minimum
+  return value === undefined ? undefined : field?.parameterOf(value)
 }
 
 function sampleOf(type: string): unknown {
