@@ -9,7 +9,7 @@ import { resources } from '../src/resources/index.ts'
 import type { OwnerId } from '../src/tokens/owner.ts'
 import { migratedDatabase, password, registeredRoutes, signUp, type TestUser, testApp } from './helper.ts'
 import { enrol, setUp } from './support/authenticator.ts'
-import { exampleOfResource, filterValues, routesOfResource } from './support/examples.ts'
+import { exampleOfResource, filterValues, routesOfResource, servedResources } from './support/examples.ts'
 import { post, tokenTo } from './support/mailbox.ts'
 import { basic, form, serviceClients } from './support/service-client.ts'
 
@@ -327,7 +327,7 @@ const entries: Record<string, Entry> = {
       url: '/api/auth/keys',
       payload: {
         name: 'x'.repeat(100),
-        scopes: Object.values(resources[0]?.scopes ?? {}),
+        scopes: Object.values(servedResources[0]?.scopes ?? {}),
         expires_in_days: 365,
       },
       token: (await newUser(setup)).token,
@@ -343,7 +343,7 @@ const entries: Record<string, Entry> = {
     statements: 6,
     ask: async (setup) => {
       const user = await newUser(setup)
-      const payload = { name: 'x', scopes: [resources[0]?.scopes.read], expires_in_days: 1 }
+      const payload = { name: 'x', scopes: [servedResources[0]?.scopes.read], expires_in_days: 1 }
       const { id } = (await user.call('POST', '/api/auth/keys', payload)).json()
       return { url: `/api/auth/keys/${id}`, token: user.token, status: 204 }
     },
@@ -465,13 +465,15 @@ const entries: Record<string, Entry> = {
   },
 }
 
+const strangersList = `/api/x/${servedResources[0]?.name}`
+
 /** Requests without a route, or refused by the guard or a schema. */
 const refusals: Record<string, [method: string, entry: Entry]> = {
   'no route': ['GET', open('/nowhere', 404)],
   'no route, by OPTIONS': ['OPTIONS', open('/nowhere', 404)],
   'no such method': ['DELETE', open('/health/live', 405)],
-  'an empty id': ['DELETE', open('/api/x/tasks/', 404)],
-  'no token': ['GET', open('/api/x/tasks', 401)],
+  'an empty id': ['DELETE', open(`${strangersList}/`, 404)],
+  'no token': ['GET', open(strangersList, 401)],
   'an unknown service client': [
     'POST',
     {
@@ -484,7 +486,7 @@ const refusals: Record<string, [method: string, entry: Entry]> = {
   ],
   "another user's tasks": [
     'GET',
-    { statements: 0, ask: ({ alice }) => ({ url: '/api/x/tasks', token: alice.token, status: 403 }) },
+    { statements: 0, ask: ({ alice }) => ({ url: strangersList, token: alice.token, status: 403 }) },
   ],
   'a body that does not fit': [
     'POST',

@@ -37,7 +37,7 @@ function changed(t: Test, changes: readonly Change[]): [string, string] {
 }
 
 const me = '/paths/~1api~1auth~1me/get'
-const query = '/paths/~1api~1{user_id}~1tasks/get/parameters/-'
+const query = '/paths/~1gateway~1revocations/get/parameters/-'
 const schemas = '/components/schemas'
 const due = { type: 'string' }
 
@@ -47,16 +47,16 @@ const breaking: readonly Change[] = [
   ['/paths/~1health~1ready/get/operationId', 'isReady', /operationId/i],
   [`${me}/responses/200`, undefined, /me\/get\/responses\/200: .* removed/],
   [query, { name: 'team', in: 'query', required: true, schema: due }, /team/],
-  [`${schemas}/NewTask/required`, ['title', 'completed'], /requestBody.*`completed`/],
-  [`${schemas}/NewTask/properties/title/maxLength`, 100, /maxLength/],
+  [`${schemas}/LogOut/required`, ['scope'], /requestBody.*`scope`/],
+  [`${schemas}/CreateKey/properties/name/maxLength`, 50, /maxLength/],
   [
-    `${schemas}/NewTask/properties/description`,
+    `${schemas}/ChangePassword/properties/end_keys`,
     undefined,
-    /requestBody.*`description` of `NewTask` was removed/,
+    /requestBody.*`end_keys` of `ChangePassword` was removed/,
   ],
-  [`${schemas}/Task/required`, ['id', 'user_id', 'title', 'description'], /responses.*`completed`/],
-  [`${schemas}/Task/properties/title`, undefined, /responses.*`title` of `Task` was removed/],
-  [`${schemas}/Task/properties/id/type`, 'string', /properties\/id: /],
+  [`${schemas}/ApiKey/required`, ['id', 'name', 'scopes', 'created_at'], /responses.*`expires_at`/],
+  [`${schemas}/ApiKey/properties/scopes`, undefined, /responses.*`scopes` of `ApiKey` was removed/],
+  [`${schemas}/ApiKey/properties/id/type`, 'integer', /properties\/id: /],
   [`${schemas}/LogOut/properties/scope/enum`, ['current', 'others'], /`scope` lost values: 'all'/],
   [`${schemas}/Session/properties/token_type/enum/-`, 'DPoP', /`token_type` gained values: 'DPoP'/],
 ]
@@ -88,12 +88,12 @@ t.test('additions and descriptions are not breaking', async (t) => {
     [`${schemas}/Problem/properties/code/enum/-`, 'a_new_code'],
     [`${me}/responses/410`, refusal],
     [query, { name: 'team', in: 'query', schema: due }],
-    [`${schemas}/NewTask/properties/due`, due],
-    [`${schemas}/NewTask/properties/title/maxLength`, 300],
+    [`${schemas}/CreateKey/properties/due`, due],
+    [`${schemas}/CreateKey/properties/name/maxLength`, 300],
     [`${schemas}/LogOut/properties/scope/enum/-`, 'idle'],
-    [`${schemas}/Task/properties/due`, due],
-    [`${schemas}/Task/required/-`, 'due'],
-    [`${schemas}/Task/properties/title/examples`, ['Buy bread']],
+    [`${schemas}/ApiKey/properties/due`, due],
+    [`${schemas}/ApiKey/required/-`, 'due'],
+    [`${schemas}/ApiKey/properties/name/examples`, ['Daily export']],
   ])
   t.same((await changesBetween(...files)).breaks, [])
 })

@@ -32,14 +32,14 @@ t.test('a resource of every type passes its tests', { timeout: 180_000 }, async 
 
   const fields =
     'a:string b:text? c:integer d:number e:boolean f:date g:datetime h:json? i:enum:x,y j:integer?'
-  await node(resolve('dist/scripts/new-resource/index.js'), 'line_items', ...fields.split(' '))
+  await node(resolve('dist/scripts/new-resource/index.js'), 'test_specimens', ...fields.split(' '))
   await node('scripts/compile.js')
   writeFileSync(join(root, 'openapi.yaml'), await node('dist/scripts/contract.js'))
   writeFileSync(join(root, 'docs/errors.md'), await node('dist/scripts/problem-docs.js'))
   await node('dist/test/support/before.js')
   const passed = await node(
     'scripts/test.js',
-    'test/src/resources/line_items.test.ts',
+    'test/src/resources/test_specimens.test.ts',
     'test/contract/patterns.test.ts',
   )
   t.match(passed, /pass: \d\d, fail: 0/)

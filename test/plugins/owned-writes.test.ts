@@ -28,14 +28,14 @@ t.test('a write of a user without a row: inserted for a foreign user, 401 for a 
     env: { LOG_LEVEL: 'info' },
     log: (line) => lines.push(line),
     extend: async (app) => {
-      await app.register(noteRoutes, { prefix: '/api/:user_id/notes' })
+      await app.register(noteRoutes, { prefix: '/api/:user_id/written_by_test' })
     },
   })
   const alice = await signUp(app, 'alice')
   const write = (token: string, sub: string, path = '') =>
     app.inject({
       method: 'POST',
-      url: `/api/${sub}/notes${path}`,
+      url: `/api/${sub}/written_by_test${path}`,
       headers: { authorization: `Bearer ${token}` },
     })
   const titles = async (token: string, sub: string) =>

@@ -4,11 +4,38 @@ import t, { type Test } from 'tap'
 import { newResource } from '../../scripts/new-resource/index.ts'
 import { singularOf } from '../../scripts/new-resource/names.ts'
 
-/** A copy of what the command reads. */
-function copyOf(t: Test): string {
-  const root = t.testdir()
-  for (const path of ['src/resources', 'src/db/migrations', 'src/problem.ts', 'openapi.yaml'])
-    cpSync(path, join(root, path), { recursive: true })
+/** A service with tasks as its only resource: what the command reads of it. */
+function serviceWithTasks(t: Test): string {
+  const root = t.testdir({
+    'openapi.yaml': `tags:
+  - name: auth
+paths:
+  /api/auth/keys:
+    get:
+      operationId: listKeys
+components:
+  schemas:
+    Problem: {}
+`,
+    src: {
+      db: {
+        migrations: {
+          'index.ts': `import type { Migration } from 'kysely/migration'
+import * as accountsAndTasks from './0001_accounts_and_tasks.ts'
+import * as taskCounts from './0011_task_counts.ts'
+
+export const migrations: Record<string, Migration> = {
+  '0001_accounts_and_tasks': accountsAndTasks,
+  '0011_task_counts': taskCounts,
+}
+`,
+        },
+      },
+      resources: { 'index.ts': '', 'tasks.ts': '' },
+    },
+  })
+  const copied = ['src/db/migrations/0001_accounts_and_tasks.ts', 'src/db/migrations/0011_task_counts.ts']
+  for (const path of [...copied, 'src/problem.ts']) cpSync(path, join(root, path))
   return root
 }
 
@@ -24,13 +51,10 @@ function textsIn(root: string): Record<string, string> {
 }
 
 t.test('new:resource writes migration, declaration, test and indexes', async (t) => {
-  const root = copyOf(t)
+  const root = serviceWithTasks(t)
   const written = newResource(['notes', 'title:string', 'body:text?', 'done:boolean'], root)
-  const number = written[0]?.slice('src/db/migrations/'.length, -'_notes.ts'.length) ?? ''
-  const earlier = readdirSync('src/db/migrations').filter((file) => /^\d{4}_/.test(file))
-  t.equal(Number(number), Math.max(...earlier.map((file) => Number(file.slice(0, 4)))) + 1)
   t.same(written, [
-    `src/db/migrations/${number}_notes.ts`,
+    'src/db/migrations/0012_notes.ts',
     'src/db/migrations/index.ts',
     'src/resources/notes.ts',
     'src/resources/index.ts',
@@ -39,8 +63,8 @@ t.test('new:resource writes migration, declaration, test and indexes', async (t)
   const [migration = '', migrations, declaration, index, test] = written.map((path) =>
     readFileSync(join(root, path), 'utf8'),
   )
-  t.match(migrations, `import * as notes from './${number}_notes.ts'\n`)
-  t.match(migrations, `\n  '${number}_notes': notes,\n}\n`)
+  t.match(migrations, "import * as notes from './0012_notes.ts'\n")
+  t.match(migrations, "\n  '0012_notes': notes,\n}\n")
   t.match(migrations, "  '0001_accounts_and_tasks': accountsAndTasks,\n", 'the others are kept')
   t.equal(
     declaration,
@@ -76,12 +100,12 @@ export default ownedResource({
 
   t.throws(() => newResource(['notes', 'title:string'], root), { message: /^notes is taken/ })
   const [next] = newResource(['line_items', 'amount:number'], root)
-  t.equal(next, `src/db/migrations/${String(Number(number) + 1).padStart(4, '0')}_line_items.ts`)
+  t.equal(next, 'src/db/migrations/0013_line_items.ts')
   t.match(readFileSync(join(root, 'src/resources/index.ts'), 'utf8'), '= [lineItems, notes, tasks]\n')
 })
 
 t.test('new:resource knows a type for each kind of column', async (t) => {
-  const root = copyOf(t)
+  const root = serviceWithTasks(t)
   const fields = 'a:string b:text c:integer d:number e:boolean? f:date g:datetime? h:json i:enum:x,y'.split(
     ' ',
   )
@@ -120,7 +144,7 @@ const refused: readonly (readonly [args: string, line: RegExp])[] = [
   ['user title:string --one=account', /^user is a reserved word/],
   ['notes title:string --one=No', /^"No" is no name/],
   ['users name:string', /^users is taken: there is a table users/],
-  ['sessions title:string', /^sessions is taken/],
+  ['sessions title:string', /^sessions is taken: there is a table/],
   ['tasks title:string', /^tasks is taken: src\/resources\/tasks\.ts exists/],
   ['auth x:string --one=auth_thing', /^auth is taken: it is a tag/],
   ['keys title:string', /^keys is taken: there is an operation listKeys/],
@@ -152,7 +176,7 @@ const refused: readonly (readonly [args: string, line: RegExp])[] = [
 t.test(
   'new:resource refuses what it cannot make, in one line that says why, and writes nothing',
   async (t) => {
-    const root = copyOf(t)
+    const root = serviceWithTasks(t)
     const before = textsIn(root)
     for (const [args, message] of refused)
       t.throws(() => newResource(args.split(' ').filter(Boolean), root), { name: 'Refused', message }, args)

@@ -1,6 +1,7 @@
 import type { Field } from '../../src/owned/fields.ts'
 import type { Values } from '../../src/owned/item.ts'
 import type { Resource } from '../../src/owned/resource.ts'
+import { resources } from '../../src/resources/index.ts'
 
 interface FieldSchema {
   readonly type: string | readonly string[]
@@ -20,6 +21,29 @@ function exampleOf({ name, schema }: Field): unknown {
 export function exampleOfResource({ fields }: Pick<Resource, 'fields'>): Values {
   return Object.fromEntries(fields.map((field) => [field.name, exampleOf(field)]))
 }
+
+/** The same with another value of one field. */
+export function otherExampleOf(resource: Pick<Resource, 'fields'>): Values {
+  const example = exampleOfResource(resource)
+  const [field] = resource.fields
+  if (!field) throw new Error('a resource has a field')
+  return { ...example, [field.name]: otherValueOf(field, example[field.name]) }
+}
+
+function otherValueOf({ schema, columnType }: Field, value: unknown): unknown {
+  const { enum: choices = [] } = schema as unknown as FieldSchema
+  const others: Record<string, unknown> = {
+    date: '2025-12-24',
+    'timestamptz(3)': '2025-12-24T00:00:00.000Z',
+    json: {},
+  }
+  if (typeof value === 'boolean') return !value
+  if (typeof value === 'number') return value + 1
+  return choices[1] ?? others[columnType] ?? 'Other'
+}
+
+/** Those that are in the contract. */
+export const servedResources = resources.filter(({ onlyInTests }) => !onlyInTests)
 
 /** Two values of a field by which a list can be narrowed. */
 export function filterValues({ schema }: Field): readonly unknown[] {

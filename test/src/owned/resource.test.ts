@@ -14,8 +14,10 @@ const declare = (one: string, fields: Record<string, TSchema> = { title }, more 
   ownedResource({ name: `${one}s`, one, fields, limit: 10, ...more })
 
 t.test('a faulty declaration stops the start', async (t) => {
-  declare('gadget')
-  t.throws(() => declare('gadget'), { message: 'the problem code gadget_not_found is taken' })
+  declare('specimen_of_test')
+  t.throws(() => declare('specimen_of_test'), {
+    message: 'the problem code specimen_of_test_not_found is taken',
+  })
   t.throws(() => declare('key'), { message: 'the problem code key_not_found is taken' })
   t.throws(() => declare('faulty', { a: Type.Null() }), { message: /^a: a field is a string, / })
   t.throws(() => declare('faulty', { title }, { filters: ['title'] }), {
@@ -26,25 +28,25 @@ t.test('a faulty declaration stops the start', async (t) => {
 })
 
 t.test('the words, types, scopes and problems of a name', async (t) => {
-  const resource = declare('old_invoice')
+  const resource = declare('odd_specimen')
   t.match(resource, {
-    words: { many: 'old invoices', one: 'old invoice', aOne: 'an old invoice' },
-    types: { many: 'OldInvoices', one: 'OldInvoice' },
-    parameter: 'old_invoice_id',
-    scopes: { read: 'old_invoices:read', write: 'old_invoices:write' },
-    tables: ['old_invoices', 'old_invoice_counts'],
+    words: { many: 'odd specimens', one: 'odd specimen', aOne: 'an odd specimen' },
+    types: { many: 'OddSpecimens', one: 'OddSpecimen' },
+    parameter: 'odd_specimen_id',
+    scopes: { read: 'odd_specimens:read', write: 'odd_specimens:write' },
+    tables: ['odd_specimens', 'odd_specimen_counts'],
   })
   const at = problemCodes.indexOf(resource.problems.notFound)
   t.equal(statusOf(resource.problems.notFound), 404)
   t.same(problemCodes.map(statusOf).slice(at - 1, at + 2), [404, 404, 405], 'in order of status')
-  t.match(declare('secret', { title }, { scopes: { read: 'r', write: 'w' } }).scopes, {
+  t.match(declare('scoped_specimen', { title }, { scopes: { read: 'r', write: 'w' } }).scopes, {
     read: 'r',
     write: 'w',
   })
 })
 
 t.test('a repetition has the values that are stored', async (t) => {
-  const { fields } = declare('event_of_a_day', {
+  const { fields } = declare('dated_specimen', {
     title,
     day: Type.String({ format: 'date' }),
     at: Type.Optional(Type.String({ format: 'date-time' })),
