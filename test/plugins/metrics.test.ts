@@ -138,8 +138,11 @@ t.test('a scan of paths, methods, hosts, tokens and ids adds no series (I07)', a
       await alice.call('GET', `/api/user_${n}/tasks`)
     }
   }
+  // Each kind of garbage collection has its series once it has happened.
   const seriesOf = (samples: readonly Sample[]) =>
-    samples.map(({ name, labels }) => name + JSON.stringify(labels))
+    samples
+      .filter(({ name }) => !name.startsWith('nodejs_gc_'))
+      .map(({ name, labels }) => name + JSON.stringify(labels))
   const untouched = await scrape(app)
   for (const method of ['GET', 'POST', 'PUT', 'DELETE'] as const)
     await app.inject({ method, url: `/scan/${method}` })

@@ -131,10 +131,11 @@ t.test('HEAD has the guard and the limit of GET', async (t) => {
   const alice = await signUp(app, 'alice')
   const task = await alice.call('POST', alice.tasks, { title: 'x' })
   const { paths } = app.swagger() as { paths: Record<string, Record<string, unknown>> }
-  const urls = Object.keys(paths).filter((path) => paths[path]?.['get'])
+  // The export has no HEAD, which would read everything and send nothing of it.
+  const urls = Object.keys(paths).filter((path) => paths[path]?.['get'] && !path.endsWith('/export'))
   t.ok(urls.length >= 7)
   // At the routes of gateways and services only refusals count, which no header announces.
-  const isUnlimited = (url: string) => /^\/(health|gateway)\//.test(url)
+  const isUnlimited = (url: string) => /^\/(health|gateway|api\/events)\b/.test(url)
   for (const pattern of urls) {
     const url = pattern.replace('{user_id}', alice.id).replace('{task_id}', task.json().id)
     for (const headers of [{}, { authorization: `Bearer ${alice.token}` }]) {
