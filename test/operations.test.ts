@@ -187,7 +187,11 @@ function requestOf(row: Operation, { parameters, unknownParameter, body, content
   return { ...request, payload }
 }
 
-const formOf = (value: unknown) => new URLSearchParams(value as Record<string, string>).toString()
+/** Of what has no names, its JSON. */
+const formOf = (value: unknown) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? new URLSearchParams(value as Record<string, string>).toString()
+    : JSON.stringify(value)
 
 const readers: Record<string, (text: string) => unknown> = {
   integer: (text) => (/^(0|-?[1-9]\d*)$/.test(text) ? Number(text) : text),
@@ -208,10 +212,12 @@ function isAllowed(row: Operation, { parameters, body }: Case): boolean {
 }
 
 /** Refused by src/db/storable.ts, which no pattern can express. */
-function startsWithMark({ body }: Case): boolean {
+function startsWithMark({ body, parameters }: Case): boolean {
   const { value } = (body ?? {}) as { value?: unknown }
   const fields = typeof value === 'object' && value !== null ? Object.values(value) : []
-  return fields.some((field) => typeof field === 'string' && field.startsWith('\ufeff'))
+  return [...fields, ...Object.values(parameters)].some(
+    (field) => typeof field === 'string' && field.startsWith('\ufeff'),
+  )
 }
 
 /** Which scopes exist is not in the contract: routes declare them. */

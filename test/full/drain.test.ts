@@ -59,12 +59,14 @@ t.test('SIGTERM under load: not ready first, every request is served, exit code 
   while (outcomes.length < 200) await delay(10)
   const begun = performance.now()
   const ending = service.stop('SIGTERM')
-  const health = notReady(service).then(async (status) => {
+  const draining = notReady(service)
+  const health = draining.then(async (status) => {
     // A gateway polls at intervals.
     await delay(300)
     readiness = status
   })
-  const late = await send(idle, tasks, user)
+  // Before the signal has been handled, a connection stays open.
+  const late = await draining.then(() => send(idle, tasks, user))
   await Promise.all([health, ...clients])
   t.same(await ending, { code: 0, signal: null })
   const seconds = (performance.now() - begun) / 1000

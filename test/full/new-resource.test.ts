@@ -17,6 +17,7 @@ const parts = [
   'bench',
   'examples',
   'client/src',
+  'prove/src',
   'docs',
 ]
 const files = ['package.json', 'package-lock.json', 'openapi.yaml', 'CHANGELOG.md', '.env.example']
