@@ -78,7 +78,7 @@ t.test(
     await has(2)
     for (const app of apps) await app.webhookWorker?.settled()
     t.same(
-      received.map(({ body }) => JSON.parse(body).user_id),
+      received.map(({ body }) => JSON.parse(body).user_id).sort(),
       ['early', 'late'],
       'by one of two instances each',
     )

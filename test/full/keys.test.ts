@@ -9,8 +9,15 @@ const settings = { DATABASE_POOL_SIZE: '2', ALGORITHM: 'EdDSA', RATE_LIMITS: 'of
 
 const credentials = { email: 'test@example.com', password: 'correct horse battery' }
 
-async function jwksOf(service: Service) {
-  return (await (await ask(`${service.url}/.well-known/jwks.json`)).json()) as { keys: { kid: string }[] }
+/** Asks again after a 503, as a client does: an instance may be ready a moment after another. */
+async function jwksOf(service: Service): Promise<{ keys: { kid: string }[] }> {
+  const answer = await ask(`${service.url}/.well-known/jwks.json`)
+  if (answer.status === 503) {
+    await delay(200)
+    return jwksOf(service)
+  }
+  if (answer.status !== 200) throw new Error(`the JWKS answered ${answer.status}: ${await answer.text()}`)
+  return (await answer.json()) as { keys: { kid: string }[] }
 }
 
 async function logIn(service: Service): Promise<{ token: string; user: { id: string } }> {
