@@ -40,7 +40,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 const triggers = [
-  // As in 0008; bans are not merged, with each other or with the rest.
+  // As in 0008, but a row with a later id is merged too: of two transactions, the one with the earlier id may get the
+  // lock last. Bans are not merged, with each other or with the rest.
   `create or replace function latchkey_merge_revocations() returns trigger language plpgsql as $$
   begin
     if not exists (select from inserted where user_id is not null and not ban) then
@@ -56,7 +57,7 @@ const triggers = [
       with newest as (
         select user_id, max(id) as id from inserted where user_id is not null and not ban group by user_id
       ), older as (
-        delete from %1$I.%2$I r using newest n where r.user_id = n.user_id and r.id < n.id and not r.ban
+        delete from %1$I.%2$I r using newest n where r.user_id = n.user_id and r.id <> n.id and not r.ban
         returning r.user_id, coalesce(r.issued_until, r.created_at) as issued_until, r.ends_at
       ), merged as (
         select user_id, max(issued_until) as issued_until, max(ends_at) as ends_at from older group by user_id

@@ -24,7 +24,9 @@ const outbox = (app: FastifyInstance) => app.db.selectFrom('mail_outbox').select
 /** Makes the next attempt due, and waits for it. */
 async function nextAttempt(app: FastifyInstance): Promise<void> {
   await app.mailWorker?.settled()
-  await sql`update mail_outbox set next_attempt_at = now() where state = 'waiting'`.execute(app.db)
+  await sql`update mail_outbox set next_attempt_at = now() - interval '1 minute' where state = 'waiting'`.execute(
+    app.db,
+  )
   app.mail.wake()
   await app.mailWorker?.settled()
 }

@@ -35,6 +35,20 @@ for (const algorithm of ['HS256', 'EdDSA']) {
   })
 }
 
+t.test('of two rows of a user one remains, whichever commits last', async (t) => {
+  const db = await migratedDatabase(t)
+  for (const [id, until] of [
+    [1_000, '2030-01-01'],
+    [999, '2029-01-01'],
+    [1_001, '2028-01-01'],
+  ] as const)
+    await sql`insert into revocations (id, user_id, issued_until, ends_at) overriding system value
+      values (${id}, 'alice', ${until}, ${until})`.execute(db)
+  const { rows } = await sql<{ year: number }>`select
+    extract(year from issued_until at time zone 'UTC')::int as year from revocations`.execute(db)
+  t.same(rows, [{ year: 2030 }])
+})
+
 t.test('logouts within one second write once, and revoke every token issued before the last', async (t) => {
   let now = Math.floor(Date.now() / 1000)
   const { app, alice } = await twoUsers(t, { clock: () => now })
