@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { Db, MailOutboxTable, Trx } from '../db/schema.ts'
-import { claimDue, postponeDelivery } from '../outbox/queue.ts'
+import { claimDue, countByState, postponeDelivery } from '../outbox/queue.ts'
 import type { MailName } from './kinds.ts'
 
 export type OutboxRow = Selectable<MailOutboxTable>
@@ -14,15 +14,8 @@ export const leaseSeconds = 120
 export const giveUpAfterHours = 24
 
 /** How many mails are in each state; sent ones are deleted after an hour. */
-export async function countMails(db: Db): Promise<Record<OutboxRow['state'], number>> {
-  const rows = await db
-    .selectFrom('mail_outbox')
-    .select(['state', (eb) => eb.fn.countAll<number>().as('count')])
-    .groupBy('state')
-    .execute()
-  const counts = { waiting: 0, sent: 0, dropped: 0, failed: 0 }
-  for (const { state, count } of rows) counts[state] = Number(count)
-  return counts
+export function countMails(db: Db): Promise<Record<OutboxRow['state'], number>> {
+  return countByState(db, 'mail_outbox', ['waiting', 'sent', 'dropped', 'failed'])
 }
 
 /** Claims due mails, oldest first, for {@link leaseSeconds}. */

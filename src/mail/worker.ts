@@ -1,6 +1,7 @@
 import { isDatabaseUnavailable } from '../db/errors.ts'
 import type { Db } from '../db/schema.ts'
 import { describeError } from '../log.ts'
+import { type Backoff, retryDelay } from '../outbox/retry-delay.ts'
 import { OutboxWorker } from '../outbox/worker.ts'
 import { compose, type MailStyle, Superseded, UnknownSecret } from './compose.ts'
 import type { MailName } from './kinds.ts'
@@ -9,12 +10,7 @@ import { claimMails, finish, type OutboxRow, postpone } from './queue.ts'
 import { resolve } from './resolution.ts'
 import { DeliveryError, type Transport } from './transport.ts'
 
-/** Concurrent deliveries of one process. */
-const concurrency = 5
-
-/** Before the first retry; doubles with each attempt. */
-const firstDelaySeconds = 10
-const maxDelaySeconds = 3_600
+const backoff: Backoff = { firstSeconds: 10, factor: 2, maxSeconds: 3_600 }
 
 /** The part of a pino logger that the worker needs. */
 export interface MailLog {
@@ -36,43 +32,28 @@ export interface MailWorkerOptions {
 /**
  * Delivers the outbox, in any number of processes. Failed deliveries are retried with exponential backoff.
  */
-export class MailWorker {
+export class MailWorker extends OutboxWorker<OutboxRow> {
   readonly #options: MailWorkerOptions
-  readonly #worker: OutboxWorker<OutboxRow>
 
   constructor(options: MailWorkerOptions) {
-    const { db, log, pollEvery = 5_000 } = options
+    super(options.pollEvery)
     this.#options = options
-    this.#worker = new OutboxWorker({
-      claim: (limit) => claimMails(db, limit),
-      deliver: (row) => this.#deliver(row),
-      onUnreadable: (err) => log.warn({ err }, 'the mail outbox could not be read; trying again'),
-      concurrency,
-      pollEvery,
-    })
   }
 
-  start(): void {
-    this.#worker.start()
-  }
-
-  /** Polls the outbox now. */
-  wake(): void {
-    this.#worker.wake()
-  }
-
-  /** Resolves when no mail is due or in flight. */
-  settled(): Promise<void> {
-    return this.#worker.settled()
-  }
-
-  /** Waits for the deliveries in flight; the rest stays in the outbox. */
-  async stop(timeoutMs: number): Promise<void> {
-    await this.#worker.stop(timeoutMs)
+  override async stop(timeoutMs: number): Promise<void> {
+    await super.stop(timeoutMs)
     this.#options.transport.close()
   }
 
-  async #deliver(claimed: OutboxRow): Promise<void> {
+  protected override claim(limit: number): Promise<OutboxRow[]> {
+    return claimMails(this.#options.db, limit)
+  }
+
+  protected override noteUnreadable(err: unknown): void {
+    this.#options.log.warn({ err }, 'the mail outbox could not be read; trying again')
+  }
+
+  protected override async deliver(claimed: OutboxRow): Promise<void> {
     const { db, tokens, style, transport, log } = this.#options
     let row: OutboxRow | undefined = claimed
     try {
@@ -93,8 +74,7 @@ export class MailWorker {
     const known = error instanceof DeliveryError || error instanceof UnknownSecret
     const reason = error instanceof DeliveryError ? error.message : describeError(error).type
     const giveUp = error instanceof UnknownSecret || (error instanceof DeliveryError && error.final)
-    const seconds =
-      Math.min(firstDelaySeconds * 2 ** (row.attempts - 1), maxDelaySeconds) * (0.75 + Math.random() / 2)
+    const seconds = retryDelay(backoff, row.attempts)
     const fields = { ...fieldsOf(row), reason, ...(known ? {} : { err: error }) }
     if (await postpone(db, row.id, { seconds, error: reason, giveUp })) {
       log.error({ event: 'mail_given_up', ...fields }, 'a mail could not be sent and is given up')

@@ -44,6 +44,21 @@ export async function claimDue<Row extends { readonly id: number }>(
   return (rows as unknown as Row[]).sort((one, other) => one.id - other.id)
 }
 
+/** How many deliveries are in each state, of those that are given. */
+export async function countByState<State extends string>(
+  db: Db,
+  outbox: Outbox,
+  states: readonly State[],
+): Promise<Record<State, number>> {
+  const rows = await db
+    .selectFrom(outbox as Typed)
+    .select(['state', (eb) => eb.fn.countAll<number>().as('count')])
+    .groupBy('state')
+    .execute()
+  const counts = new Map<string, number>(rows.map(({ state, count }) => [state, Number(count)]))
+  return Object.fromEntries(states.map((state) => [state, counts.get(state) ?? 0])) as Record<State, number>
+}
+
 interface Postponement {
   readonly seconds: number
   readonly error: string

@@ -1,19 +1,9 @@
-export interface OutboxOptions<Row> {
-  /** Claims at most `limit` due deliveries, by a lease, so that no transaction stays open meanwhile. */
-  readonly claim: (limit: number) => Promise<readonly Row[]>
-  /** Rejects where the outbox could not be written: the delivery is claimed again when its lease has expired. */
-  readonly deliver: (row: Row) => Promise<void>
-  /** Called once per outage of the database; polling continues. */
-  readonly onUnreadable: (error: unknown) => void
-  /** Deliveries in flight at a time. */
-  readonly concurrency: number
-  /** Milliseconds. */
-  readonly pollEvery: number
-}
+/** Concurrent deliveries of one process. */
+const concurrency = 5
 
 /** Delivers an outbox, in any number of processes. */
-export class OutboxWorker<Row> {
-  readonly #options: OutboxOptions<Row>
+export abstract class OutboxWorker<Row> {
+  readonly #pollEvery: number
   readonly #inFlight = new Set<Promise<void>>()
   #filling: Promise<void> | undefined
   /** Whether there may be more due deliveries than the last claim returned. */
@@ -22,13 +12,23 @@ export class OutboxWorker<Row> {
   #stopped = true
   #failing = false
 
-  constructor(options: OutboxOptions<Row>) {
-    this.#options = options
+  /** @param pollEvery milliseconds */
+  constructor(pollEvery = 5_000) {
+    this.#pollEvery = pollEvery
   }
+
+  /** Claims at most `limit` due deliveries, by a lease, so that no transaction stays open meanwhile. */
+  protected abstract claim(limit: number): Promise<readonly Row[]>
+
+  /** Rejects where the outbox could not be written: the delivery is claimed again when its lease has expired. */
+  protected abstract deliver(row: Row): Promise<void>
+
+  /** Called once per outage of the database; polling continues. */
+  protected abstract noteUnreadable(error: unknown): void
 
   start(): void {
     this.#stopped = false
-    this.#timer = setInterval(() => this.wake(), this.#options.pollEvery).unref()
+    this.#timer = setInterval(() => this.wake(), this.#pollEvery).unref()
     this.wake()
   }
 
@@ -39,7 +39,7 @@ export class OutboxWorker<Row> {
     this.#filling ??= this.#fill().finally(() => {
       this.#filling = undefined
       // wake() was called meanwhile.
-      if (this.#more && this.#inFlight.size < this.#options.concurrency) this.wake()
+      if (this.#more && this.#inFlight.size < concurrency) this.wake()
     })
   }
 
@@ -62,11 +62,10 @@ export class OutboxWorker<Row> {
   }
 
   async #fill(): Promise<void> {
-    const { concurrency, claim } = this.#options
     while (this.#more && this.#inFlight.size < concurrency) {
       this.#more = false
       const free = concurrency - this.#inFlight.size
-      const rows = await claim(free).catch((error: unknown) => this.#noteFailure(error))
+      const rows = await this.claim(free).catch((error: unknown) => this.#noteFailure(error))
       if (!rows) return
       this.#failing = false
       if (rows.length === free) this.#more = true
@@ -75,8 +74,7 @@ export class OutboxWorker<Row> {
   }
 
   #begin(row: Row): void {
-    const delivery = this.#options
-      .deliver(row)
+    const delivery = this.deliver(row)
       .catch((error: unknown) => void this.#noteFailure(error))
       .finally(() => {
         this.#inFlight.delete(delivery)
@@ -86,7 +84,7 @@ export class OutboxWorker<Row> {
   }
 
   #noteFailure(error: unknown): undefined {
-    if (!this.#failing) this.#options.onUnreadable(error)
+    if (!this.#failing) this.noteUnreadable(error)
     this.#failing = true
   }
 }

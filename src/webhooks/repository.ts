@@ -91,18 +91,6 @@ async function isFull(trx: Trx): Promise<boolean> {
   return last !== undefined
 }
 
-/** How many deliveries wait, and how many were given up in the last week. For metrics. */
-export async function countDeliveries(db: Db): Promise<Record<Delivery['state'], number>> {
-  const rows = await db
-    .selectFrom('webhook_deliveries')
-    .select(['state', (eb) => eb.fn.countAll<number>().as('count')])
-    .groupBy('state')
-    .execute()
-  const counts = { waiting: 0, failed: 0 }
-  for (const { state, count } of rows) counts[state] = Number(count)
-  return counts
-}
-
 export function claimDeliveries(db: Db, limit: number): Promise<Delivery[]> {
   return claimDue(db, 'webhook_deliveries', { limit, leaseSeconds })
 }

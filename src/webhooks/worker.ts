@@ -1,14 +1,10 @@
 import type { Db } from '../db/schema.ts'
+import { type Backoff, retryDelay } from '../outbox/retry-delay.ts'
 import { OutboxWorker } from '../outbox/worker.ts'
 import { claimDeliveries, type Delivery, enqueueEvents, finishDelivery, postpone } from './repository.ts'
 import { NotAccepted, postEvent, type Receiver } from './sender.ts'
 
-/** Concurrent deliveries of one process. */
-const concurrency = 5
-
-/** Before the first retry; four times as long after each attempt. */
-const firstDelaySeconds = 4
-const maxDelaySeconds = 3_600
+const backoff: Backoff = { firstSeconds: 4, factor: 4, maxSeconds: 3_600 }
 
 /** The part of a pino logger that the worker needs. */
 export interface WebhookLog {
@@ -28,52 +24,37 @@ export interface WebhookWorkerOptions {
 }
 
 /** Delivers events to the receiver, at least once each, in any number of processes. */
-export class WebhookWorker {
+export class WebhookWorker extends OutboxWorker<Delivery> {
   readonly #options: WebhookWorkerOptions
-  readonly #worker: OutboxWorker<Delivery>
   readonly #retries = new Set<NodeJS.Timeout>()
 
   constructor(options: WebhookWorkerOptions) {
-    const { db, types, log, pollEvery = 5_000 } = options
+    super(options.pollEvery)
     this.#options = options
-    const onRestart = (err: unknown) =>
+  }
+
+  override async stop(timeoutMs: number): Promise<void> {
+    for (const retry of this.#retries) clearTimeout(retry)
+    await super.stop(timeoutMs)
+  }
+
+  /** Makes deliveries of new events first. */
+  protected override async claim(limit: number): Promise<Delivery[]> {
+    const { db, types, log } = this.#options
+    await enqueueEvents(db, types, (err) =>
       log.warn(
         { event: 'webhook_restarted', err },
         'the place in the events was lost: all that are kept are delivered',
-      )
-    this.#worker = new OutboxWorker({
-      claim: async (limit) => {
-        await enqueueEvents(db, types, onRestart)
-        return claimDeliveries(db, limit)
-      },
-      deliver: (row) => this.#deliver(row),
-      onUnreadable: (err) => log.warn({ err }, 'the webhook outbox could not be read; trying again'),
-      concurrency,
-      pollEvery,
-    })
+      ),
+    )
+    return claimDeliveries(db, limit)
   }
 
-  start(): void {
-    this.#worker.start()
+  protected override noteUnreadable(err: unknown): void {
+    this.#options.log.warn({ err }, 'the webhook outbox could not be read; trying again')
   }
 
-  /** Delivers what is new, now. */
-  wake(): void {
-    this.#worker.wake()
-  }
-
-  /** Resolves when nothing is due or in flight. */
-  settled(): Promise<void> {
-    return this.#worker.settled()
-  }
-
-  /** Waits for the deliveries in flight; the rest stays in the outbox. */
-  async stop(timeoutMs: number): Promise<void> {
-    for (const retry of this.#retries) clearTimeout(retry)
-    await this.#worker.stop(timeoutMs)
-  }
-
-  async #deliver(row: Delivery): Promise<void> {
+  protected override async deliver(row: Delivery): Promise<void> {
     const { db, receiver, log } = this.#options
     const { event_id: id, type, at, user_id } = row
     try {
@@ -89,8 +70,7 @@ export class WebhookWorker {
     const { db, log } = this.#options
     if (!(error instanceof NotAccepted)) throw error
     const reason = error.message
-    const seconds =
-      Math.min(firstDelaySeconds * 4 ** (row.attempts - 1), maxDelaySeconds) * (0.75 + Math.random() / 2)
+    const seconds = retryDelay(backoff, row.attempts)
     const fields = { ...fieldsOf(row), reason }
     if (await postpone(db, row.id, seconds, reason)) {
       log.error({ event: 'webhook_given_up', ...fields }, 'an event could not be delivered and is given up')

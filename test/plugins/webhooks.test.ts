@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { Webhook } from 'standardwebhooks'
 import t from 'tap'
 import type { Db } from '../../src/db/schema.ts'
-import { countDeliveries } from '../../src/webhooks/repository.ts'
+import { countByState } from '../../src/outbox/queue.ts'
 import { postEvent } from '../../src/webhooks/sender.ts'
 import { parseWebhookSecret } from '../../src/webhooks/signature.ts'
 import { keptOpen, migratedDatabase, signUp, testApp, testConfig } from '../helper.ts'
@@ -24,6 +24,8 @@ const note = (app: FastifyInstance, count: number, event = 'login') =>
   sql`insert into security_events (event, user_id) select ${event}, 'u' || n from generate_series(1, ${count}::int) n`.execute(
     app.db,
   )
+
+const countDeliveries = (db: Db) => countByState(db, 'webhook_deliveries', ['waiting', 'failed'])
 
 const dueNow = (db: Db) => sql`update webhook_deliveries set next_attempt_at = now()`.execute(db)
 
