@@ -4,7 +4,10 @@ export const linkHeader = {
 }
 
 /** @returns the `next` link, with the filters that are set */
-export function nextLink(path: string, query: Readonly<Record<string, string | number | undefined>>): string {
+export function nextLink(
+  path: string,
+  query: Readonly<Record<string, string | number | boolean | undefined>>,
+): string {
   const set = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) if (value !== undefined) set.set(name, String(value))
   return `<${path}?${set}>; rel="next"`

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { linkHeader, nextLink } from '../../../plugins/contract/paging.ts'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
 import { inviteUser } from '../../../src/admin/invitation.ts'
@@ -7,7 +8,6 @@ import { listEvents } from '../../../src/admin/repository.ts'
 import { canonicalEmail } from '../../../src/users/email.ts'
 import { operatorOf } from './operator-of.ts'
 import type { AdminOptions } from './options.ts'
-import { linkHeader, nextLink } from './paging.ts'
 import { AdminUserSchema, EventsQuery, InvitationBody, SecurityEventSchema, schemas } from './schemas.ts'
 import userRoutes from './users/index.ts'
 

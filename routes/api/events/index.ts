@@ -1,7 +1,8 @@
+import { feedHeaders, readerGone, refuseCursor } from '../../../plugins/contract/feed.ts'
+import { nextLink } from '../../../plugins/contract/paging.ts'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
 import { type EventType, isEventType } from '../../../src/events/event-types.ts'
-import { CursorInvalid } from '../../../src/feeds/position.ts'
 import { Problem } from '../../../src/problem.ts'
 import { EventFeedSchema, EventsQuery, schemas } from './schemas.ts'
 
@@ -29,13 +30,7 @@ export default async function eventRoutes(
           200: {
             ...Ref(EventFeedSchema),
             description: 'What is new',
-            headers: {
-              Link: {
-                type: 'string',
-                description: 'The next page, `rel="next"` (RFC 8288), if there is one now',
-              },
-              'Cache-Control': { type: 'string', description: '`no-store`' },
-            },
+            headers: feedHeaders,
           },
         },
       },
@@ -43,22 +38,10 @@ export default async function eventRoutes(
     async (request, reply) => {
       const { after, types, limit = 100, wait = 0 } = request.query
       const wanted = types === undefined ? undefined : typesOf(types)
-      const gone = new AbortController()
-      reply.raw.once('close', () => gone.abort())
       const question = { after, types: wanted, limit, waitMs: wait * 1000 }
-      const answer = await app.publishedEvents.next(question, gone.signal).catch((error: unknown) => {
-        throw error instanceof CursorInvalid
-          ? new Problem('invalid_request', { reason: 'cursor', cause: error })
-          : error
-      })
-      if (answer.more) {
-        const next = new URLSearchParams({
-          after: answer.cursor,
-          limit: `${limit}`,
-          ...(types ? { types } : {}),
-        })
-        reply.header('link', `<${basePath}/api/events?${next}>; rel="next"`)
-      }
+      const answer = await app.publishedEvents.next(question, readerGone(reply)).catch(refuseCursor)
+      if (answer.more)
+        reply.header('link', nextLink(`${basePath}/api/events`, { after: answer.cursor, limit, types }))
       return reply
         .header('cache-control', 'no-store')
         .code(200)

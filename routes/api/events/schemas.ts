@@ -1,20 +1,12 @@
 import { Type } from '@sinclair/typebox'
+import { FeedCursor, FeedWait } from '../../../plugins/contract/feed.ts'
 import { Nullable, Ref, Timestamp } from '../../../plugins/contract/schemas.ts'
-
-/** Seconds for which a reader may be held. */
-const maxWaitSeconds = 30
 
 export const EventsQuery = Type.Object(
   {
-    after: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 7_500,
-        pattern: '^[A-Za-z0-9_-]+$',
-        description:
-          'The `cursor` of the answer before, of whichever instance; without it, from the oldest event that is kept',
-        examples: ['WyI4MTI6ODEyOiIsbnVsbCwwXQ'],
-      }),
+    after: FeedCursor(
+      'The `cursor` of the answer before, of whichever instance; without it, from the oldest event that is kept',
+      'WyI4MTI6ODEyOiIsbnVsbCwwXQ',
     ),
     types: Type.Optional(
       Type.String({
@@ -27,14 +19,7 @@ export const EventsQuery = Type.Object(
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 500, default: 100, description: 'Most events in one answer' }),
     ),
-    wait: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: maxWaitSeconds,
-        default: 0,
-        description: 'Seconds to wait for an event; then the answer has none',
-      }),
-    ),
+    wait: FeedWait('Seconds to wait for an event; then the answer has none'),
   },
   { additionalProperties: false },
 )

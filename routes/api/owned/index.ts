@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { etagHeader } from '../../../plugins/contract/conditional.ts'
+import { linkHeader, nextLink } from '../../../plugins/contract/paging.ts'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { OwnerParams, Ref } from '../../../plugins/contract/schemas.ts'
 import { etagOf } from '../../../src/http/etag.ts'
@@ -16,10 +17,13 @@ interface OwnedOptions {
   readonly max: number
 }
 
+/** Of a boolean or an enum. */
+type Filter = string | boolean | undefined
+
 interface ListQuery {
   readonly limit?: number
   readonly cursor?: string
-  readonly [filter: string]: unknown
+  readonly [filter: string]: Filter | number
 }
 
 /** The routes of a resource, of its declaration. */
@@ -47,25 +51,19 @@ export default async function ownedRoutes(
           200: {
             ...Type.Array(Ref(Item)),
             description: `A page of ${words.many} in order of id`,
-            headers: {
-              Link: { type: 'string', description: '`rel="next"` when there is more, RFC 8288' },
-            },
+            headers: linkHeader,
           },
         },
       },
     },
     async (request, reply) => {
       const { limit = 50, cursor, ...query } = request.query as ListQuery
-      const where = Object.fromEntries(filters.map(({ name }) => [name, query[name]]))
+      const where = Object.fromEntries(filters.map(({ name }) => [name, query[name] as Filter]))
       const page = { limit, after: Number(cursor ?? 0), where }
       const { items, more } = await rows.listOwned(app.db, request.owner, page)
       const last = items.at(-1)
-      if (more && last) {
-        const next = new URLSearchParams({ limit: String(limit), cursor: String(last.id) })
-        for (const [name, value] of Object.entries(where))
-          if (value !== undefined) next.set(name, String(value))
-        reply.header('link', `<${pathOf(request.params.user_id)}?${next}>; rel="next"`)
-      }
+      if (more && last)
+        reply.header('link', nextLink(pathOf(request.params.user_id), { limit, cursor: last.id, ...where }))
       return reply.code(200).send(items)
     },
   )

@@ -1,7 +1,7 @@
+import { feedHeaders, readerGone, refuseCursor } from '../../../plugins/contract/feed.ts'
+import { nextLink } from '../../../plugins/contract/paging.ts'
 import type { RouteScope } from '../../../plugins/contract/provider.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
-import { CursorInvalid } from '../../../src/feeds/position.ts'
-import { Problem } from '../../../src/problem.ts'
 import { entryOf, FeedQuery, RevocationFeedSchema, schemas } from './schemas.ts'
 
 export default async function revocationRoutes(
@@ -29,29 +29,18 @@ export default async function revocationRoutes(
           200: {
             ...Ref(RevocationFeedSchema),
             description: 'What is new',
-            headers: {
-              Link: {
-                type: 'string',
-                description: 'The next page, `rel="next"` (RFC 8288), if there is one now',
-              },
-              'Cache-Control': { type: 'string', description: '`no-store`' },
-            },
+            headers: feedHeaders,
           },
         },
       },
     },
     async (request, reply) => {
       const { after, wait = 0 } = request.query
-      const gone = new AbortController()
-      reply.raw.once('close', () => gone.abort())
-      const answer = await app.publishedRevocations.next(after, wait * 1000, gone.signal).catch((error) => {
-        throw error instanceof CursorInvalid
-          ? new Problem('invalid_request', { reason: 'cursor', cause: error })
-          : error
-      })
-      if (answer.more) {
-        reply.header('link', `<${basePath}/gateway/revocations?after=${answer.cursor}>; rel="next"`)
-      }
+      const answer = await app.publishedRevocations
+        .next(after, wait * 1000, readerGone(reply))
+        .catch(refuseCursor)
+      if (answer.more)
+        reply.header('link', nextLink(`${basePath}/gateway/revocations`, { after: answer.cursor }))
       return reply
         .header('cache-control', 'no-store')
         .code(200)

@@ -1,29 +1,15 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { FeedCursor, FeedWait } from '../../../plugins/contract/feed.ts'
 import { Ref } from '../../../plugins/contract/schemas.ts'
 import type { Revocation } from '../../../src/sessions/revocations.ts'
 
-/** Seconds for which a reader may be held. */
-const maxWaitSeconds = 30
-
 export const FeedQuery = Type.Object(
   {
-    after: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 7_500,
-        pattern: '^[A-Za-z0-9_-]+$',
-        description: 'The `cursor` of the answer before, of whichever instance; without it, everything',
-        examples: ['WyI4MTI6ODEyOiIsbnVsbCxbInk5c0RfZjFBIiwzXV0'],
-      }),
+    after: FeedCursor(
+      'The `cursor` of the answer before, of whichever instance; without it, everything',
+      'WyI4MTI6ODEyOiIsbnVsbCxbInk5c0RfZjFBIiwzXV0',
     ),
-    wait: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: maxWaitSeconds,
-        default: 0,
-        description: 'Seconds to wait for something new after a cursor; then the answer has no revocations',
-      }),
-    ),
+    wait: FeedWait('Seconds to wait for something new after a cursor; then the answer has no revocations'),
   },
   { additionalProperties: false },
 )

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { linkHeader, nextLink } from '../../../../plugins/contract/paging.ts'
 import type { RouteScope } from '../../../../plugins/contract/provider.ts'
 import { Ref } from '../../../../plugins/contract/schemas.ts'
 import { recordAs } from '../../../../src/admin/operator.ts'
@@ -6,7 +7,6 @@ import { getUser, listUsers } from '../../../../src/admin/repository.ts'
 import { canonicalEmail } from '../../../../src/users/email.ts'
 import { operatorOf } from '../operator-of.ts'
 import type { AdminOptions } from '../options.ts'
-import { linkHeader, nextLink } from '../paging.ts'
 import { AdminUserParams, AdminUserSchema, UsersQuery } from '../schemas.ts'
 import actionRoutes from './user/index.ts'
 
