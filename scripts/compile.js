@@ -4,20 +4,9 @@ import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { buildAccountPage } from './account-page.js'
+import { sourceFolders } from './source-folders.js'
 
-const folders = [
-  'src',
-  'plugins',
-  'routes',
-  'test',
-  'scripts',
-  'bench',
-  'examples',
-  'client/src',
-  'prove/src',
-]
-
-const entryPoints = folders.flatMap((folder) =>
+const entryPoints = sourceFolders.flatMap((folder) =>
   readdirSync(folder, { recursive: true })
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts') && !file.includes('/browser/'))
     .map((file) => join(folder, file)),

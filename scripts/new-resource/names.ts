@@ -1,3 +1,4 @@
+import { pascalCase } from '../../src/owned/names.ts'
 import { Refused } from './refused.ts'
 
 /** Short enough for the names of constraints and indexes, which PostgreSQL cuts at 63 bytes. */
@@ -87,13 +88,6 @@ export function singularOf(name: string): string {
       `what is one of ${name} called? A resource has the name of many, and --one=<name> says one`,
     )
   return before + last.replace(ending, singular)
-}
-
-export function pascalCase(name: string): string {
-  return name
-    .split('_')
-    .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
-    .join('')
 }
 
 export function camelCase(name: string): string {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { pascalCase } from './names.ts'
+import { pascalCase } from '../../src/owned/names.ts'
 import { Refused } from './refused.ts'
 import type { Wanted } from './request.ts'
 

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts'
 import { addProblem, type ProblemCode } from '../problem.ts'
 import { type Field, fieldOf } from './fields.ts'
 import { ownedInserts } from './insertion.ts'
+import { pascalCase, spaced, withArticle } from './names.ts'
 import { ownedRows } from './repository.ts'
 import { ownedTables } from './table.ts'
 
@@ -103,19 +104,4 @@ export function ownedResource<const Fields extends Readonly<Record<string, TSche
     tables: [tables.rows, tables.counts],
     rows: { ...ownedRows(tables), ...ownedInserts(tables) },
   }
-}
-
-function spaced(name: string): string {
-  return name.replaceAll('_', ' ')
-}
-
-function withArticle(words: string): string {
-  return `${/^[aeio]/.test(words) ? 'an' : 'a'} ${words}`
-}
-
-function pascalCase(name: string): string {
-  return name
-    .split('_')
-    .map((part) => `${part.charAt(0).toUpperCase()}${part.slice(1)}`)
-    .join('')
 }

@@ -6,20 +6,10 @@ import t from 'tap'
 
 const run = promisify(execFile)
 
+const { sourceFolders } = (await import(resolve('scripts/source-folders.js'))) as { sourceFolders: string[] }
+
 /** What compiles, migrates and serves. */
-const parts = [
-  '.ci',
-  'src',
-  'plugins',
-  'routes',
-  'test',
-  'scripts',
-  'bench',
-  'examples',
-  'client/src',
-  'prove/src',
-  'docs',
-]
+const parts = ['.ci', 'docs', ...sourceFolders]
 const files = ['package.json', 'package-lock.json', 'openapi.yaml', 'CHANGELOG.md', '.env.example']
 
 t.test('a resource of every type passes its tests', { timeout: 180_000 }, async (t) => {
