@@ -11,15 +11,18 @@ interface Page {
   readonly limit: number
   /** Id of the last item already seen. */
   readonly after: number
-  /** Values that fields must have, always in the same order; undefined: any. */
+  /** Values that filters must have, among others; undefined: any. */
   readonly where: Values
 }
 
 type Parameters = Record<string, unknown> & { readonly owner: OwnerId }
 type Placeholder = (name: string) => never
 
-/** Reads and writes of a resource's rows; each has the owner in its WHERE. */
-export function ownedRows({ rows, counts, fields }: OwnedTables) {
+/**
+ * Reads and writes of a resource's rows; each has the owner in its WHERE.
+ * @param filters fields by which a page can be narrowed
+ */
+export function ownedRows({ rows, counts, fields }: OwnedTables, filters: readonly string[]) {
   const columns = ['id', 'user_id', ...fields.map(({ name }) => name), 'created_at', 'updated_at'] as 'id'[]
   const own = (db: Db, owner: OwnerId) => withOwnedTables(db).selectFrom(rows).where('user_id', '=', owner)
 
@@ -46,14 +49,17 @@ export function ownedRows({ rows, counts, fields }: OwnedTables) {
 
   /** One statement for each combination of filters; a boolean is two. */
   function selectPage(where: Values) {
-    const wanted = Object.entries(where).filter(([, value]) => value !== undefined)
-    const name = wanted
-      .map(([name, value]) => (typeof value === 'boolean' ? `${name}=${value}` : name))
-      .join()
-    const known = pages.get(name)
+    // Built for each request, hence without a list.
+    let key = ''
+    for (const name of filters) {
+      const value = where[name]
+      if (value !== undefined) key += typeof value === 'boolean' ? `,${name}=${value}` : `,${name}`
+    }
+    const known = pages.get(key)
     if (known) return known
-    const select = pageOf(wanted)
-    pages.set(name, select)
+    const set = filters.filter((name) => where[name] !== undefined)
+    const select = pageOf(set.map((name) => [name, where[name]]))
+    pages.set(key, select)
     return select
   }
 

@@ -102,6 +102,12 @@ export function ownedResource<const Fields extends Readonly<Record<string, TSche
     limitSetBy,
     onlyInTests: declaration.onlyInTests ?? false,
     tables: [tables.rows, tables.counts],
-    rows: { ...ownedRows(tables), ...ownedInserts(tables) },
+    rows: {
+      ...ownedRows(
+        tables,
+        filters.map((field) => field.name),
+      ),
+      ...ownedInserts(tables),
+    },
   }
 }

@@ -17,13 +17,10 @@ interface OwnedOptions {
   readonly max: number
 }
 
-/** Of a boolean or an enum. */
-type Filter = string | boolean | undefined
-
 interface ListQuery {
   readonly limit?: number
   readonly cursor?: string
-  readonly [filter: string]: Filter | number
+  readonly [filter: string]: string | number | boolean | undefined
 }
 
 /** The routes of a resource, of its declaration. */
@@ -57,13 +54,15 @@ export default async function ownedRoutes(
       },
     },
     async (request, reply) => {
-      const { limit = 50, cursor, ...query } = request.query as ListQuery
-      const where = Object.fromEntries(filters.map(({ name }) => [name, query[name] as Filter]))
-      const page = { limit, after: Number(cursor ?? 0), where }
+      const query = request.query as ListQuery
+      const { limit = 50, cursor = 0 } = query
+      const page = { limit, after: Number(cursor), where: query }
       const { items, more } = await rows.listOwned(app.db, request.owner, page)
       const last = items.at(-1)
-      if (more && last)
-        reply.header('link', nextLink(pathOf(request.params.user_id), { limit, cursor: last.id, ...where }))
+      if (more && last) {
+        const set = Object.fromEntries(filters.map(({ name }) => [name, query[name]]))
+        reply.header('link', nextLink(pathOf(request.params.user_id), { limit, cursor: last.id, ...set }))
+      }
       return reply.code(200).send(items)
     },
   )
