@@ -57,6 +57,7 @@ t.test('the contract has the path of PUBLIC_URL as its server', async (t) => {
       (await app.inject('/docs/json')).json(),
     ]
     for (const { servers } of documents) t.match(servers, [{ url }], PUBLIC_URL)
+    await app.close()
   }
   t.match(contract().servers, [{ url: '/' }], 'the committed contract has no prefix')
 })

@@ -62,7 +62,9 @@ t.test('DNS rebinding reads and changes nothing', async (t) => {
 t.test('the address of HOST is served; with a wildcard HOST, every address', async (t) => {
   const answers = async (HOST: string, host: string) => {
     const app = await testApp(t, { env: { ...development, HOST } })
-    return (await app.inject({ url: '/health/live', headers: { host } })).statusCode
+    const { statusCode } = await app.inject({ url: '/health/live', headers: { host } })
+    await app.close()
+    return statusCode
   }
   t.equal(await answers('192.0.2.1', '192.0.2.1:8000'), 200)
   t.equal(await answers('192.0.2.1', '192.0.2.2:8000'), 403)
