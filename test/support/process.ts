@@ -31,7 +31,9 @@ interface Ending {
 function start(t: Test, env: Record<string, string>, args: string[], cwd: string): ChildProcess {
   const variables = { PATH: process.env['PATH'], PORT: '0', LOG_LEVEL: 'silent', ...env }
   const settings = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
-  const child = spawn('env', ['-i', ...settings, process.execPath, server, ...args], { cwd })
+  const child = spawn('env', ['-i', ...settings, process.execPath, '--liftoff-only', server, ...args], {
+    cwd,
+  })
   t.teardown(() => child.kill('SIGKILL'))
   return child
 }
