@@ -23,18 +23,21 @@ const processes = 3
 /** The slowest files, which come first so that no process is left alone with one. */
 const slow = [
   'operations',
-  'cost',
   'log-canaries',
-  'src/server/',
   'plugins/signing-keys',
-  'contract/breaking',
+  'full/slow-clients',
+  'full/kills',
+  'full/disk-full',
+  'full/pgbouncer',
+  'full/keys',
+  'full/database-refusals',
+  'full/cost',
 ]
 
 /** Their subject is decided before a statement, or in another process. */
 const besideDatabase = [
   'client/',
   'contract/',
-  'cost',
   'examples/',
   'operations',
   'plugins/http/',
@@ -76,14 +79,20 @@ function usesServer(file) {
   return uses
 }
 
-function fastSuite() {
-  const isAmong = (names) => (file) => names.some((name) => file.startsWith(join(tests, name)))
+const isAmong = (names) => (file) => names.some((name) => file.startsWith(join(tests, name)))
+
+function slowFirst(files) {
   const isSlow = isAmong(slow)
-  const isBesideDatabase = isAmong(besideDatabase)
-  const files = testFiles(tests)
-    .filter((file) => !file.startsWith(fullTests))
-    .filter((file) => !afterFast || (usesServer(file) && !isBesideDatabase(file)))
   return [...files.filter(isSlow), ...files.filter((file) => !isSlow(file))]
+}
+
+function fastSuite() {
+  const isBesideDatabase = isAmong(besideDatabase)
+  return slowFirst(
+    testFiles(tests)
+      .filter((file) => !file.startsWith(fullTests))
+      .filter((file) => !afterFast || (usesServer(file) && !isBesideDatabase(file))),
+  )
 }
 
 /** @returns its TAP output */
@@ -113,13 +122,20 @@ function run({ name, argv, priority = 0 }) {
 }
 
 const claims = mkdtempSync(join(tmpdir(), 'latchkey-tests-'))
-// In the full suite one process less: beside them run the files of test/full, which wait more than they compute, and
-// some of which promise a time.
-const shares = Array.from({ length: full ? processes - 1 : processes }, (_, index) => ({
-  name: `share ${index + 1}`,
-  priority: full ? 10 : 0,
-  argv: [join(tests, 'support/share.js'), claims, String(index + 1)],
-}))
+/** In the full suite one begins with the files of the fast one, and gives way to the others, some of which promise a time. */
+const shares = Array.from({ length: processes }, (_, index) => {
+  const fromTheEnd = full && index === 0
+  return {
+    name: `share ${index + 1}`,
+    priority: fromTheEnd ? 10 : 0,
+    argv: [
+      join(tests, 'support/share.js'),
+      claims,
+      String(index + 1),
+      ...(fromTheEnd ? ['--from-the-end'] : []),
+    ],
+  }
+})
 
 /** All of `jobs`, at most so many at a time. */
 async function runAll(jobs, limit) {
@@ -138,10 +154,9 @@ const outputs = []
 if (given.length > 0) outputs.push(...(await runAll(given.map(alone), 2)))
 else {
   // Not as arguments, which tap makes the names of its folders of.
-  writeFileSync(join(claims, 'files.json'), JSON.stringify(fastSuite()))
-  // Each in a process of its own: they start servers, and kill them.
-  const fullFiles = full ? testFiles(fullTests).map(alone) : []
-  outputs.push(...(await runAll([...shares, ...fullFiles], processes)))
+  const files = full ? [...slowFirst(testFiles(fullTests)), ...fastSuite().reverse()] : fastSuite()
+  writeFileSync(join(claims, 'files.json'), JSON.stringify(files))
+  outputs.push(...(await runAll(shares, processes)))
 }
 rmSync(claims, { recursive: true })
 

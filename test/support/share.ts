@@ -6,12 +6,14 @@ import tap from 'tap'
 /*
  * Runs test files in one process, started by scripts/test.js: with a process per file, most of the time goes into
  * loading the same modules, above all the embedded database.
- *   node dist/test/support/share.js CLAIMS NUMBER: CLAIMS is a folder with the list of files, files.json
+ *   node dist/test/support/share.js CLAIMS NUMBER [--from-the-end]
+ * CLAIMS is a folder with the list of files, files.json.
  */
 
 const claims = process.argv[2] ?? ''
 const files: string[] = JSON.parse(readFileSync(join(claims, 'files.json'), 'utf8'))
-const queue = files.entries()
+const entries = [...files.entries()]
+const queue = (process.argv.includes('--from-the-end') ? entries.reverse() : entries).values()
 
 /** Each process takes the next unclaimed file: `mkdir` succeeds once. */
 function claimNext(): string | undefined {

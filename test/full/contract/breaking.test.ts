@@ -7,8 +7,8 @@ import {
   changesBetween,
   mayBreak,
   released,
-} from '../support/breaking.ts'
-import { contract } from '../support/contract-file.ts'
+} from '../../support/breaking.ts'
+import { contract } from '../../support/contract-file.ts'
 
 t.test('openapi.yaml breaks no client of the last release, unless CHANGELOG.md announces it', async (t) => {
   await t.resolves(assertNoSurprise(released, 'openapi.yaml', readFileSync('CHANGELOG.md', 'utf8')))
