@@ -108,6 +108,7 @@ function checkSubjectAndTimes(
 }
 
 function foreignPrincipal(claims: Parameters, issuer: string, userId: string): Principal {
+  const { authTime, amr, acr } = authenticationOf(claims)
   return {
     sub: claims['sub'] as string,
     userId,
@@ -115,7 +116,9 @@ function foreignPrincipal(claims: Parameters, issuer: string, userId: string): P
     sid: undefined,
     issuedAt: claims['iat'] as number | undefined,
     expiresAt: claims['exp'] as number,
-    ...authenticationOf(claims),
+    authTime,
+    amr,
+    acr,
     clientId: typeof claims['client_id'] === 'string' ? claims['client_id'] : undefined,
     profile: profileOf(claims),
   }
