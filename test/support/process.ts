@@ -31,6 +31,7 @@ interface Ending {
 function start(t: Test, env: Record<string, string>, args: string[], cwd: string): ChildProcess {
   const variables = { PATH: process.env['PATH'], PORT: '0', LOG_LEVEL: 'silent', ...env }
   const settings = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
+  // Most of these processes end before optimized WebAssembly pays.
   const child = spawn('env', ['-i', ...settings, process.execPath, '--liftoff-only', server, ...args], {
     cwd,
   })

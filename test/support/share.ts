@@ -7,7 +7,7 @@ import tap from 'tap'
  * Runs test files in one process, started by scripts/test.js: with a process per file, most of the time goes into
  * loading the same modules, above all the embedded database.
  *   node dist/test/support/share.js CLAIMS NUMBER [--from-the-end]
- * CLAIMS is a folder with the list of files, files.json.
+ * CLAIMS is a folder with the list of files, files.json, which is claimed from its start, or from its end.
  */
 
 const claims = process.argv[2] ?? ''
