@@ -9,6 +9,10 @@ import { endOf, type KeyAlgorithm, type PublicJwk, signingKeyAt } from './signin
 export interface KeyringOptions extends KeyStore, KeyPolicy {
   /** Called for the first of consecutive failures; the known keys remain in use. */
   readonly onError: (error: unknown) => void
+  /** Milliseconds that never go back. */
+  readonly monotonic?: () => number
+  /** Waits out a cooldown; in milliseconds. */
+  readonly sleep?: (ms: number) => Promise<unknown>
 }
 
 /** SHA-256 in base64url, the form of every kid made here: no other is worth a query. */
@@ -23,7 +27,7 @@ export class Keyring implements KeySource {
   readonly algorithms: readonly string[]
   readonly #options: KeyringOptions
   #keys = new Map<string, HeldKey & { readonly endsAt: number }>()
-  readonly #flight = new SingleFlight({ run: () => this.#tryLoad(), cooldownMs })
+  readonly #flight: SingleFlight
   #failing = false
   #closed = false
 
@@ -31,6 +35,8 @@ export class Keyring implements KeySource {
     this.#options = options
     this.algorithm = options.algorithm
     this.algorithms = [options.algorithm]
+    const { monotonic, sleep } = options
+    this.#flight = new SingleFlight({ run: () => this.#tryLoad(), cooldownMs, monotonic, sleep })
   }
 
   /**

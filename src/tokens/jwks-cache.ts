@@ -16,6 +16,8 @@ interface JwksOptions {
   readonly monotonic?: () => number
   /** Waits out a cooldown; in milliseconds. */
   readonly sleep?: (ms: number) => Promise<unknown>
+  /** Ends a fetch after so many milliseconds. */
+  readonly timeout?: (ms: number) => AbortSignal
 }
 
 /** For a whole fetch, with its discovery. */
@@ -133,10 +135,10 @@ export class JwksCache implements KeySource {
   }
 
   async #fetch(): Promise<void> {
-    const { location, warn } = this.#options
+    const { location, warn, timeout = AbortSignal.timeout } = this.#options
     const { url } = location
     try {
-      const found = await location.fetch(this.#now(), AbortSignal.timeout(timeoutMs))
+      const found = await location.fetch(this.#now(), timeout(timeoutMs))
       const keys = keysOf(found, this.algorithms, (kid, why) => this.#warnOnce(kid, why))
       if (keys.size === 0 && this.#keys.size > 0) {
         warn('a trusted issuer has withdrawn all its keys: its tokens are refused', { jwks_url: url })

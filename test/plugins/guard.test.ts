@@ -49,7 +49,7 @@ const policy: Record<string, Access | 'hidden'> = {
   'POST /oauth/revoke': 'public',
   'GET /gateway/revocations': 'service',
   'GET /api/events': 'service',
-  // For service clients; anybody else gets 404 (test/routes/api/admin/strangers.test.ts).
+  // For service clients; anybody else gets 404 (test/full/routes/api/admin/strangers.test.ts).
   'GET /api/admin/users': 'hidden',
   'GET /api/admin/users/:user_id': 'hidden',
   'POST /api/admin/users/:user_id/ban': 'hidden',

@@ -81,10 +81,12 @@ t.test('HTTP/1.0 without a Host is served; other modes accept any Host', async (
   t.equal((await exchange(app, rebound)).status, 403, 'in absolute form')
   const empty = await exchange(app, 'GET /health/live HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n')
   t.equal(empty.status, 403, 'an empty Host')
+  await app.close()
   const production = { NODE_ENV: 'production', DATABASE_URL: 'postgres://unused' }
   for (const env of [{}, production]) {
     const other = await testApp(t, { env })
     const answer = await other.inject({ url: '/health/live', headers: { host: 'any.example' } })
     t.equal(answer.statusCode, 200)
+    await other.close()
   }
 })

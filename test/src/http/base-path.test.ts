@@ -96,12 +96,13 @@ t.test('limits and the log use the route without the prefix', async (t) => {
 
 t.test('a prefix that routes begin with is removed only where it is the prefix', async (t) => {
   for (const path of ['/api', '/health', '/docs', '/api/auth']) {
-    const { alice, bob } = await twoUsers(t, { env: { PUBLIC_URL: `https://x.example${path}` } })
+    const { app, alice, bob } = await twoUsers(t, { env: { PUBLIC_URL: `https://x.example${path}` } })
     for (const sent of ['', path]) {
       t.equal((await alice.call('GET', `${sent}/api/auth/me`)).statusCode, 200, `${path}: ${sent}`)
       t.equal((await alice.call('GET', `${sent}/health/live`)).statusCode, 200, `${path}: ${sent}`)
       t.equal((await alice.call('GET', `${sent}${alice.tasks}`)).statusCode, 200, `${path}: ${sent}`)
       t.equal((await bob.call('GET', `${sent}${alice.tasks}`)).statusCode, 403, `${path}: ${sent}`)
     }
+    await app.close()
   }
 })
