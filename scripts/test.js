@@ -18,21 +18,24 @@ const given = args
   .map((arg) => (arg.endsWith('.ts') ? join('dist', arg.replace(/\.ts$/, '.js')) : arg))
 
 /** Processes at a time. Most machines of CI have two cores; the full suite's tests wait for servers, too. */
-const processes = full ? 3 : 2
+const processes = full ? 4 : 2
 
 /** The slowest files, which come first so that no process is left alone with one. */
 const slow = [
   'operations',
   'plugins/signing-keys',
-  'full/slow-clients',
-  'full/kills',
-  'full/disk-full',
-  'full/pgbouncer',
-  'full/keys',
-  'full/database-refusals',
-  'full/cost',
-  'full/log-canaries',
+  'full/faults/slow-clients',
+  'full/faults/disk-full',
+  'full/faults/kills',
+  'full/instances/redis',
+  'full/faults/database-refusals',
+  'full/scale/pgbouncer',
+  'full/faults/database.test',
+  'full/instances/keys',
+  'full/instances/sessions',
   'full/src/tokens/better-auth',
+  'full/scripts/generated-resource',
+  'full/packages/client',
 ]
 
 /** Their subject is decided before a statement, or in another process. */
