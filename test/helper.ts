@@ -1,26 +1,20 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { PGlite } from '@electric-sql/pglite'
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
-import { Kysely, type KyselyPlugin, PGliteDialect, sql } from 'kysely'
-import pg from 'pg'
 import tap from 'tap'
 import { buildApp } from '../src/app.ts'
 import type { Clock } from '../src/clock.ts'
 import type { Config } from '../src/config/config.ts'
 import { loadConfig } from '../src/config/load-config.ts'
-import { type Listen, listenOn } from '../src/db/listen.ts'
-import { listenEmbedded } from '../src/db/listen-embedded.ts'
-import { migrate } from '../src/db/migrate.ts'
-import { openPostgres } from '../src/db/postgres.ts'
-import type { Database, Db } from '../src/db/schema.ts'
-import { parsers } from '../src/db/types.ts'
+import type { Listen } from '../src/db/listen.ts'
+import type { Db } from '../src/db/schema.ts'
+import type { DeliveredMail } from '../src/mail/local-mailbox.ts'
 import type { HashCost } from '../src/passwords/hashes.ts'
 import './support/compiled-schemas.ts'
 import './support/conforms.ts'
-import { assertDistributable } from './support/distributable.ts'
-import { freshDatabase, type Test } from './support/postgres.ts'
-import { snapshotFile } from './support/snapshot.ts'
+import { emptyDatabase, listens, migratedDatabase, openMigrated } from './support/databases.ts'
+import type { Test } from './support/postgres.ts'
+
+export { keptOpen, listens, migratedDatabase, testDatabase } from './support/databases.ts'
 
 export const secret = 'q6Yz8tGv1LrS0pXwB4nJ7hDkE2cMfA9u'
 export const password = 'correct horse battery'
@@ -53,124 +47,6 @@ export function testConfig(env: Record<string, string> = {}, cost: HashCost = ch
   return { ...config, hashing: { ...config.hashing, cost } }
 }
 
-export async function migratedDatabase(t: Test): Promise<Db> {
-  const db = await testDatabase(t)
-  // The embedded database is a copy of a migrated one.
-  if (process.env['TEST_DATABASE_URL']) await migrate(db)
-  if (process.env['TEST_LAYOUT'] === 'partitions') await partition(db)
-  return db
-}
-
-/** Divides tasks as docs/scale.md says, once. */
-async function partition(db: Db): Promise<void> {
-  const plain = sql`select from pg_class where oid = 'tasks'::regclass and relkind = 'r'`
-  if ((await plain.execute(db)).rows.length === 0) return
-  await sql.raw(readFileSync('deploy/scale/partitions.sql', 'utf8')).execute(db)
-}
-
-/** A database that closing an app does not close. */
-export function keptOpen(db: Db): Db {
-  return destroyedBy(db, async () => {})
-}
-
-function destroyedBy(db: Db, destroy: () => Promise<void>): Db {
-  return new Proxy(db, {
-    get(target, name) {
-      if (name === 'destroy') return destroy
-      if (name === 'withPlugin')
-        return (plugin: KyselyPlugin) => destroyedBy(target.withPlugin(plugin), destroy)
-      const value = Reflect.get(target, name)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-}
-
-/** An empty database: PGlite, or one on the server of TEST_DATABASE_URL. */
-export async function testDatabase(t: Test): Promise<Db> {
-  const server = process.env['TEST_DATABASE_URL']
-  return server ? databaseOn(server, t) : embeddedDatabase(t)
-}
-
-/** How an app hears of events in a database that {@link testDatabase} made. */
-export const listens = new WeakMap<Db, Listen>()
-
-/** Idle databases for the next test of the file: loading one takes longer than a test. */
-const idle: PGlite[] = []
-tap.teardown(() => Promise.all(idle.map((pglite) => pglite.close())))
-
-type Run = (statement: string) => Promise<readonly unknown[]>
-
-/** Not by truncate, which creates about 100 files; without triggers, since their rows are deleted as well. */
-const deletion = (tables: readonly string[]) =>
-  [
-    'set session_replication_role = replica',
-    ...tables.map((table) => `delete from ${table}`),
-    "select setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false) from pg_sequences",
-    'set session_replication_role = default',
-  ].join(';')
-
-/** Deletes all rows but those of the migrations. A test restores what it changes in the schema. */
-async function empty(run: Run): Promise<void> {
-  const rows = await run(
-    `select format('%I', tablename) as name from pg_tables
-     where schemaname = current_schema() and tablename not like '%\\_migration%'`,
-  )
-  const tables = (rows as { name: string }[]).map(({ name }) => name)
-  await run(deletion(tables)).catch(async (error) => {
-    const isForbidden = (error as { code?: string }).code === insufficientPrivilege
-    if (!isForbidden) throw error
-    // Only a superuser may keep triggers from running.
-    await run(`truncate ${tables.join(', ')} restart identity cascade`)
-  })
-}
-
-const insufficientPrivilege = '42501'
-
-async function embeddedDatabase(t: Test): Promise<Db> {
-  const used = idle.pop()
-  if (used) await empty(async (statement) => (await used.exec(statement))[0]?.rows ?? [])
-  const pglite =
-    used ?? (await PGlite.create({ loadDataDir: new Blob([readFileSync(snapshotFile)]), parsers }))
-  let open = true
-  const kysely = new Kysely<Database>({
-    dialect: new PGliteDialect({ pglite }),
-    log: ({ query }) => assertDistributable(query.sql),
-  })
-  const db = destroyedBy(kysely, async () => {
-    if (open) idle.push(pglite)
-    open = false
-  })
-  listens.set(db, listenEmbedded(pglite))
-  t.teardown(() => db.destroy())
-  return db
-}
-
-/** URLs of idle databases on the server; dropped when the process ends. */
-const idleOnServer: string[] = []
-
-async function emptyOnServer(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  await empty(async (statement) => (await client.query(statement)).rows).finally(() => client.end())
-}
-
-async function databaseOn(server: string, t: Test): Promise<Db> {
-  const used = idleOnServer.pop()
-  const url = used ?? (await freshDatabase(tap, server)).url
-  if (used) await emptyOnServer(used)
-  const pool = openPostgres({ url, poolSize: 5, onIdleError: () => {} })
-  let open = true
-  const db = destroyedBy(pool, async () => {
-    if (!open) return
-    open = false
-    await pool.destroy()
-    idleOnServer.push(url)
-  })
-  listens.set(db, listenOn(url))
-  t.teardown(() => db.destroy())
-  return db
-}
-
 export interface AppOptions {
   readonly env?: Record<string, string>
   readonly clock?: Clock
@@ -186,9 +62,53 @@ export interface AppOptions {
   readonly extend?: (app: FastifyInstance) => void | Promise<void>
 }
 
-/** The service on a new database, closed when the test ends. */
+/** The app of the last test, for the next one with the same configuration: building one takes longer than most tests. */
+let idle: { readonly env: string; readonly app: FastifyInstance } | undefined
+const closed = new WeakSet<FastifyInstance>()
+tap.teardown(() => idle?.app.close())
+
+/** What an app remembers beside its database: counts of addresses, keys, deliveries. */
+const memories = /^(RATE_LIMITS|ALGORITHM|WEBHOOK)/
+
+/**
+ * The service on an empty database, until the test ends. One of the test's own with other options than `env`; for one
+ * that the test stops or changes there is {@link ownApp}.
+ */
 export async function testApp(t: Test, options: AppOptions = {}): Promise<FastifyInstance> {
-  const { env, hashCost, clock, log, extend, db = await migratedDatabase(t) } = options
+  const { env = {}, ...others } = options
+  const isShared = Object.keys(others).length === 0 && !Object.keys(env).some((name) => memories.test(name))
+  if (!isShared) return ownApp(t, options)
+  const app = await sharedApp(JSON.stringify(env), options)
+  t.teardown(async () => {
+    if (closed.has(app) || app.server.listening || idle) await app.close()
+    else idle = { env: JSON.stringify(env), app }
+  })
+  return app
+}
+
+async function sharedApp(env: string, options: AppOptions): Promise<FastifyInstance> {
+  const found = idle
+  idle = undefined
+  if (found?.env !== env) {
+    await found?.app.close()
+    return build(options, await openMigrated())
+  }
+  await found.app.mailWorker?.settled()
+  await found.app.securityEvents.flush()
+  ;(found.app.mailbox?.mails as DeliveredMail[] | undefined)?.splice(0)
+  await emptyDatabase(found.app.db)
+  return found.app
+}
+
+/** The service on a new database, closed when the test ends. */
+export async function ownApp(t: Test, options: AppOptions = {}): Promise<FastifyInstance> {
+  const app = await build(options, options.db ?? (await migratedDatabase(t)))
+  t.teardown(() => app.close())
+  return app
+}
+
+async function build(options: AppOptions, db: Db): Promise<FastifyInstance> {
+  const { env, hashCost, clock, log, extend } = options
   const { listenToEvents = listens.get(db) } = options
   const app = await buildApp(testConfig(env, hashCost), {
     db,
@@ -196,7 +116,7 @@ export async function testApp(t: Test, options: AppOptions = {}): Promise<Fastif
     ...(clock ? { clock } : {}),
     ...(log ? { logStream: { write: log } } : {}),
   })
-  t.teardown(() => app.close())
+  app.addHook('onClose', async () => void closed.add(app))
   await extend?.(app)
   await app.ready()
   return app
