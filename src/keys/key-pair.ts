@@ -2,6 +2,7 @@ import { createHash, createPublicKey, generateKeyPair, type JsonWebKey, type Key
 import { promisify } from 'node:util'
 import type { KeyAlgorithm, PublicJwk } from './signing-keys.ts'
 
+/** Not generateKeyPairSync: while Node 20 exports such a key as JWK, a collection of garbage can deadlock the process. */
 const generate = promisify(generateKeyPair)
 
 const makers: Record<KeyAlgorithm, () => Promise<{ publicKey: KeyObject; privateKey: KeyObject }>> = {

@@ -1,8 +1,9 @@
-import { createHmac, generateKeyPairSync } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { disconnectedDatabase } from '../../src/db/disconnected.ts'
 import { problemOf, secret, signUp, testApp, twoUsers, unauthorized } from '../helper.ts'
+import { keyPair } from '../support/key-pair.ts'
 import { encode, goodClaims, goodHeader, mint, sign } from '../support/mint.ts'
 
 const previousSecret = 'the one before: c7Wn3eRk8ZqVb5XyT0'
@@ -123,7 +124,7 @@ t.test('only the canonical compact serialization is accepted (A03)', async (t) =
 
 t.test('key confusion: HS256 with a public key as secret is refused (A06)', async (t) => {
   const { refuses } = await guardedApp(t)
-  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const { publicKey } = keyPair('rsa', { modulusLength: 2048 })
   const pem = publicKey.export({ type: 'spki', format: 'pem' }) as string
   const jwk = publicKey.export({ format: 'jwk' })
   const keys = [pem.trimEnd(), pem, publicKey.export({ type: 'spki', format: 'der' }), JSON.stringify(jwk)]

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign as rawSign } from 'node:crypto'
+import { createPrivateKey, createPublicKey, sign as rawSign } from 'node:crypto'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import databasePlugin from '../../plugins/database.ts'
@@ -10,6 +10,7 @@ import type { KeyAlgorithm } from '../../src/keys/signing-keys.ts'
 import type { KeySource } from '../../src/tokens/key-source.ts'
 import { SharedKeys } from '../../src/tokens/shared-keys.ts'
 import { problemOf, secret, signUp, testApp, testDatabase } from '../helper.ts'
+import { keyPair } from '../support/key-pair.ts'
 import { encode, goodClaims, sign, signWith, verifiesWith } from '../support/mint.ts'
 
 const algorithms = ['EdDSA', 'ES256', 'RS256'] as const
@@ -138,7 +139,7 @@ for (const alg of algorithms) {
     }
     await refuses(t, sign({ alg: 'HS256', typ: 'at+jwt' }, claims), 'A09 HS256 with the secret')
 
-    const attacker = generateKeyPairSync('ed25519')
+    const attacker = keyPair('ed25519')
     const attackerJwk = attacker.publicKey.export({ format: 'jwk' })
     await refuses(t, signWith(attacker.privateKey, header, claims), 'another key under our kid')
     await refuses(t, signWith(attacker.privateKey, { ...header, jwk: attackerJwk }, claims), 'A10 jwk')
@@ -387,7 +388,7 @@ t.test('a change of SECRET_KEY invalidates no token', async (t) => {
 t.test('under HS256 there are no key pairs', async (t) => {
   const app = await testApp(t)
   t.equal(app.signingKeys, null)
-  const { privateKey } = generateKeyPairSync('ed25519')
+  const { privateKey } = keyPair('ed25519')
   const alice = await signUp(app, 'alice')
   const token = signWith(privateKey, { alg: 'EdDSA' }, goodClaims())
   t.equal((await alice.call('GET', '/api/auth/me')).statusCode, 200)

@@ -1,7 +1,8 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
+import { createPublicKey, type KeyObject, randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { problemOf, secret, signUp, testApp, unauthorized } from '../../helper.ts'
 import { listening } from '../../support/better-auth.ts'
+import { keyPair } from '../../support/key-pair.ts'
 import { encode, goodClaims, goodHeader, mint, sign, signWith } from '../../support/mint.ts'
 import { basic, form, serviceClients } from '../../support/service-client.ts'
 
@@ -11,9 +12,7 @@ const now = () => Math.floor(Date.now() / 1000)
 /** An issuer with a JWKS on the loopback. */
 async function startIssuer(t: Test, { issuer, alg = 'RS256' }: { issuer?: string; alg?: string } = {}) {
   const pair =
-    alg === 'RS256'
-      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
-      : generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    alg === 'RS256' ? keyPair('rsa', { modulusLength: 2048 }) : keyPair('ec', { namedCurve: 'P-256' })
   const jwk = { ...pair.publicKey.export({ format: 'jwk' }), kid: 'k1', alg }
   const server = await listening(t, (_, response) => {
     response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [jwk] }))
@@ -158,7 +157,7 @@ t.test('a client of a trusted issuer is no user of it (RFC 9068 section 2.2)', a
 t.test('header parameters select no other key (A10, A11, A12)', async (t) => {
   const issuer = await startIssuer(t)
   const { accepts, refuses } = await trusting(t, [issuer])
-  const attacker = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const attacker = keyPair('rsa', { modulusLength: 2048 })
   const jwk = { ...attacker.publicKey.export({ format: 'jwk' }), kid: 'k1' }
   const listener = await listening(t, () => t.fail('fetched (A11)'))
   const url = `${listener.origin}/jwks`

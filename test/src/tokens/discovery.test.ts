@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto'
 import type { RequestListener, ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import { Problem } from '../../../src/problem.ts'
@@ -6,8 +5,9 @@ import { JwksCache } from '../../../src/tokens/jwks-cache.ts'
 import { DiscoveredJwks } from '../../../src/tokens/jwks-location.ts'
 import type { UnverifiedToken } from '../../../src/tokens/jws.ts'
 import { listening } from '../../support/better-auth.ts'
+import { keyPair } from '../../support/key-pair.ts'
 
-const key = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+const key = keyPair('ed25519').publicKey.export({ format: 'jwk' })
 const token = (kid: string) => ({ compact: '', header: { alg: 'EdDSA', kid }, claims: {} }) as UnverifiedToken
 
 const json = (response: ServerResponse, body: unknown) =>

@@ -1,12 +1,13 @@
-import { generateKeyPairSync, type JsonWebKey, type KeyPairKeyObjectResult } from 'node:crypto'
+import type { JsonWebKey } from 'node:crypto'
 import t from 'tap'
 import { importJwk, signatureAlgorithms } from '../../../src/tokens/jwk.ts'
+import { keyPair } from '../../support/key-pair.ts'
 
-const publicJwk = ({ publicKey }: KeyPairKeyObjectResult) => publicKey.export({ format: 'jwk' })
+const publicJwk = ({ publicKey }: ReturnType<typeof keyPair>) => publicKey.export({ format: 'jwk' })
 
-const rsa = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }))
-const ec = (namedCurve: string) => publicJwk(generateKeyPairSync('ec', { namedCurve }))
-const ed25519 = generateKeyPairSync('ed25519')
+const rsa = publicJwk(keyPair('rsa', { modulusLength: 2048 }))
+const ec = (namedCurve: string) => publicJwk(keyPair('ec', { namedCurve }))
+const ed25519 = keyPair('ed25519')
 
 /** The algorithms that a key may verify, or why it is refused. */
 function verdict(jwk: unknown, wanted: readonly string[] = signatureAlgorithms): string {
@@ -85,11 +86,11 @@ t.test('a key that is weak, private or for another use is refused (A08)', async 
     secp256k1: [{ ...ec('secp256k1'), kid: 'k', alg: 'ES256' }, notTrusted],
     'HMAC algorithm': [{ ...rsa, kid: 'k', alg: 'HS256' }, notTrusted],
     'kty of the prototype': [{ kty: '__proto__', kid: 'k' }, notTrusted],
-    X25519: [{ ...publicJwk(generateKeyPairSync('x25519')), kid: 'k' }, notTrusted],
+    X25519: [{ ...publicJwk(keyPair('x25519')), kid: 'k' }, notTrusted],
     'point off the curve': [{ ...ec('P-256'), kid: 'k', y: 'AAAA' }, 'is unreadable'],
     'modulus that is no text': [{ ...rsa, kid: 'k', n: 7 }, 'is unreadable'],
     'RSA-1024': [
-      { ...publicJwk(generateKeyPairSync('rsa', { modulusLength: 1024 })), kid: 'k' },
+      { ...publicJwk(keyPair('rsa', { modulusLength: 1024 })), kid: 'k' },
       'has a modulus of a length that is not accepted',
     ],
     'e=1': [{ ...rsa, kid: 'k', e: 'AQ' }, 'has a public exponent that is not accepted'],

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
+import { createPublicKey, randomUUID } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -7,9 +7,10 @@ import { JwksCache } from '../../../src/tokens/jwks-cache.ts'
 import { jwksAt } from '../../../src/tokens/jwks-location.ts'
 import type { UnverifiedToken } from '../../../src/tokens/jws.ts'
 import { listening } from '../../support/better-auth.ts'
+import { keyPair } from '../../support/key-pair.ts'
 
 const jwk = (kid: string) => ({
-  ...generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }),
+  ...keyPair('ed25519').publicKey.export({ format: 'jwk' }),
   kid,
   alg: 'EdDSA',
 })
@@ -238,7 +239,7 @@ const withdrawals: Record<string, object[]> = {
   'no key for signatures': [{ ...jwk('first'), use: 'enc' }],
   'no key of a trusted algorithm': [
     {
-      ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
+      ...keyPair('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
       kid: 'first',
     },
   ],
@@ -296,7 +297,7 @@ t.test(
 
 t.test('the algorithm of a token selects among the keys of its kid (A08)', async (t) => {
   const { endpoint, pemOf } = await setUp(t, ['EdDSA', 'ES256'])
-  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey
+  const ec = keyPair('ec', { namedCurve: 'P-256' }).publicKey
   endpoint.keys = [jwk('first'), { ...ec.export({ format: 'jwk' }), kid: 'first' }, ...endpoint.keys]
   t.equal(await pemOf('first', 'ES256'), ec.export({ type: 'spki', format: 'pem' }))
   t.equal(await pemOf('first', 'EdDSA'), 'key', 'two keys of this algorithm')

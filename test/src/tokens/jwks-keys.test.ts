@@ -1,12 +1,12 @@
-import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { signatureAlgorithms } from '../../../src/tokens/jwk.ts'
 import { keyName, keysOf } from '../../../src/tokens/jwks-keys.ts'
+import { keyPair } from '../../support/key-pair.ts'
 
 t.test('a kid may have one key per algorithm, and a key may be listed twice (A08)', async (t) => {
-  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' })
-  const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' })
-  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
+  const rsa = keyPair('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' })
+  const other = keyPair('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' })
+  const ec = keyPair('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
   const sets: Record<string, [keys: object[], found: string[], refused: string[]]> = {
     'one key, an entry for each algorithm': [
       ['RS256', 'RS384', 'RS512'].map((alg) => ({ ...rsa, alg })),

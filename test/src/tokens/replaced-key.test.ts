@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -6,12 +6,13 @@ import t from 'tap'
 import { JwksCache } from '../../../src/tokens/jwks-cache.ts'
 import { jwksAt } from '../../../src/tokens/jwks-location.ts'
 import { parseToken } from '../../../src/tokens/jws.ts'
+import { keyPair } from '../../support/key-pair.ts'
 import { signWith } from '../../support/mint.ts'
 
 const kid = 'always-the-same'
 
 t.test('a remembered token is verified again when the key of its kid changes (A32)', async (t) => {
-  const [first, second] = [generateKeyPairSync('ed25519'), generateKeyPairSync('ed25519')]
+  const [first, second] = [keyPair('ed25519'), keyPair('ed25519')]
   let published: KeyObject = first.publicKey
   const server = createServer((_request, response) => {
     const keys = [{ ...published.export({ format: 'jwk' }), kid }]
