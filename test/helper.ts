@@ -64,11 +64,12 @@ export interface AppOptions {
 
 /** The app of the last test, for the next one with the same configuration: building one takes longer than most tests. */
 let idle: { readonly env: string; readonly app: FastifyInstance } | undefined
-const closed = new WeakSet<FastifyInstance>()
+/** Closed, or with a mail worker that has stopped. */
+const ended = new WeakSet<FastifyInstance>()
 tap.teardown(() => idle?.app.close())
 
 /** What an app remembers beside its database: counts of addresses, keys, deliveries. */
-const memories = /^(RATE_LIMITS|ALGORITHM|WEBHOOK)/
+const memories = /^(RATE_LIMIT|ALGORITHM|WEBHOOK)/
 
 /**
  * The service on an empty database, until the test ends. One of the test's own with other options than `env`; for one
@@ -80,7 +81,7 @@ export async function testApp(t: Test, options: AppOptions = {}): Promise<Fastif
   if (!isShared) return ownApp(t, options)
   const app = await sharedApp(JSON.stringify(env), options)
   t.teardown(async () => {
-    if (closed.has(app) || app.server.listening || idle) await app.close()
+    if (ended.has(app) || app.draining || app.server.listening || idle) await app.close()
     else idle = { env: JSON.stringify(env), app }
   })
   return app
@@ -116,9 +117,16 @@ async function build(options: AppOptions, db: Db): Promise<FastifyInstance> {
     ...(clock ? { clock } : {}),
     ...(log ? { logStream: { write: log } } : {}),
   })
-  app.addHook('onClose', async () => void closed.add(app))
+  app.addHook('onClose', async () => void ended.add(app))
   await extend?.(app)
   await app.ready()
+  const { mailWorker } = app
+  const stop = mailWorker?.stop.bind(mailWorker)
+  if (mailWorker && stop)
+    mailWorker.stop = (limitMs) => {
+      ended.add(app)
+      return stop(limitMs)
+    }
   return app
 }
 

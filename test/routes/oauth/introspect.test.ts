@@ -1,5 +1,5 @@
 import t from 'tap'
-import { secret, signUp, testApp, twoUsers } from '../../helper.ts'
+import { ownApp, secret, signUp, testApp, twoUsers } from '../../helper.ts'
 import { mint } from '../../support/mint.ts'
 import { basic, form, serviceClients } from '../../support/service-client.ts'
 
@@ -136,7 +136,7 @@ t.test('only a client with the scope may ask, and only with a token', async (t) 
 })
 
 t.test('while revocations are unknown it is 503, whatever the token', async (t) => {
-  const app = await testApp(t, { env })
+  const app = await ownApp(t, { env })
   const alice = await signUp(app, 'alice')
   app.revocations.heard(Number.NEGATIVE_INFINITY)
   Object.defineProperty(app.revocations, 'heard', { value: () => {} })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { eventsOf, password, problemOf, signUp, testApp, twoUsers } from '../../../../helper.ts'
+import { eventsOf, ownApp, password, problemOf, signUp, testApp, twoUsers } from '../../../../helper.ts'
 import { enrol } from '../../../../support/authenticator.ts'
 import { deskOf, deskEnv as env, foreignKey, foreignToken, on } from '../../../../support/desk.ts'
 import { mailTo, post, tokenTo } from '../../../../support/mailbox.ts'
@@ -148,7 +148,7 @@ t.test('an invitation makes an account that its mail opens', async (t) => {
 })
 
 t.test('without a mail server nobody is invited', async (t) => {
-  const app = await testApp(t, { env })
+  const app = await ownApp(t, { env })
   Object.defineProperty(app.mail, 'available', { value: false })
   const desk = deskOf(app)
   const answer = await desk('POST', 'invitations', { email: 'ann@example.com' })
