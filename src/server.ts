@@ -143,7 +143,6 @@ function packageVersion(): string {
 
 /** From here on, a signal or an unexpected error drains and closes the app. */
 function closeOnSignal(app: FastifyInstance) {
-  process.off('SIGTERM', endAtOnce).off('SIGINT', endAtOnce)
   const state = { closing: false, uninstall: () => grace.uninstall() }
   const grace = closeWithGrace({ delay: graceDelay, logger: app.log }, async ({ err, signal }) => {
     state.closing = true
@@ -153,6 +152,8 @@ function closeOnSignal(app: FastifyInstance) {
     await app.close()
     app.log.info('stopped')
   })
+  // Last: a signal that is on its way while there is no listener is lost.
+  process.off('SIGTERM', endAtOnce).off('SIGINT', endAtOnce)
   return state
 }
 

@@ -156,6 +156,19 @@ t.test('SIGTERM during the start ends the process', async (t) => {
   await ends(t, waiting.ended, 'while it waits for the database', 12)
 })
 
+t.test('SIGTERM while the start hands its signals over ends the process', async (t) => {
+  // Sent in the middle of the handover, where only the next turn of the event loop can deliver it.
+  const cwd = t.testdir({
+    'signal.mjs': `const { off } = process
+process.off = function (name, ...rest) {
+  if (name === 'SIGTERM') process.kill(process.pid, name)
+  return off.call(this, name, ...rest)
+}`,
+  })
+  const env = await production(t, { NODE_OPTIONS: `--import=${cwd}/signal.mjs` })
+  await ends(t, startCommand(t, env, cwd).ended, 'between two listeners', 12)
+})
+
 /** Asserts that a process exits by itself within `limit` seconds. */
 async function ends(t: Test, ending: Promise<{ code: number | null }>, when: string, limit: number) {
   const begun = performance.now()
