@@ -2,7 +2,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { decodeCursor, encodeCursor } from '../../../../src/sessions/revocation-cursor.ts'
-import { migratedDatabase, problemOf, signUp, testApp, twoUsers } from '../../../helper.ts'
+import { migratedDatabase, ownApp, problemOf, signUp, testApp, twoUsers } from '../../../helper.ts'
 import { sign } from '../../../support/mint.ts'
 import { basic, serviceClients } from '../../../support/service-client.ts'
 
@@ -253,7 +253,7 @@ t.test('a reader whose client disconnects, or whose instance drains, waits no lo
 })
 
 t.test('an instance that does not know answers 503, at once and at the end of a wait', async (t) => {
-  const app = await testApp(t, { env })
+  const app = await ownApp(t, { env })
   const { ask, read } = readerOf(app)
   const { cursor } = await read({ after: (await read()).cursor })
   const waiting = ask({ after: cursor, wait: 30 })
