@@ -150,7 +150,7 @@ t.test('SIGTERM during the start ends the process', async (t) => {
   const [young, waiting] = [startCommand(t, env, cwd), startCommand(t, env, cwd)]
   await delay(200)
   young.kill('SIGTERM')
-  await ends(t, young.ended, 'as soon as it was started', 1)
+  await ends(t, young.ended, 'as soon as it was started', 12)
   await network.connected()
   waiting.kill('SIGTERM')
   await ends(t, waiting.ended, 'while it waits for the database', 12)
