@@ -110,6 +110,14 @@ export default fp<JwtOptions>(
     app.decorateRequest(unverified, null)
     const verifiedTokens = new VerifiedTokens()
 
+    /** @throws TokenRefused malformed, header, issuer */
+    function claimedIn(text: string): Claimed {
+      const token = parseToken(text)
+      const issuer = issuers.of(token)
+      if (issuer.strict && token.looseClaims) throw new TokenRefused('malformed')
+      return { token, issuer }
+    }
+
     /** Checked for each request, whether or not the signature was in the cache. */
     function admit({ token: { header, claims }, issuer }: Claimed): Principal {
       issuer.check(header, claims, clock())
@@ -153,11 +161,9 @@ export default fp<JwtOptions>(
         ignoreExpiration: true,
         ignoreNotBefore: true,
         extractToken(request) {
-          const token = parseToken(bearerTokenOf(request as FastifyRequest))
-          const issuer = issuers.of(token)
-          if (issuer.strict && token.looseClaims) throw new TokenRefused('malformed')
-          request[unverified] = { token, issuer }
-          return token.compact
+          const claimed = claimedIn(bearerTokenOf(request as FastifyRequest))
+          request[unverified] = claimed
+          return claimed.token.compact
         },
       },
       // Async, so that an error rejects jwtVerify.
@@ -230,20 +236,18 @@ export default fp<JwtOptions>(
       },
     )
 
-    async function claimedIn(text: string): Promise<Claimed> {
+    async function signedIn(text: string): Promise<Claimed> {
       const known = verifiedTokens.get(text)
       if (known && issuers.of(known).keys.stillVerifies(known))
         return { token: known, issuer: issuers.of(known) }
-      const token = parseToken(text)
-      const issuer = issuers.of(token)
-      if (issuer.strict && token.looseClaims) throw new TokenRefused('malformed')
-      const key = await issuer.keys.verifyingKey(token)
+      const claimed = claimedIn(text)
+      const key = await claimed.issuer.keys.verifyingKey(claimed.token)
       try {
         app.jwt.verify(text, { key })
       } catch {
         throw new TokenRefused('signature')
       }
-      return { token, issuer }
+      return claimed
     }
 
     function bearerOf({ token: { header, claims }, issuer }: Claimed): VerifiedBearer {
@@ -261,7 +265,7 @@ export default fp<JwtOptions>(
 
     async function verify(text: string): Promise<VerifiedBearer> {
       if (apiKeys && isKey(text)) return bearerOfKey(await apiKeys.verify(text))
-      const claimed = await claimedIn(text)
+      const claimed = await signedIn(text)
       const bearer = bearerOf(claimed)
       if (claimed.issuer.keys.stillVerifies(claimed.token)) verifiedTokens.add(claimed.token)
       return bearer
