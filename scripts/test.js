@@ -3,7 +3,7 @@
 // --after-fast leaves out what the fast suite has run and would run in the same way: files that use no server, or for
 // whose subject the database only stands by.
 // Without tap's own runner, whose loaders instrument each process and cost more than most tests.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setPriority, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -149,6 +149,9 @@ async function runAll(jobs, limit) {
 // Without optimizing the embedded database's WebAssembly, which pays only where many tests share it.
 const alone = (file) => ({ name: file, argv: ['--liftoff-only', file] })
 const outputs = []
+// What the fast suite starts is no process of the service.
+if (full || given.length > 0)
+  execFileSync(process.execPath, ['scripts/bundle.js', '--if-older'], { stdio: 'inherit' })
 if (given.length > 0) outputs.push(...(await runAll(given.map(alone), 2)))
 else {
   // Not as arguments, which tap makes the names of its folders of.

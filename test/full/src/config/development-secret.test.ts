@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { developmentSecret, KeptSecretUnusable } from '../../../src/config/development-secret.ts'
-import { secretWeakness } from '../../../src/tokens/secret.ts'
-import { runCommand } from '../../support/process.ts'
+import { developmentSecret, KeptSecretUnusable } from '../../../../src/config/development-secret.ts'
+import { secretWeakness } from '../../../../src/tokens/secret.ts'
+import { runCommand } from '../../../support/process.ts'
 
 t.test('the development secret is generated once, and readable by its user only', async (t) => {
   const folder = join(t.testdir(), 'data')
