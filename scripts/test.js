@@ -95,7 +95,8 @@ function fastSuite() {
 /** @returns its TAP output */
 function run({ name, argv, priority = 0 }) {
   const env = { TAP_TIMEOUT: '900', ...(full ? { TEST_SAMPLES: 'all' } : {}), ...process.env }
-  const child = spawn(process.execPath, ['--enable-source-maps', ...argv], {
+  // Optimizing the embedded database's WebAssembly takes more than it saves here.
+  const child = spawn(process.execPath, ['--enable-source-maps', '--liftoff-only', ...argv], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -126,7 +127,6 @@ const shares = Array.from({ length: processes }, (_, index) => {
     name: `share ${index + 1}`,
     priority: fromTheEnd ? 10 : 0,
     argv: [
-      '--liftoff-only',
       join(tests, 'support/share.js'),
       claims,
       String(index + 1),
@@ -146,8 +146,7 @@ async function runAll(jobs, limit) {
   return outputs
 }
 
-// Without optimizing the embedded database's WebAssembly, which pays only where many tests share it.
-const alone = (file) => ({ name: file, argv: ['--liftoff-only', file] })
+const alone = (file) => ({ name: file, argv: [file] })
 const outputs = []
 // What the fast suite starts is no process of the service.
 if (full || given.length > 0)

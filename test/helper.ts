@@ -79,10 +79,11 @@ export async function testApp(t: Test, options: AppOptions = {}): Promise<Fastif
   const { env = {}, ...others } = options
   const isShared = Object.keys(others).length === 0 && !Object.keys(env).some((name) => memories.test(name))
   if (!isShared) return ownApp(t, options)
-  const app = await sharedApp(JSON.stringify(env), options)
+  const key = JSON.stringify(env)
+  const app = await sharedApp(key, options)
   t.teardown(async () => {
     if (ended.has(app) || app.draining || app.server.listening || idle) await app.close()
-    else idle = { env: JSON.stringify(env), app }
+    else idle = { env: key, app }
   })
   return app
 }

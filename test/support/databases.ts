@@ -105,7 +105,7 @@ export async function emptyDatabase(db: Db): Promise<void> {
   await db.connection().execute((connection) =>
     empty(async (statements) => {
       const answers: (readonly unknown[])[] = []
-      // One at a time: with parameters in mind, the protocol takes no more.
+      // One at a time: Kysely's statements may have parameters, and PostgreSQL takes no several of those.
       for (const statement of statements.split(';'))
         answers.push((await sql.raw(statement).execute(connection)).rows)
       return answers[0] ?? []
